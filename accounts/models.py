@@ -1,0 +1,137 @@
+"""Who uses the installation: people, the organisations they act for, and the keys their programs carry."""
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.utils import timezone
+
+from accounts.roles import PERMISSIONS
+from crm.common.tenancy import TenantManager
+
+
+class UserManager(BaseUserManager):
+    """Makes users by e-mail address; addresses are stored in lower case, so that signing in ignores letter case."""
+
+    def create_user(self, email: str, password: str | None = None, **fields) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=(username or "").lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, who signs in by e-mail address. Staff run the installation; members act for a client."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=120, blank=True)
+    is_staff = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    objects = UserManager()
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class ClientState(models.TextChoices):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Client(models.Model):
+    """The tenant: an organisation that sends, owns its rows and pays. Its id is the client_id of every API URL."""
+
+    name = models.CharField(max_length=120)
+    country = models.CharField(max_length=2, default="KE", help_text="ISO 3166 code; local numbers are read in it")
+    currency = models.CharField(max_length=3, default="KES")
+    time_zone = models.CharField(max_length=64, default="Africa/Nairobi")
+    contact_email = models.EmailField(blank=True)
+    simulation = models.BooleanField(default=False, help_text="Sends are simulated: nothing leaves, nothing is charged")
+    low_balance_micros = models.BigIntegerField(default=100_000_000, help_text="Warn below it; millionths of currency")
+    rate_limit = models.PositiveIntegerField(null=True, blank=True, help_text="API calls a minute; empty: the default")
+    state = models.CharField(max_length=12, choices=ClientState, default=ClientState.ACTIVE)
+    suspended_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == ClientState.ACTIVE
+
+
+class Role(models.TextChoices):
+    OWNER = "owner"
+    ADMIN = "admin"
+    SENDER = "sender"
+    APPROVER = "approver"
+    FINANCE = "finance"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+
+
+class Membership(models.Model):
+    """A person's role in one client. Somebody may belong to several."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["client", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+    def may(self, permission: str) -> bool:
+        """Whether the role holds `permission` (accounts/roles.py)."""
+        return permission in PERMISSIONS.get(self.role, ())
+
+
+class ApiKey(models.Model):
+    """One credential of a client's programs: a key, and a secret and application key for the dialects that want three.
+
+    Only SHA-256 digests are kept: each value has at least 160 random bits, so it needs no slow hash. `prefix` is the
+    public beginning of the key, shown in lists. Ends by `revoked_at` or `expires_at`.
+    """
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=20)
+    key_hash = models.CharField(max_length=64, unique=True)
+    secret_hash = models.CharField(max_length=64)
+    app_key_hash = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)
+    allowed_addresses = models.JSONField(default=list, blank=True, help_text="IP addresses or networks; empty: any")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["client", "-created_at"], name="api_key_by_client")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    def is_live(self, at) -> bool:
+        """Whether the key is accepted at the moment `at`: not revoked, not expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)

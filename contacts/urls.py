@@ -1,0 +1,5 @@
+"""Pages of contacts, mounted at the root by crm/urls.py."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

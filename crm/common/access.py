@@ -1,0 +1,51 @@
+"""Who may open a page. The default is refusal: a view without @page or @public_page fails a test over the URL map."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+View = Callable[..., HttpResponse]
+
+
+def page(permission: str) -> Callable[[View], View]:
+    """A dashboard page for members whose role holds `permission` (accounts/roles.py has the matrix).
+
+    Nobody signed in: to the sign-in page and back. Signed in without an organisation: to the page that explains it.
+    A member without the permission: 403. The view then finds `request.client` and `request.membership` set.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                if request.headers.get("HX-Request"):
+                    return HttpResponse(status=401, headers={"HX-Redirect": redirect_to_login(request.path).url})
+                return redirect_to_login(request.get_full_path())
+            membership = getattr(request, "membership", None)
+            if membership is None:
+                return redirect("no_organisation")
+            if not membership.may(permission):
+                raise PermissionDenied(permission)
+            return view(request, *args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def public_page(view: View) -> View:
+    """Marks a page that anybody may open, for the test that walks the URL map."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for the part to swap; a history restore wants the whole page (UX.md §3)."""
+    headers = request.headers
+    return "HX-Request" in headers and "HX-History-Restore-Request" not in headers

@@ -1,0 +1,16 @@
+"""The URL map. `/api` belongs to programs, `/callbacks` to providers, `/app` to members, `/staff` to the operator."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/<int:client_id>/", include("messaging.api_urls")),
+    path("api/<int:client_id>/", include("wallet.api_urls")),
+    path("api/<int:client_id>/", include("contacts.api_urls")),
+    path("api/<int:client_id>/", include("accounts.api_urls")),
+    path("", include("accounts.urls")),
+    path("", include("contacts.urls")),
+    path("", include("wallet.urls")),
+    path("", include("messaging.urls")),
+    path("staff/", admin.site.urls),
+]

@@ -1,0 +1,258 @@
+"""The contract between the sending loop and a provider: what goes in, what comes out, and what an adapter promises.
+
+An adapter translates and does nothing else. It opens no connection, reads no setting and no table, knows no price and
+no limit of ours; the loop in messaging/sending hands it messages and credentials, sends the request it describes, and
+hands the answer back. So one loop drives every provider, and an adapter is tested with plain values.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+OutcomeKind = Literal["accepted", "rejected", "retry", "ambiguous"]
+ReportStatus = Literal["sent", "delivered", "failed"]
+
+RAW_LIMIT = 2000  # characters of a vendor's own words kept beside ours
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+
+
+class UnusableCredentials(ValueError):
+    """A provider account lacks a required value, or holds one that cannot travel in a header. Nothing was sent."""
+
+
+class UnreadableCallback(Exception):
+    """A callback that is not what the vendor documents. The door answers 400 and stores nothing but the fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One message to one person. `to` is E.164 with plus; `reference` is our public id, for vendors that carry one."""
+
+    id: int
+    to: str
+    text: str
+    sender: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request for the loop to make. Header values are printable ASCII, so that nothing typed can add a header."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not all(_HEADER_VALUE.fullmatch(name + value) for name, value in self.headers):
+            raise UnusableCredentials("A value of this provider account has a character that no header can carry.")
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {self.url}, {len(self.body)} bytes)"  # headers hold keys
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A complete answer as it came. A reset, a time-out or a short read never becomes one: the loop classes those."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Credentials(Mapping[str, str]):
+    """The decrypted values of one provider account by field name; a missing one reads as "" through `text`.
+
+    Printing it shows names only, so that no log or traceback carries a key (GUARANTEES S2).
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        object.__setattr__(self, "_values", dict(values))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("Credentials are read-only.")
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(sorted(self._values))})"
+
+    def text(self, name: str, default: str = "") -> str:
+        """The value without surrounding blanks, or `default` when it is missing or blank."""
+        return self._values.get(name, "").strip() or default
+
+    def required(self, name: str) -> str:
+        """The value, or UnusableCredentials naming the field when it is missing or blank."""
+        value = self.text(name)
+        if not value:
+            raise UnusableCredentials(f"The provider account has no {name}.")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialField:
+    """One value an operator enters for an account. `secret`: never shown again. `choices` empty: free text."""
+
+    name: str
+    label: str
+    secret: bool
+    required: bool
+    help: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the dispatcher groups by.
+
+    batch_size: most messages in one request. one_text_many: a batch shares one text and one sender; otherwise each
+    message has its own. reports: how deliveries become known. lookup: a sent message can be asked for by our reference.
+    idempotent: the vendor drops a repeated reference, so an unknown outcome may be sent again (GUARANTEES D5).
+    """
+
+    batch_size: int
+    one_text_many: bool
+    reports: Literal["pushed", "polled", "none"]
+    lookup: bool
+    idempotent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt came to, for one message.
+
+    kind: "accepted"; "rejected" (final, surely not sent); "retry" (surely not sent, may go again, also elsewhere);
+    "ambiguous" (nobody knows yet, never sent again blindly). error_code is one of failures.FAILURES, empty when
+    accepted. error_message and raw are the vendor's words. provider_cost is "KES 0.8000" or empty.
+    """
+
+    message_id: int
+    kind: OutcomeKind
+    provider_message_id: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    provider_cost: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What an outsider posted to one of our callback addresses, unread. `kind` is one of Adapter.callback_kinds."""
+
+    kind: str
+    content_type: str
+    query: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What a provider says became of a message. `recipient` is E.164 or "". A word we do not know is "sent", not final."""
+
+    provider_message_id: str
+    recipient: str
+    status: ReportStatus
+    final: bool
+    error_code: str = ""
+    error_message: str = ""
+    network_code: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutNotice:
+    """A person left one sender by the provider's own menu. `recipient` is E.164."""
+
+    recipient: str
+    sender: str
+    raw: str = ""
+
+
+class Adapter(ABC):
+    """One provider. Stateless: the same object serves every account, process and thread."""
+
+    name: str  # key in the database and in addresses; never changes
+    label: str  # the vendor's name as people know it
+    can: Capabilities
+    credential_fields: tuple[CredentialField, ...]
+    default_base_url: str
+    callback_kinds: tuple[str, ...] = ()
+
+    @abstractmethod
+    def request_for(self, batch: Sequence[Outbound], credentials: Credentials, base_url: str) -> HttpRequest:
+        """The one request that sends `batch`, which fits `can`.
+
+        Raises: UnusableCredentials; ValueError for a batch that does not fit (a fault of the caller).
+        """
+
+    @abstractmethod
+    def outcomes_of(self, batch: Sequence[Outbound], response: HttpResponse) -> list[Outcome]:
+        """One outcome for each message of `batch`, in its order. Never raises: what cannot be read is ambiguous."""
+
+    def parse_callback(self, callback: Callback) -> list[DeliveryReport | OptOutNotice]:
+        """What a callback says. Raises: UnreadableCallback."""
+        raise UnreadableCallback(f"{self.label} has no callback of the kind {callback.kind!r}.")
+
+    def check_batch(self, batch: Sequence[Outbound]) -> None:
+        """Raises ValueError for a batch outside `can`: empty, too long, or mixed where one text goes to many."""
+        if not 1 <= len(batch) <= self.can.batch_size:
+            raise ValueError(f"{self.name} takes 1 to {self.can.batch_size} messages a request, not {len(batch)}.")
+        if self.can.one_text_many and len({(message.text, message.sender) for message in batch}) > 1:
+            raise ValueError(f"{self.name} sends one text from one sender in a request.")
+
+
+# HTTP's own words, when the vendor documents no others. Anything unlisted after the request was written is ambiguous:
+# 5xx and 408 may come from a proxy after the vendor took the messages (GUARANTEES D5).
+_REFUSED_BY_STATUS: dict[int, tuple[OutcomeKind, str]] = {
+    400: ("rejected", "provider_refused"),
+    401: ("retry", "provider_credentials"),
+    403: ("retry", "provider_credentials"),
+    404: ("retry", "provider_address"),
+    405: ("retry", "provider_address"),
+    413: ("rejected", "provider_refused"),
+    415: ("rejected", "provider_refused"),
+    422: ("rejected", "provider_refused"),
+    429: ("retry", "provider_busy"),
+}
+
+
+def outcomes_by_status(batch: Sequence[Outbound], response: HttpResponse) -> list[Outcome]:
+    """The same outcome for the whole batch, read from the HTTP status alone."""
+    kind, code = _REFUSED_BY_STATUS.get(response.status, ("ambiguous", "no_clear_answer"))
+    words = f"HTTP {response.status}"
+    return same_for_all(batch, kind, code, words, raw=response.body.decode("utf-8", "replace"))
+
+
+def same_for_all(
+    batch: Sequence[Outbound], kind: OutcomeKind, error_code: str, error_message: str, raw: str = ""
+) -> list[Outcome]:
+    """One outcome repeated for each message of the batch."""
+    raw = clip(raw)
+    return [
+        Outcome(message.id, kind, error_code=error_code, error_message=error_message, raw=raw) for message in batch
+    ]
+
+
+def clip(text: str) -> str:
+    """A vendor's words fit to keep: at most RAW_LIMIT characters, and without NUL, which PostgreSQL refuses."""
+    return text.replace("\x00", "\ufffd")[:RAW_LIMIT]
+
+
+def e164_or_empty(text: str) -> str:
+    """`text` as E.164 with plus when it is a plain international number (a plus lost to form decoding is put back)."""
+    number = "+" + text.strip().lstrip("+")
+    return number if _E164.fullmatch(number) else ""
