@@ -27,7 +27,7 @@ class InvalidPhone(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A mobile number. region: ISO 3166 code of its country; assigned: False when no operator is known for its range."""
+    """A mobile number. region: ISO 3166 code of its country; assigned: False if no operator is known for its range."""
 
     e164: str
     region: str
@@ -42,15 +42,16 @@ _MOBILE = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
 
 def read_phone(raw: object, region: str | None) -> Phone:
-    """Read one number as people write it: `0712 345 678`, `712345678`, `00254…`, `tel:+254-…`, a spreadsheet's `254….0`.
+    """Read one number as people write it: `0712 345 678`, `712345678`, `00254…`, `tel:+254-…`, spreadsheets' `254….0`.
 
     region: the country of a number written without its country code; None or "" accepts the international form only.
     A number whose range is assigned to nobody passes (assigned=False) if it has exactly a mobile number's length.
     Raises: InvalidPhone.
     """
+    region = (region or "").upper() or None
     text = _upgrade_ivorian(_clean(raw), region)
     try:
-        number = phonenumbers.parse(text, region or None)
+        number = phonenumbers.parse(text, region)
     except NumberParseException as error:
         raise _parse_refusal(error.error_type) from None
     home = phonenumbers.region_code_for_country_code(number.country_code)
@@ -102,7 +103,8 @@ def _clean(raw: object) -> str:
         raise InvalidPhone(f"There is a letter in this number: “{foreign[0]}”.", reason="letters")
     if foreign:
         raise InvalidPhone(f"A phone number cannot contain “{foreign[0]}”.", reason="characters")
-    return "+" + text[2:] if text.startswith("00") else text
+    # East African dial-out prefixes are 000 and the like; people write 00 all the same. The library knows the rest.
+    return "+" + text[2:] if re.match(r"00[1-9]", text) else text
 
 
 # Côte d'Ivoire went from 8 to 10 digits on 31 January 2021: the operator's two digits came in front.
@@ -115,7 +117,7 @@ def _upgrade_ivorian(text: str, region: str | None) -> str:
     number = re.sub(r"[^0-9+]", "", text)
     if number.startswith("+225"):
         local = number[4:]
-    elif (region or "").upper() == "CI" and "+" not in number:
+    elif region == "CI" and "+" not in number:
         local = number[3:] if len(number) == 11 and number.startswith("225") else number
     else:
         return text
@@ -237,7 +239,7 @@ def display_phone(e164: str) -> str:
 
 
 def region_of(e164: str) -> str:
-    """The country of a stored number, "" if its calling code is unknown. Cheap, except under +1, +7, +44 and the like."""
+    """The country of a stored number, "" if its calling code is unknown. Cheap but under +1, +7, +44 and their like."""
     code = _calling_code(e164)
     if not code:
         return ""

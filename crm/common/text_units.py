@@ -1,6 +1,6 @@
 """How long a text is: SMS segments on air, and the units that a price plan bills for them.
 
-Specification: 3GPP TS 23.038 section 6.2.1 (alphabet and extension table), TS 23.040 section 9.2.3.24.1 (concatenation).
+Source: 3GPP TS 23.038 section 6.2.1 (alphabet and extension table), TS 23.040 section 9.2.3.24.1 (concatenation).
 """
 
 import re
@@ -22,7 +22,7 @@ _EXTENSION = "^{}\\[~]|€\f"
 _GSM7 = re.compile(f"[{re.escape(_BASIC + _EXTENSION)}]*")
 _EXTENDED = re.compile(f"[{re.escape(_EXTENSION)}]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-_FIRST_HALF = "\x1b"  # in neither kind of text: it is no GSM-7 character of ours, and a Unicode text loses it below
+_FIRST_HALF = "\ud800"  # stands for the first half of a pair when a text is laid out; no stored text contains it
 _PAIR = _FIRST_HALF + "_"
 _GSM7_CHARACTERS = frozenset(_BASIC + _EXTENSION)
 
