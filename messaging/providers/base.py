@@ -16,7 +16,7 @@ ReportStatus = Literal["sent", "delivered", "failed"]
 
 RAW_LIMIT = 2000  # characters of a vendor's own words kept beside ours
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class UnusableCredentials(ValueError):
@@ -161,7 +161,7 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a provider says became of a message. `recipient` is E.164 or "". A word we do not know is "sent", not final."""
+    """What became of a message. `recipient` is E.164 or "". A word we do not know reads as "sent", not final."""
 
     provider_message_id: str
     recipient: str
@@ -242,9 +242,7 @@ def same_for_all(
 ) -> list[Outcome]:
     """One outcome repeated for each message of the batch."""
     raw = clip(raw)
-    return [
-        Outcome(message.id, kind, error_code=error_code, error_message=error_message, raw=raw) for message in batch
-    ]
+    return [Outcome(message.id, kind, error_code=error_code, error_message=error_message, raw=raw) for message in batch]
 
 
 def clip(text: str) -> str:

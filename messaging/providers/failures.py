@@ -27,7 +27,9 @@ _ALL = (
     Failure("unsupported_number", _("Not a mobile number"), _("Use a number that can receive SMS."), False),
     Failure("unknown_subscriber", _("Number does not exist"), _("Ask the person for their present number."), False),
     Failure("inactive", _("Number is not in use"), _("Ask the person for their present number."), False),
-    Failure("moved_network", _("Number moved network"), _("Send again by another provider or ask for the network."), True),
+    Failure(
+        "moved_network", _("Number moved network"), _("Send again by another provider or ask for the network."), True
+    ),
     Failure("unreachable", _("Phone off or out of reach"), _("Try again later."), True),
     Failure("expired", _("Expired before the phone was reached"), _("Try again later."), True),
     # The person
