@@ -18,6 +18,7 @@ env = environ.Env()
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
+HOST = env.str("HOST", "127.0.0.1")  # the address the web server listens on
 PORT = env.int("PORT", 8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", 8001)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
@@ -49,6 +50,7 @@ SESSION_SAVE_EVERY_REQUEST = False
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_SSL_REDIRECT = HTTPS and env.bool("SSL_REDIRECT", True)
+SECURE_REDIRECT_EXEMPT = [r"^api/health$"]  # load balancers ask by plain HTTP
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -104,7 +106,8 @@ TEMPLATES = [
 ]
 
 # --- database ---------------------------------------------------------------------------------------------------------
-_TEST_RUN = env.str("TEST_RUN", "")  # keeps test databases of simultaneous runs apart
+# Keeps test databases, queues and cache keys of simultaneous runs apart, and those of pytest-xdist's processes.
+_TEST_RUN = env.str("TEST_RUN", "") + env.str("PYTEST_XDIST_WORKER", "")
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'tarishi.sqlite3'}")}
 _db = DATABASES["default"]
 if _db["ENGINE"].endswith("sqlite3"):
@@ -117,6 +120,7 @@ if _db["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads of one test must see each other's commits as processes do.
     _db["TEST"] = {"NAME": str(VAR_DIR / f"test{_TEST_RUN and '-' + _TEST_RUN}.sqlite3")}
 else:
+    _db.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)  # seconds; health must answer when it is away
     _db["CONN_MAX_AGE"] = 600
     _db["CONN_HEALTH_CHECKS"] = True
     _db["TEST"] = {"NAME": f"test_tarishi{_TEST_RUN and '_' + _TEST_RUN}"}
@@ -128,11 +132,13 @@ if CACHE_URL:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}}
 else:  # shared by all processes, so that sign-in limits and heartbeats mean the same everywhere
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "crm_cache"}}
+    CACHES["default"]["OPTIONS"] = {"MAX_ENTRIES": 100_000}  # at the default of 300 old entries are thrown out at random
 CACHES["default"]["KEY_PREFIX"] = f"tarishi{_TEST_RUN}"
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "") or "safefs://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker for as long as it takes
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_PUBLISH_RETRY = False
@@ -152,9 +158,10 @@ if CELERY_BROKER_URL.startswith("safefs"):
         "control_folder": str(_queue_dir / "control"),
         "polling_interval": 0.2,
     }
-elif CELERY_BROKER_URL.startswith("redis"):
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 120, "socket_connect_timeout": 3}
-CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat")
+else:  # one attempt for a wake-up: a request must not wait for a broker that is away, the sweep finds the work
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 1, "interval_start": 0}
+    if CELERY_BROKER_URL.startswith("redis"):
+        CELERY_BROKER_TRANSPORT_OPTIONS |= {"visibility_timeout": 120, "socket_connect_timeout": 3}
 # Sweeps find what a lost wake-up left behind; each expires so that an idle hour does not queue hundreds of them.
 CELERY_BEAT_SCHEDULE = {
     "messaging-sweep": {"task": "messaging.sweep", "schedule": 10.0, "options": {"expires": 9}},

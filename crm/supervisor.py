@@ -1,0 +1,167 @@
+"""Runs the parts of an installation as child processes of one terminal: starts, watches, restarts and stops them.
+
+One thread and one loop: it reads what the children print, sees them end, and answers signals. Nothing here knows what
+the children do. Without threads a child can safely be prepared between fork and exec (see `_end_with_parent`).
+"""
+
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+STOP_SECONDS = 4.0  # between SIGTERM and SIGKILL
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # before a child that died is started again, doubling
+STEADY_SECONDS = 20.0  # a child that lived this long starts again without a wait the next time
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Program:
+    """One child: `name` begins its lines, `argv` starts it. The rest is the supervisor's own note of its state."""
+
+    name: str
+    argv: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    start_at: float | None = 0.0  # monotonic time of the next start; None while it runs
+    wait: float = FIRST_WAIT
+    unfinished: bytes = field(default=b"", repr=False)  # the beginning of a line whose end has not come yet
+
+
+class Supervisor:
+    """Keeps `programs` running until `stop()` or SIGTERM, SIGINT or SIGHUP, then ends all of them.
+
+    `tick` is called about five times a second while all goes on; it must not block for long. `run` returns when
+    every child has ended. A child that dies is started again, at once the first time, then after doubling waits.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        environment: Mapping[str, str],
+        say: Callable[[str], None],
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.programs = list(programs)
+        self.environment = dict(environment)
+        self.say = say
+        self.tick = tick
+        self.stopping = False
+        self._selector = selectors.DefaultSelector()
+        self._width = max(len(program.name) for program in self.programs)
+
+    def run(self) -> None:
+        self._take_signals()
+        try:
+            while not self.stopping:
+                self._start_due()
+                self._read(0.2)
+                self._reap()
+                if not self.stopping:
+                    self.tick()
+        finally:
+            self._end_all()
+
+    def stop(self) -> None:
+        """Ask the loop to end; returns at once."""
+        self.stopping = True
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
+                signal.signal(number, lambda *_: self.stop())
+
+    def _start_due(self) -> None:
+        for program in self.programs:
+            if program.process is None and program.start_at is not None and time.monotonic() >= program.start_at:
+                self._start(program)
+
+    def _start(self, program: Program) -> None:
+        # A group of its own: Ctrl-C in the terminal reaches the supervisor alone, and what a child leaves behind
+        # when it is killed can be found.
+        program.process = subprocess.Popen(  # noqa: S603 - our own command lines
+            program.argv,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+            preexec_fn=_end_with_parent(os.getpid()),
+        )
+        program.started, program.start_at, program.unfinished = time.monotonic(), None, b""
+        assert program.process.stdout is not None
+        os.set_blocking(program.process.stdout.fileno(), False)
+        self._selector.register(program.process.stdout, selectors.EVENT_READ, program)
+
+    def _read(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            self._print_output(key.data, key.fileobj)  # type: ignore[arg-type]
+
+    def _print_output(self, program: Program, pipe: IO[bytes]) -> None:
+        data = os.read(pipe.fileno(), 65536)
+        if not data:  # the child, and whoever shared its output, has closed it
+            self._selector.unregister(pipe)
+            pipe.close()
+        *lines, program.unfinished = (program.unfinished + data).split(b"\n")
+        if not data and program.unfinished:
+            lines, program.unfinished = [program.unfinished], b""
+        for line in lines:
+            self.say(f"{program.name:<{self._width}} | {line.decode('utf-8', 'replace').rstrip()}")
+
+    def _reap(self) -> None:
+        for program in self.programs:
+            if program.process is None or (code := program.process.poll()) is None:
+                continue
+            self._signal_group(program.process, signal.SIGKILL)  # helpers of its own that outlived it
+            now = time.monotonic()
+            if now - program.started > STEADY_SECONDS:
+                program.wait = FIRST_WAIT
+            self.say(f"{program.name} ended ({_words(code)}); starting it again in {program.wait:g} s")
+            program.process, program.start_at = None, now + program.wait
+            program.wait = min(program.wait * 2, LONGEST_WAIT)
+
+    def _end_all(self) -> None:
+        running = [program.process for program in self.programs if program.process]
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline and any(process.poll() is None for process in running):
+            self._read(0.05)
+        for process in running:
+            self._signal_group(process, signal.SIGKILL)
+            process.wait()
+        self._read(0)
+
+    @staticmethod
+    def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):  # nobody left; macOS says so by PermissionError
+            return
+
+
+def _words(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def _end_with_parent(parent: int) -> Callable[[], None] | None:
+    """Something for the child to run before exec: on Linux the kernel then sends it SIGTERM when the supervisor dies,
+    even by kill -9. Elsewhere there is no such promise to be had."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # loaded before the fork
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    return prepare
