@@ -135,3 +135,34 @@ class ApiKey(models.Model):
     def is_live(self, at) -> bool:
         """Whether the key is accepted at the moment `at`: not revoked, not expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
+
+
+class RateCounter(models.Model):
+    """How many calls of one kind a key made in the present minute. One row per key and kind, used again each minute."""
+
+    name = models.CharField(max_length=80, primary_key=True, help_text="kind:key id")
+    minute = models.BigIntegerField(help_text="Minutes since 1970 by the database's clock")
+    calls = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["minute"], name="rate_counter_by_minute")]
+
+
+class IdempotencyRecord(models.Model):
+    """The answer to a POST that carried an Idempotency-Key, written in the transaction of its effect (I3)."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+")
+    endpoint = models.CharField(max_length=200, help_text="Path of the call, without the query")
+    key_hash = models.CharField(max_length=64)
+    body_hash = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    body = models.TextField(help_text="The JSON answered, byte for byte")
+    expires_at = models.DateTimeField(help_text="By the database's clock, 24 hours after the effect")
+
+    objects = TenantManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["client", "endpoint", "key_hash"], name="idempotency_record_once")
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="idempotency_record_by_expiry")]

@@ -1,0 +1,33 @@
+"""Who calls the API: the key in `X-API-KEY`, in any letter case, or in `Authorization: Bearer`."""
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from accounts import queries
+from accounts.models import ApiKey
+from accounts.services.keys import note_use
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Sets `request.auth` to the ApiKey, whose client is the tenant (T1); no person is behind it, so `user` is None."""
+
+    def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
+        presented = _find_credential(request)
+        if not presented:
+            return None
+        key = queries.find_key(presented)
+        if key is None:
+            raise AuthenticationFailed("The API key is unknown, revoked or expired.")
+        note_use(key=key)
+        return None, key
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def _find_credential(request: Request) -> str:
+    if key := request.headers.get("X-API-KEY", "").strip():
+        return key
+    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,100 @@
+"""Clients: opened with an owner, suspended and resumed."""
+
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from accounts.models import Client, ClientState, Membership, Role, User
+from crm.common.countries import COUNTRIES, CURRENCIES, is_country
+from crm.common.errors import InvalidInput
+
+Errors = dict[str, list[str]]
+
+
+@transaction.atomic
+def open_client(
+    *,
+    name: str,
+    email: str,
+    password: str | None = None,
+    country: str = "KE",
+    currency: str = "",
+    time_zone: str = "",
+    simulation: bool = False,
+    rate_limit: int | None = None,
+) -> Client:
+    """Open a client whose owner signs in as `email`. Its wallet and senders are opened by the apps above.
+
+    password: of a new person. None: `email` is already somebody's, who becomes the owner; a known person's password
+    is never changed here; how strong a new one must be is the door's business. currency, time_zone: empty for the country's own. rate_limit: API calls a minute, None for
+    the default. Raises: InvalidInput, fields as the parameters.
+    """
+    email, country = email.strip().lower(), country.strip().upper()
+    own = COUNTRIES.get(country)
+    currency = currency.strip().upper() or (own.currency if own else "")
+    time_zone = time_zone.strip() or (own.time_zone if own else "UTC")
+    user = User.objects.filter(email=email).first()
+    errors = _find_errors(name=name.strip(), country=country, currency=currency, time_zone=time_zone)
+    if rate_limit is not None and not 1 <= rate_limit <= 1_000_000:
+        errors["rate_limit"] = ["The rate limit is between 1 and 1,000,000 calls a minute."]
+    errors |= _find_owner_errors(email=email, password=password, user=user)
+    if errors:
+        raise InvalidInput(errors)
+    if user is None:
+        user = User.objects.create_user(email, password)
+    client = Client.objects.create(
+        name=name.strip(),
+        country=country,
+        currency=currency,
+        time_zone=time_zone,
+        contact_email=email,
+        simulation=simulation,
+        rate_limit=rate_limit,
+    )
+    Membership.objects.create(user=user, client=client, role=Role.OWNER)
+    return client
+
+
+def suspend_client(*, client: Client, reason: str) -> None:
+    """Stop everything `client` does through the API; the reason is shown to it. Raises: InvalidInput."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= 200:
+        raise InvalidInput({"reason": ["Say why, in at most 200 characters: the client reads it."]})
+    client.state, client.suspended_reason = ClientState.SUSPENDED, reason
+    client.save(update_fields=["state", "suspended_reason"])
+
+
+def resume_client(*, client: Client) -> None:
+    client.state, client.suspended_reason = ClientState.ACTIVE, ""
+    client.save(update_fields=["state", "suspended_reason"])
+
+
+def _find_errors(*, name: str, country: str, currency: str, time_zone: str) -> Errors:
+    errors: Errors = {}
+    if not 1 <= len(name) <= 120:
+        errors["name"] = ["Give the client a name of at most 120 characters."]
+    if not is_country(country):
+        errors["country"] = [f"“{country}” is no country code such as KE or TZ."]
+    elif not currency:
+        errors["currency"] = [f"Say which currency a client in {country} pays in, such as USD."]
+    if currency and currency not in CURRENCIES:
+        errors["currency"] = [f"“{currency}” is no currency code such as KES or TZS."]
+    if time_zone not in available_timezones():
+        errors["time_zone"] = [f"“{time_zone}” is no time zone such as Africa/Nairobi."]
+    return errors
+
+
+def _find_owner_errors(*, email: str, password: str | None, user: User | None) -> Errors:
+    try:
+        validate_email(email)
+    except ValidationError:
+        return {"email": [f"“{email}” is no e-mail address."]}
+    if user and not user.is_active:
+        return {"email": [f"{email} belongs to somebody whose sign-in is switched off."]}
+    if user:
+        return {"email": [f"{email} already signs in here: leave the password out to reuse it."]} if password else {}
+    if not password:
+        return {"password": [f"{email} is new here: give a password."]}
+    return {}

@@ -1,0 +1,111 @@
+"""API keys: issued, shown once, kept as digests, revoked."""
+
+import secrets
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.models import ApiKey, Client, User
+from accounts.scopes import SCOPES
+from crm.common.addresses import normalize_network
+from crm.common.crypto import digest
+from crm.common.errors import InvalidInput
+
+_BASE62 = string.digits + string.ascii_letters
+_RANDOM_CHARACTERS = 32  # of base 62: 190 bits
+_MOST_ADDRESSES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key and its three values in the clear: the one moment at which anybody can read them."""
+
+    key: ApiKey
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False)
+    app_key: str = field(repr=False)
+
+
+def create_api_key(
+    *,
+    client: Client,
+    name: str,
+    scopes: Iterable[str],
+    allowed_addresses: Sequence[str] = (),
+    expires_at: datetime | None = None,
+    by: User | None = None,
+) -> IssuedKey:
+    """Issue a key with its secret and application key; the database keeps their SHA-256 digests and the prefix.
+
+    scopes: names of accounts/scopes.py, at least one. allowed_addresses: IP addresses or CIDR blocks; none: any.
+    Raises: InvalidInput, fields `name`, `scopes`, `allowed_addresses`, `expires_at`.
+    """
+    name, chosen = name.strip(), sorted(set(scopes))
+    networks, bad_addresses = _read_networks(allowed_addresses)
+    errors: dict[str, list[str]] = {}
+    if not 1 <= len(name) <= 80:
+        errors["name"] = ["Give the key a name of at most 80 characters."]
+    if unknown := [scope for scope in chosen if scope not in SCOPES]:
+        errors["scopes"] = [f"There is no scope “{unknown[0]}”. Scopes: {', '.join(SCOPES)}."]
+    elif not chosen:
+        errors["scopes"] = ["Choose at least one thing that the key may do."]
+    if bad_addresses:
+        errors["allowed_addresses"] = [f"“{text}” is no IP address or network." for text in bad_addresses]
+    elif len(networks) > _MOST_ADDRESSES:
+        errors["allowed_addresses"] = [f"Give at most {_MOST_ADDRESSES} addresses; a network counts as one."]
+    if expires_at is not None and (timezone.is_naive(expires_at) or expires_at <= timezone.now()):
+        errors["expires_at"] = ["The key must expire in the future."]
+    if errors:
+        raise InvalidInput(errors)
+
+    prefix = f"tk_live_{secrets.token_hex(4)}"
+    api_key = f"{prefix}_{_random()}"
+    api_secret, app_key = f"ts_live_{_random()}", f"ta_live_{_random()}"
+    key = ApiKey.objects.create(
+        client=client,
+        name=name,
+        prefix=prefix,
+        key_hash=digest(api_key),
+        secret_hash=digest(api_secret),
+        app_key_hash=digest(app_key),
+        scopes=chosen,
+        allowed_addresses=networks,
+        expires_at=expires_at,
+        created_by=by,
+    )
+    return IssuedKey(key, api_key, api_secret, app_key)
+
+
+def revoke_api_key(*, key: ApiKey) -> bool:
+    """End `key` from the next request on. Returns whether this call ended it; a second one changes nothing."""
+    ended = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, revoked_at=None).update(revoked_at=Now())
+    key.refresh_from_db(fields=["revoked_at"], from_queryset=ApiKey.objects.for_client(key.client_id))
+    return bool(ended)
+
+
+def note_use(*, key: ApiKey) -> None:
+    """Keep when `key` was last used, to the minute: at most one small write a minute, however busy the key is."""
+    now = timezone.now()
+    if key.last_used_at is None or (now - key.last_used_at).total_seconds() >= 60:
+        unchanged = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, last_used_at=key.last_used_at)
+        unchanged.update(last_used_at=now)
+
+
+def _random() -> str:
+    return "".join(secrets.choice(_BASE62) for _ in range(_RANDOM_CHARACTERS))
+
+
+def _read_networks(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    networks, bad = [], []
+    for text in texts:
+        if not text.strip():
+            continue
+        try:
+            networks.append(normalize_network(text))
+        except ValueError:
+            bad.append(text)
+    return list(dict.fromkeys(networks)), bad
