@@ -14,3 +14,8 @@ urlpatterns = [
     path("", include("messaging.urls")),
     path("staff/", admin.site.urls),
 ]
+
+handler400 = "crm.errors.bad_request"
+handler403 = "crm.errors.permission_denied"
+handler404 = "crm.errors.page_not_found"
+handler500 = "crm.errors.server_error"

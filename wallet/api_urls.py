@@ -1,5 +1,7 @@
-"""Native API of wallet, mounted under /api/{client_id}/ by crm/urls.py."""
+"""Native API of the wallet, mounted under /api/{client_id}/ by crm/urls.py."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from wallet.api import BalanceView
+
+urlpatterns = [path("client/balance", BalanceView.as_view(), name="api_balance")]

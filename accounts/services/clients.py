@@ -28,8 +28,8 @@ def open_client(
     """Open a client whose owner signs in as `email`. Its wallet and senders are opened by the apps above.
 
     password: of a new person. None: `email` is already somebody's, who becomes the owner; a known person's password
-    is never changed here; how strong a new one must be is the door's business. currency, time_zone: empty for the country's own. rate_limit: API calls a minute, None for
-    the default. Raises: InvalidInput, fields as the parameters.
+    is never changed here; how strong a new one must be is the door's business. currency, time_zone: empty for the
+    country's own. rate_limit: API calls a minute, None for the default. Raises: InvalidInput, fields as the parameters.
     """
     email, country = email.strip().lower(), country.strip().upper()
     own = COUNTRIES.get(country)

@@ -1,0 +1,99 @@
+"""The base of every API view: who calls, how often, may they; one effect per Idempotency-Key; headers."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils.module_loading import import_string
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from crm.common.api.renderers import AlwaysJson, render_json
+
+Handler = Callable[..., Response]
+
+
+class ApiView(APIView):
+    """A native endpoint. Subclasses name `required_scope`, and write get, post … with `client_id` from the URL.
+
+    A post that refuses *raises*: with an Idempotency-Key that undoes all it did, while a response it returns is kept
+    and repeated. It then runs inside a transaction, so it must not talk to the network.
+    """
+
+    http_method_names: ClassVar[list[str]] = ["get", "post", "put", "patch", "delete", "head"]
+    content_negotiation_class = AlwaysJson
+    required_scope = ""
+    rate_kind = "native"
+    rate_per_minute: int | None = None  # where a dialect documents its own
+    error_fields: ClassVar[dict[str, str]] = {}  # DomainError.code → the field of this endpoint it speaks of
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Count before judging, so that refusals are limited too and carry the limit's headers."""
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        self.perform_authentication(request)
+        self.check_throttles(request)
+        self.check_permissions(request)
+        if request.method == "POST" and (key := request.headers.get("Idempotency-Key")) is not None:
+            self.post = partial(self._answer_once, self.post, _checked_key(key))
+
+    def read(self, serializer_class: type[Serializer]) -> dict[str, Any]:
+        """The request's fields, checked for shape. Raises: ValidationError."""
+        data = self.request.data
+        if (given := data.get("client_id")) is not None and str(given) != str(self.request.auth.client_id):
+            raise ValidationError({"client_id": ["This is not the client of your API key and URL."]})
+        serializer = serializer_class(data=data)
+        serializer.is_valid(raise_exception=True)
+        return serializer.validated_data
+
+    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        if rate := getattr(request, "rate", None):
+            response["X-RateLimit-Limit"] = str(rate.limit)
+            response["X-RateLimit-Remaining"] = str(rate.remaining)
+            response["X-RateLimit-Reset"] = str(int(time.time()) + rate.seconds_left)
+        return response
+
+    def _answer_once(self, handler: Handler, key: str, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        fresh: list[Response] = []
+
+        def act() -> tuple[int, str]:
+            fresh.append(handler(request, *args, **kwargs))
+            return fresh[0].status_code, render_json(fresh[0].data).decode()
+
+        answer = import_string(settings.API_ANSWER_ONCE)(
+            client=request.auth.client, endpoint=request.path, key=key, body_hash=_fingerprint(request), act=act
+        )
+        if not answer.is_replay:
+            return fresh[0]
+        replay = HttpResponse(answer.body, status=answer.status, content_type="application/json")
+        replay["Idempotent-Replayed"] = "true"
+        return replay
+
+
+def _checked_key(key: str) -> str:
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise ValidationError({"Idempotency-Key": ["Give 1 to 255 printable characters."]})
+    return key
+
+
+def _fingerprint(request: Request) -> str:
+    """A digest of what is asked for: the query, the fields in any order, and the contents of uploaded files."""
+    files = {
+        name: [hashlib.sha256(b"".join(upload.chunks())).hexdigest() for upload in request.FILES.getlist(name)]
+        for name in request.FILES
+    }
+    for name in request.FILES:
+        for upload in request.FILES.getlist(name):
+            upload.seek(0)
+    fields = {name: value for name, value in dict(request.data).items() if name not in files}
+    asked = [request.META.get("QUERY_STRING", ""), fields, files]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
