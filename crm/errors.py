@@ -1,4 +1,4 @@
-"""Answers to requests that reach no view, or whose view broke: JSON under /api/, elsewhere a page (GUARANTEES.md U1)."""
+"""Answers to requests that reach no view, or whose view broke: JSON under /api/, elsewhere a page (U1)."""
 
 from collections.abc import Callable
 from http import HTTPStatus

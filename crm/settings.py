@@ -15,7 +15,7 @@ from crm.secrets import local_secret
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
-VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 HOST = env.str("HOST", "127.0.0.1")  # the address the web server listens on
@@ -132,7 +132,7 @@ if CACHE_URL:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}}
 else:  # shared by all processes, so that sign-in limits and heartbeats mean the same everywhere
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "crm_cache"}}
-    CACHES["default"]["OPTIONS"] = {"MAX_ENTRIES": 100_000}  # at the default of 300 old entries are thrown out at random
+    CACHES["default"]["OPTIONS"] = {"MAX_ENTRIES": 100_000}  # at its default of 300, any entry may be culled
 CACHES["default"]["KEY_PREFIX"] = f"tarishi{_TEST_RUN}"
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "") or "safefs://"
@@ -221,6 +221,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": False,
 }
+API_ANSWER_ONCE = "accounts.services.idempotency.answer_once"
 API_MAX_BODY_BYTES = 1 << 20
 API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)
 
