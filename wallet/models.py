@@ -1,0 +1,180 @@
+"""What a client owns and owes: the wallet, its append-only ledger, money held for campaigns, and the price plan."""
+
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from crm.common.tenancy import TenantManager, TenantQuerySet
+
+
+class UnitRule(models.TextChoices):
+    """How a text becomes billed units; Unicode text is billed by segments under both (crm.common.text_units)."""
+
+    PER_160 = "per_160", "One unit per 160 characters started"
+    SEGMENTS = "segments", "One unit per SMS segment"
+
+
+class PricePlan(models.Model):
+    """A price list in one currency, shared by the wallets on it. `is_default`: what new wallets of the currency get."""
+
+    name = models.CharField(max_length=80)
+    currency = models.CharField(max_length=3)
+    unit_rule = models.CharField(max_length=10, choices=UnitRule, default=UnitRule.PER_160)
+    is_default = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["currency", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["currency"], condition=Q(is_default=True), name="price_plan_one_default")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.currency})"
+
+
+class Rate(models.Model):
+    """The price of one unit on a channel to a country (ISO 3166; "" is any country without a rate of its own)."""
+
+    plan = models.ForeignKey(PricePlan, on_delete=models.CASCADE, related_name="rates")
+    channel = models.CharField(max_length=10, default="sms")
+    country = models.CharField(max_length=2, blank=True)
+    unit_price_micros = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["channel", "country"]
+        constraints = [
+            models.UniqueConstraint(fields=["plan", "channel", "country"], name="rate_once"),
+            models.CheckConstraint(condition=Q(unit_price_micros__gte=0), name="rate_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.country or 'any country'}"
+
+
+class Wallet(models.Model):
+    """A client's prepaid money; its key is the client's. micros: millionths of `currency`.
+
+    `balance_micros` is the cached sum of the entries and `reserved_micros` that of the reservations; both move only by
+    the conditional statements in services.py, in the transaction that writes the entry or the reservation.
+    """
+
+    client = models.OneToOneField("accounts.Client", primary_key=True, on_delete=models.PROTECT, related_name="wallet")
+    currency = models.CharField(max_length=3)
+    price_plan = models.ForeignKey(PricePlan, on_delete=models.PROTECT, related_name="wallets")
+    balance_micros = models.BigIntegerField(default=0)
+    reserved_micros = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(balance_micros__gte=0), name="wallet_balance_not_negative"),
+            models.CheckConstraint(
+                condition=Q(reserved_micros__gte=0, reserved_micros__lte=F("balance_micros")),
+                name="wallet_reserved_within_balance",
+            ),
+        ]
+        permissions = [("adjust_balance", "Can adjust a client's balance")]
+
+    def __str__(self) -> str:
+        return f"Wallet of client {self.client_id}"
+
+
+class WalletRows(TenantQuerySet):
+    """Rows that hang on a wallet, whose key is the client's."""
+
+    def for_client(self, client: Any) -> "WalletRows":
+        return self.unscoped().filter(wallet_id=getattr(client, "pk", client))
+
+
+WalletRowsManager = models.Manager.from_queryset(WalletRows, class_name="WalletRowsManager")
+
+
+class EntryKind(models.TextChoices):
+    CREDIT = "credit"
+    DEBIT = "debit"
+    REFUND = "refund"
+    ADJUSTMENT = "adjustment"
+
+
+class EntryIsFinal(TypeError):
+    """Code tried to change or delete a ledger entry. A mistake is corrected by another entry (GUARANTEES.md M3)."""
+
+
+class LedgerEntry(models.Model):
+    """One signed movement, never updated or deleted: the model and triggers in the database refuse.
+
+    micros: millionths of wallet.currency; credit, refund > 0 > debit; an adjustment has either sign. Within a wallet
+    the order of the keys is the order of the movements. `reference` names the cause without personal data
+    ("topup:17", "message:81"); with the kind it is unique in a wallet, which makes a retry harmless.
+    """
+
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries")
+    kind = models.CharField(max_length=12, choices=EntryKind)
+    amount_micros = models.BigIntegerField()
+    balance_after_micros = models.BigIntegerField()
+    reference = models.CharField(max_length=64)
+    description = models.CharField(max_length=200, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = WalletRowsManager()
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name_plural = "ledger entries"
+        constraints = [
+            models.UniqueConstraint(fields=["wallet", "kind", "reference"], name="ledger_entry_once"),
+            models.CheckConstraint(condition=Q(balance_after_micros__gte=0), name="ledger_entry_balance_not_negative"),
+            models.CheckConstraint(
+                condition=Q(kind="debit", amount_micros__lt=0)
+                | Q(kind__in=["credit", "refund"], amount_micros__gt=0)
+                | (Q(kind="adjustment") & ~Q(amount_micros=0)),
+                name="ledger_entry_sign_of_kind",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["wallet", "-id"], name="ledger_entry_newest"),
+            models.Index(fields=["wallet", "created_at"], name="ledger_entry_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise EntryIsFinal("a ledger entry is never changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise EntryIsFinal("a ledger entry is never deleted")
+
+
+class Reservation(models.Model):
+    """Money held for one cause, such as "campaign:81". Charges draw on it; what remains is released at the end."""
+
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="reservations")
+    reference = models.CharField(max_length=64)
+    amount_micros = models.BigIntegerField()
+    remaining_micros = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = WalletRowsManager()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["wallet", "reference"], name="reservation_once"),
+            models.CheckConstraint(
+                condition=Q(remaining_micros__gte=0, remaining_micros__lte=F("amount_micros")),
+                name="reservation_remaining_within_amount",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference

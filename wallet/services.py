@@ -1,0 +1,309 @@
+"""Every movement of money: one conditional UPDATE of the wallet and its ledger entries, in one transaction.
+
+Rows are taken in the order reservation, wallet; a caller with rows of its own takes those first. Once the wallet row is
+written it is locked until the commit (on SQLite the whole database is), so what is read after it stays true.
+All functions work inside a caller's transaction, which must roll back when one of them raises.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import F, Sum
+from django.utils import timezone
+
+from accounts.models import Client, User
+from crm.common.money import format_money, from_micros, to_micros
+from crm.common.sql import insert_rows
+from wallet import queries
+from wallet.errors import AdjustmentRefused, InsufficientBalance, RefundMismatch, ReservationShort
+from wallet.models import EntryKind, LedgerEntry, PricePlan, Rate, Reservation, UnitRule, Wallet
+
+# A plan for a currency that has none yet. It lets a new installation send; the operator sets real prices.
+STANDARD_PLAN = "Standard"
+STANDARD_UNIT_PRICE = Decimal(1)
+
+SECOND_PERSON_ABOVE = Decimal(10_000)  # an adjustment larger than this, in any currency, needs two people (M10)
+
+Movement = tuple[str, int]  # reference, millionths
+
+
+@transaction.atomic
+def open_wallet(*, client: Client, plan: PricePlan | None = None) -> Wallet:
+    """The client's wallet, opened empty if there is none yet; without `plan` on the default plan of its currency.
+
+    A currency without a default plan gets one: "Standard", per_160, SMS to any country at 1.00.
+    Raises: ValueError for a plan in another currency.
+    """
+    wallet = Wallet.objects.for_client(client).first()
+    if wallet:
+        return wallet
+    plan = plan or _default_plan(client.currency)
+    if plan.currency != client.currency:
+        raise ValueError(f"a client that pays in {client.currency} cannot have a plan in {plan.currency}")
+    defaults = {"currency": client.currency, "price_plan": plan}
+    return Wallet.objects.get_or_create(client=client, defaults=defaults)[0]
+
+
+def _default_plan(currency: str) -> PricePlan:
+    plan = PricePlan.objects.filter(currency=currency, is_default=True).first()
+    return plan or create_price_plan(
+        name=STANDARD_PLAN, currency=currency, price_per_unit=STANDARD_UNIT_PRICE, is_default=True
+    )
+
+
+@transaction.atomic
+def create_price_plan(
+    *,
+    name: str,
+    currency: str,
+    price_per_unit: Decimal,
+    unit_rule: str = UnitRule.PER_160,
+    channel: str = "sms",
+    is_default: bool = False,
+) -> PricePlan:
+    """A plan with one rate: `channel` to any country. Raises: ValueError for a negative price."""
+    micros = to_micros(price_per_unit)
+    if micros < 0:
+        raise ValueError("a price is not negative")
+    if is_default:
+        plan, is_new = PricePlan.objects.get_or_create(
+            currency=currency, is_default=True, defaults={"name": name, "unit_rule": unit_rule}
+        )
+        if not is_new:
+            return plan
+    else:
+        plan = PricePlan.objects.create(name=name, currency=currency, unit_rule=unit_rule)
+    Rate.objects.create(plan=plan, channel=channel, country="", unit_price_micros=micros)
+    return plan
+
+
+def set_price_plan(*, client: Client, plan: PricePlan) -> None:
+    """Price what is accepted from now on by `plan`; what was accepted keeps its price (M7). Raises: ValueError."""
+    if not Wallet.objects.for_client(client).filter(currency=plan.currency).update(price_plan=plan):
+        raise ValueError(f"{client} has no wallet in {plan.currency}")
+
+
+@transaction.atomic
+def credit_wallet(*, client: Client, amount: Decimal, reference: str, description: str = "") -> LedgerEntry:
+    """Add a payment, once per `reference`; opens the wallet if need be.
+
+    Raises, and then moves nothing: ValueError (not positive), IntegrityError (credited before).
+    """
+    open_wallet(client=client)
+    balance = _move(client.pk, balance=_positive(amount))
+    return _record(client.pk, EntryKind.CREDIT, to_micros(amount), balance, reference, description)
+
+
+@transaction.atomic
+def adjust_balance(
+    *,
+    client: Client,
+    amount: Decimal,
+    reason: str,
+    by: User,
+    reference: str,
+    approved_by: User | None = None,
+) -> LedgerEntry:
+    """Correct a balance by hand, up or down, once per `reference` (M10).
+
+    `by` is staff; an amount above SECOND_PERSON_ABOVE also needs another member of staff, `approved_by`.
+    Raises, and then moves nothing: AdjustmentRefused, InsufficientBalance, ValueError (zero), IntegrityError.
+    """
+    micros = to_micros(amount)
+    if not micros:
+        raise ValueError("an adjustment moves something")
+    if not reason.strip():
+        raise AdjustmentRefused("Give the reason for this adjustment.")
+    if not by.is_staff:
+        raise AdjustmentRefused("Only staff can adjust a balance.")
+    if abs(amount) > SECOND_PERSON_ABOVE and (approved_by is None or approved_by == by or not approved_by.is_staff):
+        limit = format_money(SECOND_PERSON_ABOVE, client.currency, plain=True)
+        raise AdjustmentRefused(f"An adjustment above {limit} needs a second member of staff.")
+    open_wallet(client=client)
+    balance = _move(client.pk, balance=micros)
+    description = reason.strip() + (f" (approved by {approved_by})" if approved_by else "")
+    return _record(client.pk, EntryKind.ADJUSTMENT, micros, balance, reference, description[:200], by)
+
+
+@transaction.atomic
+def debit_wallet(*, client: Client, amount: Decimal, reference: str, description: str = "") -> LedgerEntry:
+    """Take `amount`, once per `reference`, from what is not reserved.
+
+    Raises, and then moves nothing: InsufficientBalance, ValueError (not positive), IntegrityError (taken before).
+    """
+    micros = _positive(amount)
+    balance = _move(client.pk, balance=-micros)
+    return _record(client.pk, EntryKind.DEBIT, -micros, balance, reference, description)
+
+
+@transaction.atomic
+def debit_many(
+    *, client_id: int, charges: Sequence[Movement], description: str = "", reservation: str | None = None
+) -> int:
+    """Take the sum of `charges` in one step and write an entry for each; charges of zero write none.
+
+    reservation: reference of the reservation that pays; without one, what is not reserved pays.
+    Returns: the sum taken, in micros. The number of statements does not depend on how many charges there are.
+    Raises, and then moves nothing: InsufficientBalance, ReservationShort, ValueError (negative), IntegrityError.
+    """
+    if any(micros < 0 for _, micros in charges):
+        raise ValueError("a charge is not negative")
+    charges = [charge for charge in charges if charge[1]]
+    total = sum(micros for _, micros in charges)
+    if not total:
+        return 0
+    if reservation is not None:
+        _draw(client_id, reservation, total)
+    balance = _move(client_id, balance=-total, reserved=-total if reservation is not None else 0)
+    _record_many(client_id, EntryKind.DEBIT, [(ref, -micros) for ref, micros in charges], balance + total, description)
+    return total
+
+
+@transaction.atomic
+def refund_many(*, client_id: int, refunds: Sequence[Movement], description: str = "") -> dict[str, int]:
+    """Give back what failed messages cost, each reference at most once; repeats are left out, so a retry is harmless.
+
+    Returns: the micros refunded now, by reference.
+    Raises, and then moves nothing: RefundMismatch when an amount is not that of the debit with its reference.
+    """
+    wanted = {reference: micros for reference, micros in refunds if micros}
+    if not wanted:
+        return {}
+    balance = _move(client_id)  # takes the lock: what is read of the ledger from here on cannot change
+    known = queries.movements_of(client_id, wanted)
+    fresh: dict[str, int] = {}
+    for reference, micros in wanted.items():
+        movements = known.get(reference, {})
+        if movements.get(EntryKind.DEBIT) != -micros:
+            raise RefundMismatch(reference=reference)
+        if EntryKind.REFUND not in movements:
+            fresh[reference] = micros
+    if fresh:
+        _move(client_id, balance=sum(fresh.values()))
+        _record_many(client_id, EntryKind.REFUND, list(fresh.items()), balance, description)
+    return fresh
+
+
+@transaction.atomic
+def reserve(*, client: Client, amount: Decimal, reference: str) -> Reservation:
+    """Hold `amount` of what is not yet reserved, for charges that name `reference`.
+
+    Raises, and then holds nothing: InsufficientBalance, ValueError (negative), IntegrityError (reserved before).
+    """
+    micros = to_micros(amount)
+    if micros < 0:
+        raise ValueError("a reservation is not negative")
+    if not Wallet.objects.for_client(client).exists():
+        raise _insufficient(client.pk, micros)
+    held = Reservation.objects.create(
+        wallet_id=client.pk, reference=reference, amount_micros=micros, remaining_micros=micros
+    )
+    _move(client.pk, reserved=micros)
+    return held
+
+
+@transaction.atomic
+def release_reservation(*, client_id: int, reference: str) -> Decimal:
+    """Free what a reservation still holds. Returns the amount: zero when it was released, used up or never made."""
+    mine = Reservation.objects.for_client(client_id).filter(reference=reference)
+    # A write that changes nothing locks the row, so that no charge can draw on it between reading and emptying it.
+    if not mine.update(remaining_micros=F("remaining_micros")):
+        return Decimal("0.00")
+    held = mine.get().remaining_micros
+    if held:
+        mine.update(remaining_micros=0)
+        _move(client_id, reserved=-held)
+    return from_micros(held)
+
+
+@transaction.atomic
+def repair_sums(*, client_id: int) -> None:
+    """Set the cached balance and reserve to the sums of their rows; entries and reservations are never touched.
+
+    Raises: IntegrityError where the rows themselves break a rule, such as a negative sum; that needs a person.
+    """
+    _move(client_id)
+    entries, reservations = LedgerEntry.objects.for_client(client_id), Reservation.objects.for_client(client_id)
+    Wallet.objects.for_client(client_id).update(
+        balance_micros=entries.aggregate(total=Sum("amount_micros"))["total"] or 0,
+        reserved_micros=reservations.aggregate(total=Sum("remaining_micros"))["total"] or 0,
+    )
+
+
+# --- the only statements that touch a wallet's sums -------------------------------------------------------------------
+
+# What leaves or is newly held must be there: taken from the reserve it was held before, otherwise it must be available.
+_MOVE = """
+UPDATE wallet_wallet SET balance_micros = balance_micros + %(balance)s, reserved_micros = reserved_micros + %(reserved)s
+WHERE client_id = %(client)s AND reserved_micros + %(reserved)s >= 0
+AND (balance_micros - reserved_micros >= %(reserved)s - %(balance)s OR %(reserved)s - %(balance)s <= 0)
+RETURNING balance_micros
+"""
+
+
+def _move(client_id: int, *, balance: int = 0, reserved: int = 0) -> int:
+    """Change both sums by as much, if the money is there; returns the balance after. Raises: InsufficientBalance."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVE, {"balance": balance, "reserved": reserved, "client": client_id})
+        found = cursor.fetchall()
+    if not found:
+        raise _insufficient(client_id, reserved - balance)
+    return found[0][0]
+
+
+def _insufficient(client_id: int, needed: int) -> InsufficientBalance:
+    now = queries.balance_of(client_id)
+    return InsufficientBalance(
+        needed=from_micros(needed), available=now.available, balance=now.balance, currency=now.currency
+    )
+
+
+def _draw(client_id: int, reference: str, micros: int) -> None:
+    held = Reservation.objects.for_client(client_id).filter(reference=reference, remaining_micros__gte=micros)
+    if not held.update(remaining_micros=F("remaining_micros") - micros):
+        raise ReservationShort(reference=reference, needed=from_micros(micros))
+
+
+def _positive(amount: Decimal) -> int:
+    micros = to_micros(amount)
+    if micros <= 0:
+        raise ValueError("an amount to move is positive")
+    return micros
+
+
+def _record(
+    client_id: int,
+    kind: EntryKind,
+    micros: int,
+    balance_after: int,
+    reference: str,
+    description: str,
+    by: User | None = None,
+) -> LedgerEntry:
+    return LedgerEntry.objects.create(
+        wallet_id=client_id,
+        kind=kind,
+        amount_micros=micros,
+        balance_after_micros=balance_after,
+        reference=reference,
+        description=description,
+        by=by,
+    )
+
+
+_ENTRY_COLUMNS = (
+    "wallet_id", "kind", "amount_micros", "balance_after_micros", "reference", "description", "created_at",
+)  # fmt: skip
+
+
+def _record_many(
+    client_id: int, kind: EntryKind, movements: Sequence[Movement], balance_before: int, description: str
+) -> None:
+    now: datetime = timezone.now()
+    rows, balance = [], balance_before
+    for reference, micros in movements:
+        balance += micros
+        rows.append((client_id, kind.value, micros, balance, reference, description, now))
+    insert_rows(LedgerEntry, _ENTRY_COLUMNS, rows)
