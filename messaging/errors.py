@@ -1,0 +1,50 @@
+"""Why a message or campaign is refused. Doors map the codes to their own words and statuses."""
+
+from crm.common.errors import DomainError, WrongState
+
+
+class SenderNotApproved(DomainError):
+    code = "sender_not_approved"
+    default_message = "This sender ID is not approved for your account."
+
+
+class NoSender(DomainError):
+    code = "sender_missing"
+    default_message = "Give a sender ID: your account has no default one."
+
+
+class TextTooLong(DomainError):
+    code = "text_too_long"
+    default_message = "The text is too long."
+
+
+class NoRoute(DomainError):
+    code = "no_route"
+    default_message = "No provider is set up for this destination yet. Ask the operator of this service."
+
+
+class ChannelNotAvailable(DomainError):
+    code = "channel_not_available"
+    default_message = "This channel is not available on this installation."
+
+
+class ClientSuspended(DomainError):
+    code = "client_suspended"
+    default_message = "This account is suspended and cannot send."
+
+
+class InvalidSchedule(DomainError):
+    code = "invalid_schedule"
+    default_message = "The time to send must lie in the future and within one year."
+
+
+class NoRecipients(DomainError):
+    code = "no_recipients"
+    default_message = "There is nobody to send to."
+
+
+class QuoteChanged(WrongState):
+    """What was confirmed is no longer what would be sent; the person must see the new figures first."""
+
+    code = "quote_changed"
+    default_message = "The recipients or the price changed since you looked. Check the new figures and confirm again."

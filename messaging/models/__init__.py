@@ -1,0 +1,24 @@
+"""What messaging keeps."""
+
+from crm.common.channels import Channel
+from messaging.models.campaigns import Campaign, CampaignState
+from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
+from messaging.models.providers import CallbackKind, ProviderAccount, ProviderCallback, Route, SendingProcess
+from messaging.models.senders import SenderId, SenderState
+
+__all__ = [
+    "CallbackKind",
+    "Campaign",
+    "CampaignState",
+    "Channel",
+    "EventKind",
+    "Message",
+    "MessageEvent",
+    "MessageStatus",
+    "ProviderAccount",
+    "ProviderCallback",
+    "Route",
+    "SenderId",
+    "SenderState",
+    "SendingProcess",
+]

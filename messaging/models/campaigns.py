@@ -1,0 +1,72 @@
+"""Campaigns: one composed text to many contacts."""
+
+from django.conf import settings
+from django.db import models
+
+from crm.common.tenancy import TenantManager
+
+
+class CampaignState(models.TextChoices):
+    """draft → sending ⇄ paused → done | cancelled. `stopped`: ended by the product, `stop_reason` says why."""
+
+    DRAFT = "draft"
+    SENDING = "sending"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+
+
+class Campaign(models.Model):
+    """A text to the members of some groups, each message filled from its contact.
+
+    The quote is what the review page showed and the person confirmed: it is reserved in the wallet, and expansion into
+    messages draws on that reservation alone. `cursor` is the last contact expanded; `until_contact` the newest contact
+    at the moment of confirming, so that nobody who joins later is written to unseen.
+    """
+
+    client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=120)
+    channel = models.CharField(max_length=10, default="sms")
+    sender = models.ForeignKey("messaging.SenderId", null=True, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField(blank=True)
+    groups = models.ManyToManyField("contacts.Group", related_name="+", blank=True)
+    state = models.CharField(max_length=10, choices=CampaignState, default=CampaignState.DRAFT)
+    stop_reason = models.CharField(max_length=200, blank=True)
+    simulated = models.BooleanField(default=False)
+
+    quoted_recipients = models.PositiveIntegerField(default=0)
+    quoted_units = models.PositiveIntegerField(default=0)
+    quoted_cost_micros = models.BigIntegerField(default=0)
+
+    cursor = models.BigIntegerField(default=0)
+    until_contact = models.BigIntegerField(default=0)
+    expanded_at = models.DateTimeField(null=True, blank=True)
+    lease_owner = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["client", "-id"], name="campaign_by_client"),
+            models.Index(
+                fields=["state"], condition=models.Q(state__in=["sending", "paused"]), name="campaign_running"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def reservation(self) -> str:
+        """The reference under which the wallet holds this campaign's money."""
+        return f"campaign:{self.pk}"

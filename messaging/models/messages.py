@@ -1,0 +1,168 @@
+"""Messages, which are the queue as well as the history, and their timeline."""
+
+from django.db import models
+from django.db.models import Q
+
+from crm.common.channels import Channel
+from crm.common.tenancy import TenantManager
+
+
+class MessageStatus(models.TextChoices):
+    """The life of a message; messaging/states.py has every allowed step.
+
+    scheduled → queued → claimed → submitting → sent → delivered → read, or → failed; held while its campaign is paused;
+    cancelled before it left. People see claimed and submitting as "sending", programs as "queued".
+    """
+
+    SCHEDULED = "scheduled"
+    HELD = "held"
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    SUBMITTING = "submitting"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Message(models.Model):
+    """One content to one recipient on one channel: it has the status and the price.
+
+    Times are UTC by the database's clock. `cost_micros` was fixed when the message was accepted and is what its ledger
+    entry `message:<id>` took. `contact_id` names whose data filled the text; that contact may be gone since.
+    `unconfirmed`: the provider was written to and its answer is unknown; it is never sent again blindly (D5).
+    """
+
+    client = models.ForeignKey("accounts.Client", on_delete=models.PROTECT, related_name="+", db_index=False)
+    campaign = models.ForeignKey(
+        "messaging.Campaign", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    contact_id = models.BigIntegerField(null=True)
+    channel = models.CharField(max_length=10, choices=Channel, default=Channel.SMS)
+    recipient = models.CharField(max_length=254, help_text="E.164 with plus, or an e-mail address")
+    sender = models.CharField(max_length=15)
+    text = models.TextField()
+    reference = models.CharField(max_length=100, blank=True, help_text="The caller's own id")
+    source = models.CharField(max_length=12, default="api", help_text="api, campaign, dashboard, command")
+    api_key_id = models.BigIntegerField(null=True)
+    simulated = models.BooleanField(default=False)
+
+    status = models.CharField(max_length=10, choices=MessageStatus, default=MessageStatus.QUEUED)
+    priority = models.SmallIntegerField(default=0, help_text="Lower leaves first: 0 single, 5 campaign")
+    units = models.PositiveSmallIntegerField(default=1)
+    segments = models.PositiveSmallIntegerField(default=1)
+    encoding = models.CharField(max_length=5, default="gsm7")
+    cost_micros = models.BigIntegerField(default=0)
+
+    provider_account = models.ForeignKey(
+        "messaging.ProviderAccount", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    provider_message_id = models.CharField(max_length=100, blank=True)
+    network_code = models.CharField(max_length=12, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    lease_owner = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    unconfirmed = models.BooleanField(default=False)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.CharField(max_length=200, blank=True)
+
+    created_at = models.DateTimeField()
+    schedule_at = models.DateTimeField(null=True)
+    queued_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "recipient"], condition=Q(campaign__isnull=False), name="campaign_recipient_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["client", "-id"], name="message_by_client"),
+            models.Index(fields=["client", "status", "-id"], name="message_by_status"),
+            models.Index(fields=["client", "recipient", "-id"], name="message_by_recipient"),
+            models.Index(fields=["client", "reference"], condition=~Q(reference=""), name="message_by_reference"),
+            models.Index(
+                fields=["campaign", "status"], condition=Q(campaign__isnull=False), name="message_by_campaign"
+            ),
+            # The queue and its leases: small, because rows leave them within seconds.
+            models.Index(
+                fields=["provider_account", "priority", "id"], condition=Q(status="queued"), name="message_queue"
+            ),
+            models.Index(
+                fields=["lease_until"], condition=Q(status__in=["claimed", "submitting"]), name="message_leases"
+            ),
+            models.Index(fields=["schedule_at"], condition=Q(status="scheduled"), name="message_schedule"),
+            models.Index(
+                fields=["status", "id"],
+                condition=Q(simulated=True, status__in=["queued", "sent"]),
+                name="message_simulated",
+            ),
+            # Delivery reports find their message by these.
+            models.Index(
+                fields=["provider_account", "provider_message_id"],
+                condition=~Q(provider_message_id=""),
+                name="message_by_provider_id",
+            ),
+            models.Index(
+                fields=["provider_account", "recipient"],
+                condition=Q(status__in=["claimed", "submitting"]) | Q(unconfirmed=True),
+                name="message_unsettled",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} to {self.recipient}"
+
+    @property
+    def message_id(self) -> str:
+        """The id shown to callers; messaging.queries.find_message reads it back."""
+        return public_id(self.pk)
+
+
+def public_id(pk: int) -> str:
+    """`MSG-` and the number of the message, at least six digits. Derived, so that it needs no column and no index."""
+    return f"MSG-{pk:06d}"
+
+
+class EventKind(models.TextChoices):
+    ACCEPTED = "accepted"
+    SCHEDULED = "scheduled"
+    HELD = "held"
+    QUEUED = "queued"
+    RETRY = "retry"
+    SENT = "sent"
+    UNCONFIRMED = "unconfirmed", "No answer from the provider"
+    CONFIRMED = "confirmed"
+    REPORT = "report"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class MessageEvent(models.Model):
+    """One line of a message's timeline. `code` is ours (providers/failures.py), `detail` the provider's words."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+", db_index=False)
+    client = models.ForeignKey("accounts.Client", on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=12, choices=EventKind)
+    code = models.CharField(max_length=40, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField()
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["message", "id"], name="event_by_message")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.at}"

@@ -1,0 +1,231 @@
+"""What pages, the API and exports read of messaging. Nothing here writes."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.utils import timezone
+
+from accounts.models import Client
+from contacts.models import Contact
+from messaging.models import (
+    Campaign,
+    CampaignState,
+    Message,
+    MessageEvent,
+    MessageStatus,
+    ProviderAccount,
+    SenderId,
+    SenderState,
+)
+
+LARGEST_ID = 2**63 - 1
+
+# How the inner states of the queue are shown: to programs by the native API's documented words, to people more exactly.
+SHOWN_TO_PROGRAMS = {
+    MessageStatus.CLAIMED: "queued",
+    MessageStatus.SUBMITTING: "queued",
+    MessageStatus.HELD: "queued",
+}
+SHOWN_TO_PEOPLE = {MessageStatus.CLAIMED: "sending", MessageStatus.SUBMITTING: "sending", MessageStatus.HELD: "paused"}
+# What a filter on a shown status matches.
+STORED_AS = {
+    "queued": [MessageStatus.QUEUED, MessageStatus.CLAIMED, MessageStatus.SUBMITTING, MessageStatus.HELD],
+    "sending": [MessageStatus.CLAIMED, MessageStatus.SUBMITTING],
+    "paused": [MessageStatus.HELD],
+    "scheduled": [MessageStatus.SCHEDULED],
+    "sent": [MessageStatus.SENT],
+    "delivered": [MessageStatus.DELIVERED, MessageStatus.READ],
+    "read": [MessageStatus.READ],
+    "failed": [MessageStatus.FAILED],
+    "cancelled": [MessageStatus.CANCELLED],
+}
+
+
+def api_status(status: str) -> str:
+    """A message's status in the words of the native API."""
+    return SHOWN_TO_PROGRAMS.get(MessageStatus(status), status)
+
+
+def page_status(status: str) -> str:
+    """A message's status in the words of the dashboard."""
+    return SHOWN_TO_PEOPLE.get(MessageStatus(status), status)
+
+
+def find_message(client: Client, identifier: str) -> Message | None:
+    """A client's message by our id (`MSG-000123`), its number (`123`) or the provider's own id; else None."""
+    text = identifier.strip()
+    number = text[4:] if text[:4].upper() == "MSG-" else text
+    messages = Message.objects.for_client(client)
+    if number.isascii() and number.isdigit() and len(number) <= 19 and int(number) <= LARGEST_ID:
+        found = messages.filter(pk=int(number)).first()
+        if found or text != number:
+            return found
+    if not text or len(text) > 100 or "\x00" in text:
+        return None
+    # By account, so that the index on (account, provider id) serves.
+    accounts = ProviderAccount.objects.values_list("pk", flat=True)
+    return messages.filter(provider_account_id__in=list(accounts), provider_message_id=text).order_by("-pk").first()
+
+
+def events_for(message: Message) -> list[MessageEvent]:
+    """The timeline of a message, oldest first."""
+    return list(MessageEvent.objects.for_client(message.client_id).filter(message=message).order_by("pk"))
+
+
+def messages_for(
+    client: Client,
+    *,
+    status: str = "",
+    recipient: str = "",
+    sender: str = "",
+    campaign_id: int | None = None,
+    reference: str = "",
+    channel: str = "",
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> QuerySet[Message]:
+    """A client's messages, newest first. status: a shown one ("queued", "sending", …), "" or "all" for every one.
+
+    recipient: E.164, or the beginning of one. since/before: accepted at or after, and before.
+    """
+    found = Message.objects.for_client(client).order_by("-pk")
+    if status and status != "all":
+        found = found.filter(status__in=STORED_AS.get(status, []))
+    if recipient:
+        exact = recipient.startswith("+") and len(recipient) >= 12
+        found = found.filter(recipient=recipient) if exact else found.filter(recipient__startswith=recipient)
+    if sender:
+        found = found.filter(sender=sender)
+    if campaign_id is not None:
+        found = found.filter(campaign_id=campaign_id)
+    if reference:
+        found = found.filter(reference=reference)
+    if channel:
+        found = found.filter(channel=channel)
+    if since:
+        found = found.filter(created_at__gte=since)
+    if before:
+        found = found.filter(created_at__lt=before)
+    return found
+
+
+def names_of(client: Client, messages: list[Message]) -> dict[str, str]:
+    """The contact names of the recipients on a page, by number; one query."""
+    numbers = {message.recipient for message in messages}
+    found = Contact.objects.for_client(client).filter(phone__in=numbers).exclude(name="")
+    return dict(found.values_list("phone", "name"))
+
+
+def approved_senders(client: Client) -> QuerySet[SenderId]:
+    """The sender IDs a client may use now, its default first."""
+    return SenderId.objects.for_client(client).filter(state=SenderState.APPROVED)
+
+
+def campaigns_for(client: Client, *, state: str = "") -> QuerySet[Campaign]:
+    """A client's campaigns, newest first."""
+    found = Campaign.objects.for_client(client).select_related("sender").order_by("-pk")
+    return found.filter(state=state) if state else found
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where everybody of a campaign is. The five figures and `unexpanded` add up to `audience` at every moment.
+
+    not_sent: cancelled, or left out because the groups changed. spent: net of refunds, in micros.
+    """
+
+    audience: int
+    queued: int
+    sent: int
+    delivered: int
+    failed: int
+    not_sent: int
+    unexpanded: int
+    unconfirmed: int
+    spent_micros: int
+
+    @property
+    def settled(self) -> int:
+        return self.delivered + self.failed + self.not_sent
+
+    @property
+    def percent(self) -> int:
+        """How far sending has come, 0 to 100; 100 only when nobody waits any more."""
+        waiting = self.queued + self.unexpanded
+        return 100 if not self.audience or not waiting else min(99, 100 * (self.audience - waiting) // self.audience)
+
+
+_WAITING = {"scheduled", "held", "queued", "claimed", "submitting"}
+
+
+def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:
+    """The progress of some campaigns of one client, by id; one query for all of them."""
+    if not campaigns:
+        return {}
+    counts: dict[int, Counter] = {campaign.pk: Counter() for campaign in campaigns}
+    rows = (
+        Message.objects.for_client(campaigns[0].client_id)
+        .filter(campaign_id__in=counts)
+        .values("campaign_id", "status")
+        .annotate(n=Count("pk"), cost=Sum("cost_micros"), unconfirmed=Count("pk", filter=Q(unconfirmed=True)))
+        .order_by()
+    )
+    for row in rows:
+        tally = counts[row["campaign_id"]]
+        tally[row["status"]] += row["n"]
+        tally["unconfirmed"] += row["unconfirmed"]
+        if row["status"] not in (MessageStatus.FAILED, MessageStatus.CANCELLED):
+            tally["spent"] += row["cost"]
+    found = {}
+    for campaign in campaigns:
+        tally = counts[campaign.pk]
+        written = sum(tally[status] for status in MessageStatus.values)
+        missing = max(campaign.quoted_recipients - written, 0)
+        over = bool(campaign.expanded_at)
+        found[campaign.pk] = Progress(
+            audience=max(campaign.quoted_recipients, written),
+            queued=sum(tally[status] for status in _WAITING),
+            sent=tally["sent"],
+            delivered=tally["delivered"] + tally["read"],
+            failed=tally["failed"],
+            not_sent=tally["cancelled"] + (missing if over else 0),
+            unexpanded=0 if over else missing,
+            unconfirmed=tally["unconfirmed"],
+            spent_micros=tally["spent"],
+        )
+    return found
+
+
+def running_campaigns(client: Client) -> list[Campaign]:
+    """Campaigns that are sending or paused, newest first, for the home page."""
+    states = [CampaignState.SENDING, CampaignState.PAUSED]
+    return list(campaigns_for(client).filter(state__in=states)[:5])
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How messages of some days fared, simulated ones left out."""
+
+    total: int
+    delivered: int
+    failed: int
+
+    @property
+    def percent(self) -> int | None:
+        """Delivered among those with a final word, rounded down; None where there is none yet."""
+        ended = self.delivered + self.failed
+        return 100 * self.delivered // ended if ended else None
+
+
+def delivery_of_days(client: Client, *, days: int = 7) -> Delivery:
+    """Delivery over the last `days` × 24 hours."""
+    since = timezone.now() - timedelta(days=days)
+    rows = messages_for(client, since=since).filter(simulated=False).order_by()
+    tally = dict(rows.values_list("status").annotate(n=Count("pk")))
+    return Delivery(
+        total=sum(tally.values()),
+        delivered=tally.get("delivered", 0) + tally.get("read", 0),
+        failed=tally.get("failed", 0),
+    )

@@ -1,0 +1,236 @@
+"""What became of messages, written down in batches: outcomes of attempts, delivery reports, refunds, timeline.
+
+Every function here moves rows only by the steps of messaging/states.py, refunds only what it itself moved to `failed`,
+and can be repeated without effect.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from crm.common.sql import database_now, now_sql, update_rows
+from messaging.models import EventKind, Message, MessageStatus
+from messaging.providers.base import Outcome
+from messaging.services.timeline import charge_reference, write_events
+from messaging.states import sources_sql
+from wallet import services as wallet
+
+FIRST_RETRY_SECONDS = 5
+LONGEST_RETRY_SECONDS = 1800
+GIVE_UP_AFTER = timedelta(hours=4)  # D6
+FINAL_AFTER = timedelta(hours=72)  # D2: `sent` without a report is then final
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A message whose status this call changed."""
+
+    id: int
+    client_id: int
+    campaign_id: int | None
+    status: str
+    cost_micros: int
+
+
+def retry_seconds(attempts: int) -> float:
+    """The wait before attempt number `attempts` + 1: doubling, with jitter so that a crowd does not return at once."""
+    return min(FIRST_RETRY_SECONDS * 2 ** max(attempts - 1, 0), LONGEST_RETRY_SECONDS) * random.uniform(0.8, 1.2)
+
+
+@transaction.atomic
+def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
+    """Write down what attempts came to, in a number of statements that does not depend on how many.
+
+    accepted → sent; rejected → failed and refunded; retry → queued for later, or failed after four hours;
+    ambiguous → sent, flagged unconfirmed. An answer that comes after its lease was given up still settles the message.
+    """
+    now = database_now()
+    attempts = _attempts_of([outcome.message_id for outcome in outcomes if outcome.kind == "retry"])
+    rows, events = [], {}
+    for outcome in outcomes:
+        status, unconfirmed, next_attempt, kind = MessageStatus.SENT, False, None, EventKind.SENT
+        code = outcome.error_code
+        if outcome.kind == "ambiguous":
+            unconfirmed, kind, code = True, EventKind.UNCONFIRMED, code or "unconfirmed"
+        elif outcome.kind == "rejected":
+            status, kind = MessageStatus.FAILED, EventKind.FAILED
+        elif outcome.kind == "retry":
+            tried, since = attempts.get(outcome.message_id, (1, now))
+            next_attempt = now + timedelta(seconds=retry_seconds(tried))
+            if next_attempt - since > GIVE_UP_AFTER:
+                status, next_attempt, kind = MessageStatus.FAILED, None, EventKind.FAILED
+            else:
+                status, kind = MessageStatus.QUEUED, EventKind.RETRY
+        shown = outcome.kind != "accepted"
+        rows.append(
+            (
+                outcome.message_id,
+                status,
+                unconfirmed,
+                outcome.provider_message_id[:100],
+                code[:40] if shown else "",
+                outcome.error_message[:200] if shown else "",
+                next_attempt,
+                now if status == MessageStatus.SENT else None,
+                now if status == MessageStatus.FAILED else None,
+            )
+        )
+        events[outcome.message_id] = (kind, code, (outcome.error_message or outcome.raw) if shown else "")
+    moved = _move(
+        ("id", "status", "unconfirmed", "provider_message_id", "error_code", "error_message", "next_attempt_at",
+         "sent_at", "failed_at"),
+        rows,
+        # the usual case, or the late answer to a message that was given up as unknown
+        where="(t.status = 'submitting' OR (t.status = 'sent' AND t.unconfirmed AND v.status <> 'queued' "
+        "AND NOT v.unconfirmed))",
+        assign="lease_owner = '', lease_until = NULL",
+    )  # fmt: skip
+    _write_events(moved, events, now)
+    _refund(moved)
+    return moved
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A delivery report matched to a message: `status` sent (an interim word), delivered, read or failed."""
+
+    message_id: int
+    status: str
+    code: str = ""
+    detail: str = ""
+    network_code: str = ""
+    provider_message_id: str = ""
+
+
+@transaction.atomic
+def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
+    """Apply delivery reports: the first final one decides, later ones only join the timeline (D2).
+
+    A failure is refunded once. Any report settles an unconfirmed message: the provider has it.
+    """
+    now = database_now()
+    decided: dict[int, Receipt] = {}
+    for receipt in receipts:
+        held = decided.get(receipt.message_id)
+        if held is None or (held.status == "sent" and receipt.status != "sent"):
+            decided[receipt.message_id] = receipt
+    rows = [
+        (
+            receipt.message_id,
+            receipt.status,
+            receipt.network_code[:12],
+            receipt.provider_message_id[:100],
+            receipt.code[:40],
+            receipt.detail[:200],
+        )
+        for receipt in decided.values()
+    ]
+    moved = _move(
+        ("id", "status", "network_code", "-provider_message_id", "error_code", "error_message"),
+        [row for row in rows if row[1] != "sent"],
+        where=f"""((v.status = 'delivered' AND t.status IN {sources_sql("delivered")})
+               OR (v.status = 'read' AND t.status IN {sources_sql("read")})
+               OR (v.status = 'failed' AND t.status = 'sent'))
+              AND (t.sent_at IS NULL OR t.sent_at > %s)""",
+        params=[now - FINAL_AFTER],
+        assign=f"""unconfirmed = false,
+            provider_message_id = CASE WHEN v.provider_message_id = '' THEN t.provider_message_id
+                                       ELSE v.provider_message_id END,
+            delivered_at = CASE WHEN v.status IN ('delivered', 'read') AND t.delivered_at IS NULL THEN {now_sql()}
+                                ELSE t.delivered_at END,
+            failed_at = CASE WHEN v.status = 'failed' THEN {now_sql()} ELSE t.failed_at END""",
+    )
+    update_rows(  # interim words: they prove that the provider has the message, and name its id
+        Message,
+        ("id", "-provider_message_id"),
+        [(row[0], row[3]) for row in rows if row[1] == "sent" and row[3]],
+        assign="unconfirmed = false, provider_message_id = v.provider_message_id",
+        where="t.status = 'sent' AND t.unconfirmed",
+    )
+    changed = {row.id: row.status for row in moved}
+    clients = dict(
+        Message.objects.unscoped()
+        .filter(pk__in={receipt.message_id for receipt in receipts})
+        .values_list("pk", "client_id")
+    )
+    lines = []
+    for receipt in receipts:
+        if receipt.message_id in clients:
+            first = changed.get(receipt.message_id) == receipt.status and decided[receipt.message_id] is receipt
+            kind = receipt.status if first else EventKind.REPORT
+            detail = receipt.detail if first else f"{receipt.status}: {receipt.detail}".rstrip(": ")
+            lines.append((receipt.message_id, clients[receipt.message_id], kind, receipt.code, detail))
+    write_events(lines, at=now)
+    _refund(moved)
+    return moved
+
+
+@transaction.atomic
+def fail_messages(*, ids: Iterable[int], code: str, message: str, owner: str = "") -> list[Moved]:
+    """End messages that never left, with their money back, as after an opt-out. owner: only what it has claimed."""
+    now = database_now()
+    moved = _move(
+        ("id", "status", "error_code", "error_message", "failed_at"),
+        [(pk, MessageStatus.FAILED, code, message, now) for pk in ids],
+        where="t.status IN ('queued', 'claimed')" + (" AND t.lease_owner = %s" if owner else ""),
+        params=[owner] if owner else [],
+        assign="lease_owner = '', lease_until = NULL",
+    )
+    _write_events(moved, {row.id: (EventKind.FAILED, code, message) for row in moved}, now)
+    _refund(moved)
+    return moved
+
+
+@transaction.atomic
+def cancel_messages(*, ids: Iterable[int]) -> list[Moved]:
+    """Take back messages that have not left, with their money; those already with the provider are not touched."""
+    now = database_now()
+    moved = _move(
+        ("id", "status"),
+        [(pk, MessageStatus.CANCELLED) for pk in ids],
+        where=f"t.status IN {sources_sql('cancelled')}",
+        assign="lease_owner = '', lease_until = NULL",
+    )
+    _write_events(moved, {row.id: (EventKind.CANCELLED, "", "") for row in moved}, now)
+    _refund(moved)
+    return moved
+
+
+def _attempts_of(ids: Sequence[int]) -> dict[int, tuple[int, datetime]]:
+    if not ids:
+        return {}
+    rows = Message.objects.unscoped().filter(pk__in=ids).values_list("pk", "attempts", "queued_at")
+    return {pk: (attempts, queued_at) for pk, attempts, queued_at in rows}
+
+
+def _move(
+    columns: Sequence[str], rows: Sequence[tuple], *, where: str, assign: str, params: Sequence = ()
+) -> list[Moved]:
+    changed = update_rows(
+        Message,
+        columns,
+        rows,
+        where=where,
+        params=params,
+        assign=assign,
+        returning='t."id", t."client_id", t."campaign_id", t."status", t."cost_micros"',
+    )
+    return [Moved(*row) for row in changed]
+
+
+def _write_events(moved: Sequence[Moved], events: dict[int, tuple[str, str, str]], now: datetime) -> None:
+    write_events([(row.id, row.client_id, *events[row.id]) for row in moved], at=now)
+
+
+def _refund(moved: Sequence[Moved]) -> None:
+    """Give the money of failed and cancelled messages back, once each (M6), client by client in id order."""
+    refunds: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for row in moved:
+        if row.status in (MessageStatus.FAILED, MessageStatus.CANCELLED) and row.cost_micros:
+            refunds[row.client_id].append((charge_reference(row.id), row.cost_micros))
+    for client_id in sorted(refunds):
+        wallet.refund_many(client_id=client_id, refunds=refunds[client_id])

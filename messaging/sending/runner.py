@@ -1,0 +1,65 @@
+"""Starts sending loops: at most one per account in a process, and none forgotten when a wake-up meets a running one."""
+
+import threading
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from messaging.models import Message, MessageStatus, ProviderAccount
+from messaging.sending.loop import Loop
+from messaging.services.providers import divert_queue
+
+_guard = threading.Lock()
+_running: dict[int, bool] = {}  # account → somebody asked again while it ran
+_stopping = threading.Event()
+
+
+def stop_all() -> None:
+    """Ask every loop of this process to let its flying requests land and end. For the worker's shutdown."""
+    _stopping.set()
+
+
+def send_waiting(*, account_id: int) -> int:
+    """Send what waits for an account; returns how many messages were written to the provider.
+
+    Where this process is already sending for it, that loop is told to look again instead.
+    """
+    with _guard:
+        if account_id in _running:
+            _running[account_id] = True
+            return 0
+        _running[account_id] = False
+    submitted = 0
+    try:
+        while True:
+            account = ProviderAccount.objects.filter(pk=account_id, is_active=True).first()
+            if account is None:
+                return submitted
+            loop = Loop(account, stop=_stopping.is_set)
+            submitted += loop.run().submitted
+            if loop.resting:
+                for other in divert_queue(account_id=account_id):
+                    submitted += send_waiting(account_id=other)
+            with _guard:
+                if not _running[account_id] or _stopping.is_set() or loop.resting:
+                    return submitted
+                _running[account_id] = False
+    finally:
+        with _guard:
+            _running.pop(account_id, None)
+
+
+def accounts_with_work() -> list[int]:
+    """Accounts that are awake and have a message due now."""
+    return list(
+        Message.objects.unscoped()
+        .filter(
+            Q(next_attempt_at=None) | Q(next_attempt_at__lte=Now()),
+            Q(provider_account__rest_until=None) | Q(provider_account__rest_until__lte=Now()),
+            status=MessageStatus.QUEUED,
+            provider_account__is_active=True,
+        )
+        .values_list(F("provider_account_id"), flat=True)
+        .order_by()
+        .distinct()
+    )

@@ -1,0 +1,40 @@
+"""Simulated messages: they go through their normal states, but nothing leaves and nothing is charged."""
+
+from django.db import connection, transaction
+
+from crm.common.sql import database_now, later_sql, now_sql
+from messaging.models import EventKind
+from messaging.services.timeline import write_events
+
+BATCH = 2000
+DELIVERED_AFTER = 1.0  # seconds
+
+
+@transaction.atomic
+def advance_simulated() -> tuple[int, bool]:
+    """Move simulated messages one step on. Returns how many moved, and whether some still have a step to go."""
+    sent = _advance(f"status = 'sent', sent_at = {now_sql()}", "status = 'queued'", EventKind.SENT)
+    delivered = _advance(
+        f"status = 'delivered', delivered_at = {now_sql()}",
+        f"status = 'sent' AND sent_at <= {later_sql(-DELIVERED_AFTER)}",
+        EventKind.DELIVERED,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM messaging_message WHERE simulated AND status IN ('queued', 'sent'))"
+        )
+        more = bool(cursor.fetchone()[0])
+    return sent + delivered, more
+
+
+def _advance(assign: str, where: str, kind: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_message SET {assign} WHERE id IN (
+                    SELECT id FROM messaging_message WHERE simulated AND {where} ORDER BY id LIMIT %s)
+                RETURNING id, client_id""",
+            [BATCH],
+        )
+        moved = cursor.fetchall()
+    write_events([(pk, client_id, kind, "", "simulated") for pk, client_id in moved], at=database_now())
+    return len(moved)

@@ -1,0 +1,96 @@
+"""What a lost wake-up, a dead worker or a restarted broker left behind is found here, within seconds (D3)."""
+
+import logging
+from dataclasses import asdict, dataclass
+
+from django.db import connection, transaction
+
+from crm.common.sql import database_now, later_sql, now_sql, skip_locked
+from messaging import wake
+from messaging.models import EventKind
+from messaging.providers.base import Outcome
+from messaging.sending import claims
+from messaging.sending.recording import record_outcomes
+from messaging.sending.runner import accounts_with_work
+from messaging.services.campaigns import finish_campaigns
+from messaging.services.expansion import campaigns_to_expand
+from messaging.services.timeline import write_events
+
+log = logging.getLogger(__name__)
+
+CALLBACKS_KEPT_DAYS = 30
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one sweep found: numbers for the log and for tests."""
+
+    requeued: int = 0
+    unknown: int = 0
+    due: int = 0
+    accounts: int = 0
+    campaigns: int = 0
+
+
+def sweep() -> Swept:
+    """Free dead leases, queue what is due, and wake whoever has work. Harmless to repeat and to run twice at once."""
+    found = Swept()
+    found.requeued, found.unknown = free_leases()
+    found.due = queue_due()
+    accounts = accounts_with_work()
+    found.accounts = len(accounts)
+    wake.senders(accounts)
+    if _exists("messaging_message WHERE simulated AND status IN ('queued', 'sent')"):
+        wake.senders([None])
+    expandable = campaigns_to_expand()
+    found.campaigns = len(expandable)
+    for campaign_id in expandable:
+        wake.expansion_now(campaign_id)
+    if _exists(f"messaging_providercallback WHERE processed_at IS NULL AND due_at <= {now_sql()}"):
+        wake.callbacks()
+    finish_campaigns()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""DELETE FROM messaging_providercallback WHERE id IN (
+                    SELECT id FROM messaging_providercallback WHERE processed_at IS NOT NULL
+                    AND received_at <= {later_sql(-86400 * CALLBACKS_KEPT_DAYS)} LIMIT 5000)"""
+        )
+    if found.requeued or found.unknown:
+        log.warning("leases of a lost sender ended: %s", asdict(found))
+    return found
+
+
+@transaction.atomic
+def free_leases() -> tuple[int, int]:
+    """Requeue what was claimed by the dead; record as unknown what they may have written (D4, D5)."""
+    requeued, unknown = claims.free_expired()
+    if unknown:
+        record_outcomes(
+            [
+                Outcome(pk, "ambiguous", error_code="sender_lost", error_message="The sender stopped in the middle")
+                for pk in unknown
+            ]
+        )
+    return requeued, len(unknown)
+
+
+@transaction.atomic
+def queue_due(limit: int = 5000) -> int:
+    """Scheduled messages whose time has come by the database's clock join the queue (D9, D11)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()} WHERE id IN (
+                    SELECT id FROM messaging_message WHERE status = 'scheduled' AND schedule_at <= {now_sql()}
+                    ORDER BY schedule_at LIMIT %s {skip_locked()})
+                RETURNING id, client_id""",
+            [limit],
+        )
+        rows = cursor.fetchall()
+    write_events([(pk, client_id, EventKind.QUEUED, "", "") for pk, client_id in rows], at=database_now())
+    return len(rows)
+
+
+def _exists(source: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {source})", [])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,274 @@
+"""Accepting messages: the one way in for every door. What it returns is committed, paid for and queued (D1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from accounts.models import Client
+from contacts import queries as contacts
+from crm.common.errors import DomainError
+from crm.common.phones import InvalidPhone, PhoneReader
+from crm.common.sql import allocate_ids, database_now, insert_rows
+from crm.common.text_units import MAX_CHARACTERS, EmptyText, clean_text
+from messaging import wake
+from messaging.errors import ChannelNotAvailable, ClientSuspended, InvalidSchedule, NoRoute, TextTooLong
+from messaging.models import Channel, EventKind, Message, MessageStatus, SenderId
+from messaging.models.messages import public_id
+from messaging.services.providers import RouteTable
+from messaging.services.senders import choose_sender
+from messaging.services.timeline import charge_reference, write_events
+from wallet import pricing
+from wallet import services as wallet
+from wallet.errors import NoPrice
+
+FURTHEST_SCHEDULE = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One message as a door received it: the recipient as written, the final text, and the caller's own reference."""
+
+    recipient: str
+    text: str
+    reference: str = ""
+    contact_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that is stored, paid for and on its way. recipient: E.164; cost in micros of the client's currency."""
+
+    id: int
+    recipient: str
+    sender: str
+    status: str
+    units: int
+    segments: int
+    encoding: str
+    cost_micros: int
+
+    @property
+    def message_id(self) -> str:
+        return public_id(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A recipient left out of an accepted call. `recipient` as given; `error` has the code and the sentence."""
+
+    recipient: str
+    error: DomainError
+
+
+class OptedOut(DomainError):
+    code = "opted_out"
+    default_message = "This person opted out of your messages."
+
+
+class DuplicateRecipient(DomainError):
+    code = "duplicate_recipient"
+    default_message = "This number is given twice; it is sent once."
+
+
+def check_text(raw: str) -> str:
+    """The text as it will be sent. Raises: EmptyText, UnreadableText, TextTooLong."""
+    text = clean_text(raw)
+    if not text.strip():
+        raise EmptyText("There is no text to send.")
+    if len(text) > MAX_CHARACTERS:
+        raise TextTooLong(
+            f"The text has {len(text)} characters; at most {MAX_CHARACTERS} are allowed.", characters=len(text)
+        )
+    return text
+
+
+def check_may_send(client: Client, channel: str) -> None:
+    """Raises: ClientSuspended, ChannelNotAvailable."""
+    if not client.is_active:
+        raise ClientSuspended(reason=client.suspended_reason)
+    if channel != Channel.SMS:
+        raise ChannelNotAvailable(f"The channel “{channel}” is not available on this installation.", channel=channel)
+
+
+def accept_messages(
+    *,
+    client: Client,
+    drafts: Sequence[Draft],
+    channel: str = Channel.SMS,
+    sender: str | None = None,
+    source: str = "api",
+    api_key_id: int | None = None,
+    schedule_at: datetime | None = None,
+) -> list[Accepted | Refused]:
+    """Store, charge and queue a call's messages in one transaction; one result per draft, in order.
+
+    A recipient that cannot be sent to is Refused and costs nothing; the others are charged together or not at all.
+    In simulation mode messages cost nothing and never leave.
+    Raises, and then nothing happened: ClientSuspended, ChannelNotAvailable, SenderNotApproved, NoSender, EmptyText,
+    UnreadableText, TextTooLong, InvalidSchedule, wallet.errors.InsufficientBalance.
+    """
+    check_may_send(client, channel)
+    origin = choose_sender(client=client, name=sender)
+    texts = {raw: check_text(raw) for raw in {draft.text for draft in drafts}}
+    with transaction.atomic():
+        now = database_now()
+        if schedule_at is not None and not now < schedule_at <= now + FURTHEST_SCHEDULE:
+            raise InvalidSchedule()
+        results, rows = _price_drafts(client, origin, drafts, texts)
+        store_messages(
+            client=client,
+            rows=[row for row in rows if row is not None],
+            origin=origin.name,
+            now=now,
+            source=source,
+            api_key_id=api_key_id,
+            schedule_at=schedule_at,
+        )
+    status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
+    return [
+        result
+        if row is None
+        else Accepted(
+            id=row.id,
+            recipient=row.recipient,
+            sender=origin.name,
+            status=status,
+            units=row.units,
+            segments=row.segments,
+            encoding=row.encoding,
+            cost_micros=row.cost_micros,
+        )
+        for result, row in zip(results, rows, strict=True)
+    ]
+
+
+@dataclass(slots=True)
+class NewMessage:
+    """A priced message about to be stored; `id` is given by store_messages."""
+
+    recipient: str
+    text: str
+    units: int
+    segments: int
+    encoding: str
+    cost_micros: int
+    account_id: int | None
+    reference: str = ""
+    contact_id: int | None = None
+    id: int = 0
+
+
+def _price_drafts(
+    client: Client, origin: SenderId, drafts: Sequence[Draft], texts: dict[str, str]
+) -> tuple[list[Refused | None], list[NewMessage | None]]:
+    """Read numbers, leave out whom we must not write to, find price and road. Queries do not grow with the drafts."""
+    refusals: list[Refused | None] = [None] * len(drafts)
+    found: list[NewMessage | None] = [None] * len(drafts)
+    reader = PhoneReader(client.country)
+    phones = []
+    for index, draft in enumerate(drafts):
+        try:
+            phones.append(reader.read(draft.recipient))
+        except InvalidPhone as error:
+            phones.append(None)
+            refusals[index] = Refused(draft.recipient, error)
+    gone = contacts.opted_out_among(
+        Channel.SMS, [(client.pk, phone.e164, origin.name) for phone in phones if phone is not None]
+    )
+    prices = pricing.load_prices(client.pk)
+    routes = None if client.simulation else RouteTable(Channel.SMS)
+    seen: set[str] = set()
+    for index, (draft, phone) in enumerate(zip(drafts, phones, strict=True)):
+        if phone is None:
+            continue
+        try:
+            if phone.e164 in seen:
+                raise DuplicateRecipient()
+            if (client.pk, phone.e164, origin.name) in gone:
+                raise OptedOut()
+            quote = prices.quote(texts[draft.text], Channel.SMS, phone.region)
+            account_id = routes.account_for(country=phone.region, sender=origin.name) if routes else None
+        except (OptedOut, DuplicateRecipient, NoPrice, NoRoute) as error:
+            refusals[index] = Refused(draft.recipient, error)
+            continue
+        seen.add(phone.e164)
+        found[index] = NewMessage(
+            recipient=phone.e164,
+            text=texts[draft.text],
+            units=quote.units,
+            segments=quote.segments,
+            encoding=quote.encoding,
+            cost_micros=0 if client.simulation else quote.cost_micros,
+            account_id=account_id,
+            reference=draft.reference,
+            contact_id=draft.contact_id,
+        )
+    return refusals, found
+
+
+MESSAGE_COLUMNS = (
+    "id", "client_id", "campaign_id", "contact_id", "channel", "recipient", "sender", "text", "reference", "source",
+    "api_key_id", "simulated", "status", "priority", "units", "segments", "encoding", "cost_micros",
+    "provider_account_id", "provider_message_id", "network_code", "attempts", "lease_owner", "unconfirmed",
+    "error_code", "error_message", "created_at", "schedule_at", "queued_at",
+)  # fmt: skip
+
+
+def store_messages(
+    *,
+    client: Client,
+    rows: Sequence[NewMessage],
+    origin: str,
+    now: datetime,
+    source: str,
+    api_key_id: int | None = None,
+    schedule_at: datetime | None = None,
+    campaign_id: int | None = None,
+    priority: int = 0,
+    simulated: bool | None = None,
+    reservation: str | None = None,
+) -> None:
+    """Write messages, their events and their charges with a number of statements that does not depend on how many.
+
+    Must run inside the caller's transaction; sets each row's id; wakes the senders after the commit. The wallet row is
+    touched last. Raises: InsufficientBalance, ReservationShort - and the caller's transaction must then roll back.
+    """
+    if not rows:
+        return
+    if simulated is None:
+        simulated = client.simulation
+    status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
+    for row, pk in zip(rows, allocate_ids(Message, len(rows)), strict=True):
+        row.id = pk
+    common = (source, api_key_id, simulated, status, priority)
+    queued_at = None if schedule_at else now
+    insert_rows(
+        Message,
+        MESSAGE_COLUMNS,
+        [
+            (
+                row.id,
+                client.pk,
+                campaign_id,
+                row.contact_id,
+                Channel.SMS,
+                row.recipient,
+                origin,
+                row.text,
+                row.reference,
+            )
+            + common
+            + (row.units, row.segments, row.encoding, row.cost_micros, row.account_id)
+            + ("", "", 0, "", False, "", "", now, schedule_at, queued_at)
+            for row in rows
+        ],
+    )
+    kind = EventKind.SCHEDULED if schedule_at else EventKind.QUEUED
+    write_events([(row.id, client.pk, kind, "", "") for row in rows], at=now)
+    charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
+    if charges:
+        wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation)
+    if schedule_at is None:
+        wake.senders({row.account_id for row in rows})

@@ -1,0 +1,186 @@
+"""Who a campaign reaches, what each of them reads, and what it costs: one walk for quote and for sending."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from accounts.models import Client
+from contacts import queries as contacts
+from crm.common.merge_fields import MergeTemplate, parse_template
+from crm.common.phones import region_of
+from crm.common.text_units import MAX_CHARACTERS
+from messaging.errors import NoRoute
+from messaging.models import Campaign, Channel
+from messaging.services.accept import NewMessage
+from messaging.services.providers import RouteTable
+from wallet import pricing
+from wallet.errors import NoPrice
+
+CHUNK = 2000
+SAMPLES = 3
+
+# What every contact has; further columns of an imported file are fields by their title.
+BUILT_IN = ("name", "first_name", "last_name", "phone", "email", "department")
+
+
+class Filler:
+    """Fills a text in from a contact. Field names ignore letter case, as people type them from memory."""
+
+    def __init__(self, text: str) -> None:
+        self.template: MergeTemplate = parse_template(text)
+
+    def values(self, contact: Sequence) -> dict[str, str]:
+        """The values of the template's own fields for one row of contacts.queries.audience."""
+        return {name: _value(name, contact) for name in self.template.fields}
+
+    def missing(self, values: dict[str, str]) -> list[str]:
+        """Fields that would leave a gap: no value and no fallback."""
+        return [name for name in self.template.without_fallback if not values.get(name)]
+
+
+def _value(field_name: str, contact: Sequence) -> str:
+    _, phone, name, email, department, attributes = contact
+    key = field_name.casefold()
+    if key == "name":
+        return name
+    if key == "first_name":
+        return name.split(" ", 1)[0] if name else ""
+    if key == "last_name":
+        return name.rsplit(" ", 1)[1] if " " in name else ""
+    if key == "phone":
+        return phone
+    if key == "email":
+        return email
+    if key == "department":
+        return department
+    if field_name in attributes:
+        return str(attributes[field_name])
+    return next((str(value) for title, value in attributes.items() if title.casefold() == key), "")
+
+
+@dataclass(slots=True)
+class Quote:
+    """What a campaign would send and cost, counted over every recipient. cost in micros of the client's currency.
+
+    by_units: how many people get how many units. missing: how many lack a field that has no fallback.
+    left_out: people who get nothing, by reason code (too_long, no_price, no_route).
+    """
+
+    recipients: int = 0
+    units: int = 0
+    cost_micros: int = 0
+    unicode_recipients: int = 0
+    by_units: Counter = field(default_factory=Counter)
+    missing: Counter = field(default_factory=Counter)
+    left_out: Counter = field(default_factory=Counter)
+    samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, phone, text, units
+
+    def add(self, row: NewMessage, name: str) -> None:
+        self.recipients += 1
+        self.units += row.units
+        self.cost_micros += row.cost_micros
+        self.by_units[row.units] += 1
+        self.unicode_recipients += row.encoding == "ucs2"
+        if len(self.samples) < SAMPLES:
+            self.samples.append((name, row.recipient, row.text, row.units))
+
+
+class Renderer:
+    """Turns contacts into priced messages, with the tables it needs loaded once."""
+
+    def __init__(self, *, client: Client, text: str, sender: str, simulated: bool) -> None:
+        self.filler = Filler(text)
+        self.sender = sender
+        self.simulated = simulated
+        self._prices = pricing.load_prices(client.pk)
+        self._routes = None if simulated else RouteTable(Channel.SMS)
+
+    def render(self, contact: Sequence) -> tuple[NewMessage | None, list[str], str]:
+        """(message, fields that are missing, reason code): the message is None where the person is left out."""
+        values = self.filler.values(contact)
+        text = self.filler.template.render(values)
+        if len(text) > MAX_CHARACTERS:
+            return None, [], "too_long"
+        if not text.strip():
+            return None, self.filler.missing(values), "empty"
+        region = region_of(contact[1])
+        try:
+            quote = self._prices.quote(text, Channel.SMS, region)
+            account_id = self._routes.account_for(country=region, sender=self.sender) if self._routes else None
+        except (NoPrice, NoRoute) as error:
+            return None, [], error.code
+        message = NewMessage(
+            recipient=contact[1],
+            text=text,
+            units=quote.units,
+            segments=quote.segments,
+            encoding=quote.encoding,
+            cost_micros=0 if self.simulated else quote.cost_micros,
+            account_id=account_id,
+            contact_id=contact[0],
+        )
+        return message, self.filler.missing(values), ""
+
+
+def walk_audience(
+    *, client_id: int, group_ids: Sequence[int], sender: str, after: int = 0, until: int | None = None
+) -> Iterator[list]:
+    """Chunks of contacts of some groups, by id, without those who opted out of `sender`."""
+    while True:
+        rows = contacts.audience(client_id, group_ids, sender=sender, after_id=after, limit=CHUNK)
+        if not rows:
+            return
+        after = rows[-1][0]
+        if until is not None and after > until:
+            rows = [row for row in rows if row[0] <= until]
+            if rows:
+                yield rows
+            return
+        yield rows
+
+
+def quote_campaign(campaign: Campaign) -> Quote:
+    """Render and price every recipient of a draft. Reads only; queries grow with chunks of 2,000, not with people.
+
+    Raises: what pricing raises for a client without a plan.
+    """
+    quote = Quote()
+    client = campaign.client
+    sender = campaign.sender.name if campaign.sender else ""
+    renderer = Renderer(client=client, text=campaign.text, sender=sender, simulated=client.simulation)
+    group_ids = list(campaign.groups.values_list("pk", flat=True).filter(client_id=client.pk))
+    for rows in walk_audience(client_id=client.pk, group_ids=group_ids, sender=sender):
+        for row in rows:
+            message, missing, reason = renderer.render(row)
+            for name in missing:
+                quote.missing[name] += 1
+            if message is None:
+                quote.left_out[reason] += 1
+            else:
+                quote.add(message, row[2])
+    return quote
+
+
+def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
+    """What keeps a campaign from being sent, as sentences with the remedy; money is not among them."""
+    found = []
+    if not campaign.text.strip():
+        found.append("Write the text of the message.")
+    if campaign.sender is None:
+        found.append("Choose a sender ID.")
+    elif campaign.sender.state != "approved":
+        found.append(f"The sender ID {campaign.sender.name} is not approved yet.")
+    if quote.recipients == 0 and not quote.left_out:
+        found.append("Nobody in these groups can be written to: choose a group with phone numbers.")
+    for name, count in sorted(quote.missing.items()):
+        everyone = count >= quote.recipients + sum(quote.left_out.values())
+        who = "Nobody" if everyone else f"{count:,} people"
+        verb = "has" if everyone else "have no"
+        found.append(f"{who} {verb} a value for {{{name}}}. Write a fallback, such as {{{name}|customer}}.")
+    if quote.left_out["too_long"]:
+        found.append(
+            f"For {quote.left_out['too_long']:,} people the filled-in text is longer than {MAX_CHARACTERS} characters."
+        )
+    if quote.left_out["empty"]:
+        found.append(f"For {quote.left_out['empty']:,} people the text would be empty.")
+    return found

@@ -1,0 +1,202 @@
+"""Campaigns: composed, priced to the last unit, confirmed, paused, resumed, cancelled. Expansion is next door."""
+
+from collections.abc import Sequence
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from accounts.models import Client, User
+from contacts.models import Contact, Group
+from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
+from crm.common.money import from_micros
+from crm.common.sql import now_sql
+from messaging import wake
+from messaging.errors import QuoteChanged
+from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging.services.accept import check_may_send, check_text
+from messaging.services.audience import Quote, problems_of, quote_campaign
+from messaging.services.senders import choose_sender
+from wallet import services as wallet
+
+
+def get_campaign(*, client: Client, campaign_id: int) -> Campaign:
+    """Raises: NotFound, for another client's campaign as for none."""
+    campaign = Campaign.objects.for_client(client).select_related("sender", "client").filter(pk=campaign_id).first()
+    if campaign is None:
+        raise NotFound("There is no such campaign.")
+    return campaign
+
+
+@transaction.atomic
+def save_draft(
+    *,
+    client: Client,
+    by: User | None,
+    name: str,
+    text: str,
+    group_ids: Sequence[int],
+    sender: str | None = None,
+    campaign_id: int | None = None,
+) -> Campaign:
+    """Make a draft, or change one that is still a draft. Text and groups may be missing until it is confirmed.
+
+    Raises: InvalidInput with a sentence per field, NotFound, WrongState.
+    """
+    errors: dict[str, list[str]] = {}
+    name = " ".join(name.split())
+    if not name:
+        errors["name"] = ["Give the campaign a name."]
+    elif len(name) > 120:
+        errors["name"] = ["The name has at most 120 characters."]
+    try:
+        text = check_text(text) if text.strip() else ""
+    except DomainError as error:
+        errors["text"] = [str(error)]
+    try:
+        chosen = choose_sender(client=client, name=sender or None)
+    except DomainError as error:
+        chosen = None
+        errors["sender"] = [str(error)]
+    groups = list(Group.objects.for_client(client).filter(pk__in=group_ids))
+    if len(groups) != len(set(group_ids)):
+        errors["groups"] = ["One of these groups does not exist any more."]
+    if errors:
+        raise InvalidInput(errors)
+    if campaign_id is None:
+        campaign = Campaign.objects.create(client=client, name=name, text=text, sender=chosen, created_by=by)
+    else:
+        campaign = get_campaign(client=client, campaign_id=campaign_id)
+        drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
+        if not drafts.update(name=name, text=text, sender=chosen, updated_at=Now()):
+            raise WrongState("This campaign was started already and cannot be changed.")
+        campaign = get_campaign(client=client, campaign_id=campaign_id)
+    campaign.groups.set(groups)
+    return campaign
+
+
+@transaction.atomic
+def delete_draft(*, client: Client, campaign_id: int) -> None:
+    """Raises: NotFound, WrongState for a campaign that was started: it is history."""
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    if campaign.state != CampaignState.DRAFT:
+        raise WrongState("Only a draft can be deleted.")
+    campaign.delete()
+
+
+def confirm_campaign(
+    *, client: Client, campaign_id: int, by: User | None, expected_recipients: int, expected_cost_micros: int
+) -> Campaign:
+    """Start a draft for exactly the people and the price that the person saw; its cost is reserved in this step.
+
+    Raises, and then nothing moved: NotFound, WrongState (started before), ClientSuspended, InvalidInput (a problem of
+    the text or audience), QuoteChanged (fact: quote), wallet.errors.InsufficientBalance.
+    """
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    if campaign.state != CampaignState.DRAFT:
+        raise WrongState("This campaign was started already.")
+    check_may_send(client, campaign.channel)
+    newest = Contact.objects.for_client(client).order_by("-pk").values_list("pk", flat=True).first() or 0
+    quote = quote_campaign(campaign)
+    problems = problems_of(campaign, quote)
+    if quote.recipients == 0 and not problems:
+        problems.append("Nobody in these groups can be sent to.")
+    if problems:
+        raise InvalidInput({"campaign": problems})
+    if (quote.recipients, quote.cost_micros) != (expected_recipients, expected_cost_micros):
+        raise QuoteChanged(quote=quote)
+    with transaction.atomic():
+        started = (
+            Campaign.objects.for_client(client)
+            .filter(pk=campaign.pk, state=CampaignState.DRAFT, updated_at=campaign.updated_at)
+            .update(
+                state=CampaignState.SENDING,
+                simulated=client.simulation,
+                quoted_recipients=quote.recipients,
+                quoted_units=quote.units,
+                quoted_cost_micros=quote.cost_micros,
+                until_contact=newest,
+                confirmed_by=by,
+                confirmed_at=Now(),
+            )
+        )
+        if not started:
+            raise WrongState("This campaign was changed or started meanwhile. Look at it again.")
+        _reserve(campaign, quote)
+        wake.expansion(campaign.pk)
+    return get_campaign(client=client, campaign_id=campaign_id)
+
+
+def _reserve(campaign: Campaign, quote: Quote) -> None:
+    if quote.cost_micros:
+        wallet.reserve(client=campaign.client, amount=from_micros(quote.cost_micros), reference=campaign.reservation)
+
+
+@transaction.atomic
+def pause_campaign(*, client: Client, campaign_id: int) -> Campaign:
+    """Keep back everything that has not been written to a provider. Raises: NotFound, WrongState."""
+    _step(client, campaign_id, CampaignState.SENDING, CampaignState.PAUSED, "Only a running campaign can be paused.")
+    hold_messages(campaign_id=campaign_id)
+    return get_campaign(client=client, campaign_id=campaign_id)
+
+
+@transaction.atomic
+def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
+    """Send the rest, and only the rest. Raises: NotFound, WrongState."""
+    _step(client, campaign_id, CampaignState.PAUSED, CampaignState.SENDING, "Only a paused campaign can be resumed.")
+    held = Message.objects.for_client(client).filter(campaign_id=campaign_id, status=MessageStatus.HELD)
+    accounts = set(held.values_list("provider_account_id", flat=True).order_by().distinct())
+    held.update(status=MessageStatus.QUEUED)
+    wake.senders(accounts)
+    wake.expansion(campaign_id)
+    return get_campaign(client=client, campaign_id=campaign_id)
+
+
+@transaction.atomic
+def cancel_campaign(*, client: Client, campaign_id: int) -> Campaign:
+    """End a campaign: nothing more leaves from this moment, and the money of what has not left goes back.
+
+    The refunds are written by a worker, in chunks, and by the sweep after a crash. Raises: NotFound, WrongState.
+    """
+    get_campaign(client=client, campaign_id=campaign_id)
+    running = Campaign.objects.for_client(client).filter(
+        pk=campaign_id, state__in=[CampaignState.SENDING, CampaignState.PAUSED]
+    )
+    if not running.update(state=CampaignState.CANCELLED, expanded_at=Now(), finished_at=Now()):
+        raise WrongState("Only a running or paused campaign can be cancelled.")
+    hold_messages(campaign_id=campaign_id)
+    wake.expansion(campaign_id)
+    return get_campaign(client=client, campaign_id=campaign_id)
+
+
+def hold_messages(*, campaign_id: int) -> int:
+    """Take a campaign's messages out of the queue, claimed ones too: their claimer finds them gone before writing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE messaging_message SET status = 'held', lease_owner = '', lease_until = NULL "
+            "WHERE campaign_id = %s AND status IN ('queued', 'claimed')",
+            [campaign_id],
+        )
+        return cursor.rowcount
+
+
+def _step(client: Client, campaign_id: int, old: str, new: str, sentence: str) -> None:
+    get_campaign(client=client, campaign_id=campaign_id)
+    if not Campaign.objects.for_client(client).filter(pk=campaign_id, state=old).update(state=new):
+        raise WrongState(sentence)
+
+
+@transaction.atomic
+def finish_campaigns() -> list[int]:
+    """Mark campaigns done whose every recipient is accounted for, and free what is left of their reservation."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_campaign SET state = 'done', finished_at = {now_sql()}
+                WHERE state = 'sending' AND expanded_at IS NOT NULL AND NOT EXISTS (
+                    SELECT 1 FROM messaging_message m WHERE m.campaign_id = messaging_campaign.id
+                    AND m.status IN ('scheduled', 'held', 'queued', 'claimed', 'submitting'))
+                RETURNING id, client_id"""
+        )
+        finished = cursor.fetchall()
+    for campaign_id, client_id in sorted(finished):
+        wallet.release_reservation(client_id=client_id, reference=f"campaign:{campaign_id}")
+    return [campaign_id for campaign_id, _ in finished]

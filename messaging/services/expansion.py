@@ -1,0 +1,163 @@
+"""Turning a confirmed campaign into messages, exactly once per person, in chunks that a crash cannot double (D9)."""
+
+import logging
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from crm.common.sql import database_now, later_sql, now_sql
+from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging.sending.claims import new_owner
+from messaging.sending.recording import cancel_messages
+from messaging.services.accept import NewMessage, store_messages
+from messaging.services.audience import CHUNK, Renderer, walk_audience
+from wallet import queries as wallet_queries
+from wallet import services as wallet
+from wallet.errors import ReservationShort
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 60
+PRIORITY = 5  # behind single messages
+
+
+def expand_campaign(*, campaign_id: int) -> int:
+    """Write the messages of a confirmed campaign, or give back those of a cancelled one; returns how many.
+
+    Any number of workers may be told to; one holds the lease, and each chunk moves the cursor in the transaction that
+    writes its messages. Where the groups changed so that the confirmed price would be exceeded, the rest is left out
+    and `stop_reason` says so.
+    """
+    campaign = Campaign.objects.unscoped().select_related("client", "sender").filter(pk=campaign_id).first()
+    if campaign is None:
+        return 0
+    if campaign.state == CampaignState.CANCELLED:
+        return _give_back(campaign)
+    owner = new_owner()
+    if campaign.state != CampaignState.SENDING or campaign.expanded_at or not _take_lease(campaign_id, owner):
+        return 0
+    written = 0
+    renderer = Renderer(
+        client=campaign.client, text=campaign.text, sender=campaign.sender.name, simulated=campaign.simulated
+    )
+    group_ids = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))
+    cursor = campaign.cursor
+    for contacts in walk_audience(
+        client_id=campaign.client_id,
+        group_ids=group_ids,
+        sender=campaign.sender.name,
+        after=campaign.cursor,
+        until=campaign.until_contact,
+    ):
+        rows = [message for message, _, _ in map(renderer.render, contacts) if message is not None]
+        stored = _store_chunk(campaign, owner, cursor, contacts[-1][0], rows)
+        if stored is None:
+            return written  # paused, cancelled, or another worker has it
+        written += stored
+        cursor = contacts[-1][0]
+        if stored < len(rows) and campaign.stop_reason:
+            break
+    _finish(campaign, owner)
+    return written
+
+
+def _take_lease(campaign_id: int, owner: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_campaign SET lease_owner = %s, lease_until = {later_sql(LEASE_SECONDS)}
+                WHERE id = %s AND state = 'sending' AND expanded_at IS NULL
+                  AND (lease_owner = '' OR lease_until IS NULL OR lease_until <= {now_sql()})""",
+            [owner, campaign_id],
+        )
+        return cursor.rowcount == 1
+
+
+def _store_chunk(campaign: Campaign, owner: str, old: int, new: int, rows: list[NewMessage]) -> int | None:
+    """Write one chunk; None where the campaign is no longer ours to expand."""
+    try:
+        return _write(campaign, owner, old, new, rows)
+    except ReservationShort:
+        left = wallet_queries.reservation_remaining(campaign.client_id, campaign.reservation)
+        fitting = []
+        for row in rows:
+            left -= row.cost_micros
+            if left < 0:
+                break
+            fitting.append(row)
+        campaign.stop_reason = (
+            "The groups changed after you confirmed. Whoever did not fit the confirmed price was left out."
+        )
+        return _write(campaign, owner, old, new, fitting)
+
+
+@transaction.atomic
+def _write(campaign: Campaign, owner: str, old: int, new: int, rows: list[NewMessage]) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_campaign SET "cursor" = %s, lease_until = {later_sql(LEASE_SECONDS)}
+                WHERE id = %s AND "cursor" = %s AND lease_owner = %s AND state = 'sending'""",
+            [new, campaign.pk, old, owner],
+        )
+        if cursor.rowcount != 1:
+            return None
+    have = set(  # a contact whose number changed hands meanwhile: the number is written to once
+        Message.objects.for_client(campaign.client_id)
+        .filter(campaign_id=campaign.pk, recipient__in=[row.recipient for row in rows])
+        .values_list("recipient", flat=True)
+    )
+    fresh = [row for row in rows if row.recipient not in have]
+    store_messages(
+        client=campaign.client,
+        rows=fresh,
+        origin=campaign.sender.name,
+        now=database_now(),
+        source="campaign",
+        campaign_id=campaign.pk,
+        priority=PRIORITY,
+        simulated=campaign.simulated,
+        reservation=campaign.reservation,
+    )
+    return len(rows)
+
+
+@transaction.atomic
+def _finish(campaign: Campaign, owner: str) -> None:
+    """Everybody is written down: what is left of the reservation is free again."""
+    done = (
+        Campaign.objects.unscoped()
+        .filter(pk=campaign.pk, lease_owner=owner, state=CampaignState.SENDING)
+        .update(expanded_at=Now(), lease_owner="", lease_until=None, stop_reason=campaign.stop_reason)
+    )
+    if done:
+        wallet.release_reservation(client_id=campaign.client_id, reference=campaign.reservation)
+
+
+def _give_back(campaign: Campaign) -> int:
+    """Cancel and refund what a cancelled campaign still holds, in chunks; repeated after a crash it goes on."""
+    total = 0
+    while True:
+        ids = list(
+            Message.objects.for_client(campaign.client_id)
+            .filter(campaign_id=campaign.pk, status__in=[MessageStatus.HELD, MessageStatus.QUEUED])
+            .values_list("pk", flat=True)[:CHUNK]
+        )
+        total += len(cancel_messages(ids=ids)) if ids else 0
+        if len(ids) < CHUNK:
+            break
+    wallet.release_reservation(client_id=campaign.client_id, reference=campaign.reservation)
+    return total
+
+
+def campaigns_to_expand() -> list[int]:
+    """Campaigns that wait for a worker: unexpanded with no live lease, or cancelled with messages still held."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT id FROM messaging_campaign WHERE (state = 'sending' AND expanded_at IS NULL
+                    AND (lease_owner = '' OR lease_until IS NULL OR lease_until <= {now_sql()}))
+                UNION
+                SELECT c.id FROM messaging_campaign c WHERE c.state = 'cancelled'
+                    AND c.finished_at > {later_sql(-86400)}
+                    AND EXISTS (SELECT 1 FROM messaging_message m WHERE m.campaign_id = c.id
+                                AND m.status IN ('held', 'queued'))"""
+        )
+        return [row[0] for row in cursor.fetchall()]

@@ -1,0 +1,203 @@
+"""Delivery reports and opt-outs that providers post: stored raw at once, understood afterwards in batches."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+
+from contacts import services as contacts
+from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_locked, update_rows
+from messaging import wake
+from messaging.models import Channel, Message, MessageStatus, ProviderAccount, ProviderCallback
+from messaging.providers.base import Callback, DeliveryReport, OptOutNotice, UnreadableCallback
+from messaging.providers.registry import get_adapter
+from messaging.sending.recording import FINAL_AFTER, Receipt, record_receipts
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+# A report may overtake the answer to our own request by moments; one nobody knows is kept for three days.
+TRY_AGAIN_SECONDS = (1, 3, 10, 30, 60, 300, 1800, 7200)
+SETTLE_SECONDS = 5  # before a report with an unknown id may be matched by its number
+
+
+def store_callback(*, account: ProviderAccount, kind: str, content_type: str, query: str, body: bytes) -> None:
+    """Keep what a provider posted, as it came, and wake whoever reads it.
+
+    Raises: UnreadableCallback where the adapter can make nothing of it; then nothing is stored.
+    """
+    callback = Callback(kind=kind, content_type=content_type, query=query, body=body, headers={})
+    get_adapter(account.adapter).parse_callback(callback)
+    with transaction.atomic():
+        ProviderCallback.objects.create(
+            account=account, kind=kind, content_type=content_type[:100], query=query, body=body
+        )
+        wake.callbacks()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A stored callback being worked on, and whether each thing it said found its place."""
+
+    row: ProviderCallback
+    unmatched: int = 0
+    note: str = ""
+
+
+def process_callbacks(*, limit: int = BATCH) -> int:
+    """Read the callbacks that are due: reports to messages, opt-outs to contacts. Returns how many were looked at.
+
+    Safe to run in several processes and to repeat: rows are taken under a short lease, and applying a report twice
+    changes nothing.
+    """
+    taken = _take_due(limit)
+    if not taken:
+        return 0
+    accounts = {a.pk: a for a in ProviderAccount.objects.filter(pk__in={row.account_id for row in taken})}
+    reports: list[tuple[_Open, DeliveryReport]] = []
+    opened = []
+    for row in taken:
+        item = _Open(row)
+        opened.append(item)
+        callback = Callback(
+            kind=row.kind, content_type=row.content_type, query=row.query, body=bytes(row.body), headers={}
+        )
+        try:
+            said = get_adapter(accounts[row.account_id].adapter).parse_callback(callback)
+        except (UnreadableCallback, LookupError) as error:
+            item.note = f"unreadable: {error}"[:200]
+            continue
+        for part in said:
+            if isinstance(part, OptOutNotice):
+                item.note = _opt_out(row.account_id, part)
+            else:
+                reports.append((item, part))
+    with transaction.atomic():
+        receipts = []
+        for (item, report), message_id in zip(reports, _match(reports), strict=True):
+            if message_id is None:
+                item.unmatched += 1
+            else:
+                receipts.append(_receipt(message_id, report))
+        record_receipts(receipts)
+        _close(opened)
+    return len(taken)
+
+
+def _take_due(limit: int) -> list[ProviderCallback]:
+    """Lease due callbacks for a minute by moving their `due_at`."""
+    return list(
+        ProviderCallback.objects.raw(
+            f"""UPDATE messaging_providercallback SET due_at = {later_sql(60)}, attempts = attempts + 1
+                WHERE id IN (SELECT id FROM messaging_providercallback WHERE processed_at IS NULL
+                             AND due_at <= {now_sql()} ORDER BY id LIMIT %s {skip_locked()})
+                RETURNING *""",
+            [limit],
+        )
+    )
+
+
+def _receipt(message_id: int, report: DeliveryReport) -> Receipt:
+    return Receipt(
+        message_id=message_id,
+        status=report.status,
+        code=report.error_code,
+        detail=report.error_message or report.raw,
+        network_code=report.network_code,
+        provider_message_id=report.provider_message_id,
+    )
+
+
+def _match(reports: Sequence[tuple[_Open, DeliveryReport]]) -> list[int | None]:
+    """The message that each report speaks of: by the provider's id, else by number where that is beyond doubt."""
+    ids_by_account: dict[int, set[str]] = defaultdict(set)
+    for item, report in reports:
+        if report.provider_message_id:
+            ids_by_account[item.row.account_id].add(report.provider_message_id)
+    known: dict[tuple[int, str], int] = {}
+    for account_id, ids in ids_by_account.items():
+        rows = Message.objects.unscoped().filter(provider_account_id=account_id, provider_message_id__in=ids)
+        for pk, provider_id in rows.values_list("pk", "provider_message_id"):
+            known[account_id, provider_id] = pk
+    found = [known.get((item.row.account_id, report.provider_message_id)) for item, report in reports]
+    lost = [(item, report) for (item, report), pk in zip(reports, found, strict=True) if pk is None]
+    by_number = _match_unconfirmed(lost) if lost else {}
+    return [
+        pk if pk is not None else by_number.get((item.row.account_id, report.provider_message_id))
+        for pk, (item, report) in zip(found, reports, strict=True)
+    ]
+
+
+def _match_unconfirmed(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[tuple[int, str], int]:
+    """Reports whose id we never learnt, because the answer to our request was lost (D5).
+
+    One is given to a message only if exactly one unconfirmed message went to that number by that account, nothing else
+    to it is on its way, and the report is old enough for a normal answer to have been recorded.
+    """
+    now = database_now()
+    wanted: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for item, report in reports:
+        age = now - as_datetime(item.row.received_at)
+        if report.recipient and report.provider_message_id and age >= timedelta(seconds=SETTLE_SECONDS):
+            wanted[item.row.account_id, report.recipient].add(report.provider_message_id)
+    if not wanted:
+        return {}
+    candidates: dict[tuple[int, str], list[int]] = defaultdict(list)
+    busy: set[tuple[int, str]] = set()
+    rows = (
+        Message.objects.unscoped()
+        .filter(
+            provider_account_id__in={account for account, _ in wanted}, recipient__in={number for _, number in wanted}
+        )
+        .filter(_unsettled())
+    )
+    for pk, account_id, recipient, status, provider_id, sent_at in rows.values_list(
+        "pk", "provider_account_id", "recipient", "status", "provider_message_id", "sent_at"
+    ):
+        if status in (MessageStatus.CLAIMED, MessageStatus.SUBMITTING):
+            busy.add((account_id, recipient))
+        elif status == MessageStatus.SENT and not provider_id and sent_at and now - sent_at < FINAL_AFTER:
+            candidates[account_id, recipient].append(pk)
+    matched = {}
+    for key, provider_ids in wanted.items():
+        if key not in busy and len(candidates[key]) == 1 and len(provider_ids) == 1:
+            matched[key[0], next(iter(provider_ids))] = candidates[key][0]
+    return matched
+
+
+def _unsettled() -> Q:
+    return Q(status__in=[MessageStatus.CLAIMED, MessageStatus.SUBMITTING]) | Q(unconfirmed=True)
+
+
+def _opt_out(account_id: int, notice: OptOutNotice) -> str:
+    """Record an opt-out for every client that wrote to this number from this sender by this account."""
+    clients = set(
+        Message.objects.unscoped()
+        .filter(provider_account_id=account_id, recipient=notice.recipient, sender__iexact=notice.sender)
+        .values_list("client_id", "sender")
+    )
+    for client_id, sender in clients:
+        contacts.record_opt_out(
+            client_id=client_id, channel=Channel.SMS, address=notice.recipient, sender=sender, source="carrier"
+        )
+    return "" if clients else "nobody wrote to this number from this sender"
+
+
+def _close(opened: Sequence[_Open]) -> None:
+    """Mark what is settled; put what nobody knows yet off, and give it up after three days."""
+    now = database_now()
+    rows = []
+    for item in opened:
+        age = now - as_datetime(item.row.received_at)
+        if not item.unmatched:
+            rows.append((item.row.pk, now, now, item.note))
+        elif age > FINAL_AFTER:
+            rows.append((item.row.pk, now, now, "no message of ours has this id"))
+        else:
+            step = TRY_AGAIN_SECONDS[min(item.row.attempts, len(TRY_AGAIN_SECONDS)) - 1]
+            rows.append((item.row.pk, None, now + timedelta(seconds=step), "waiting for its message"))
+    update_rows(ProviderCallback, ("id", "processed_at", "due_at", "note"), rows, where="t.processed_at IS NULL")

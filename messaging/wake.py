@@ -1,0 +1,31 @@
+"""The wake-ups of messaging: names of tasks in messaging/tasks.py, sent after the commit, with ids only."""
+
+from collections.abc import Iterable
+
+from crm.common.wake import send_after_commit, send_now
+
+DISPATCH = "messaging.dispatch"
+SIMULATE = "messaging.simulate"
+EXPAND = "messaging.heavy.expand_campaign"
+CALLBACKS = "messaging.process_callbacks"
+
+
+def senders(account_ids: Iterable[int | None]) -> None:
+    """Wake the sending loop of each account; None stands for simulated messages."""
+    for account_id in account_ids:
+        if account_id is None:
+            send_after_commit(SIMULATE)
+        else:
+            send_after_commit(DISPATCH, account_id)
+
+
+def expansion(campaign_id: int) -> None:
+    send_after_commit(EXPAND, campaign_id)
+
+
+def expansion_now(campaign_id: int) -> None:
+    send_now(EXPAND, campaign_id)
+
+
+def callbacks() -> None:
+    send_after_commit(CALLBACKS)
