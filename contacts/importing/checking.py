@@ -1,0 +1,110 @@
+"""What an import would do, before it does anything: the same reading and sorting, without the writing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from contacts.importing.engine import Sorted, find_known, merged, read_chunks, sort_rows
+from contacts.importing.reading import Table
+from contacts.importing.rows import Entry, Refusal, RowReader
+from contacts.models import Channel, Contact, OptOut
+from crm.common.sql import as_json, rows_sql
+
+CHECK_ROWS = 20_000
+SAMPLE_ROWS = 10
+_EXAMPLES = 3
+
+REMEDIES = {
+    "excel": "In Excel, format the column as text before you type or paste the numbers, then save again.",
+    "formula": "Replace the formula by its value, then save again.",
+    "letters": "Write the number with digits only.",
+    "landline": "Give a mobile number: landlines receive no messages.",
+    "missing": "Fill in the cell, or leave the row out.",
+    "too_many_cells": "Put values that contain the separator in quotation marks.",
+    "open_quote": "Close the quotation mark, or remove it.",
+    "email": "Correct the address, or empty the cell.",
+}
+
+
+@dataclass
+class Problem:
+    """Rows refused for one cause, with up to three (row, value) examples."""
+
+    reason: str
+    sentence: str
+    count: int = 0
+    examples: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def remedy(self) -> str:
+        return REMEDIES.get(self.reason, "")
+
+
+@dataclass
+class Check:
+    """Totals over the first `rows` rows; `complete` says whether that is the whole file. unchanged: met, left alone."""
+
+    rows: int = 0
+    complete: bool = True
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    opted_out: int = 0
+    unassigned: int = 0
+    sample: list[Entry | Refusal] = field(default_factory=list)
+    problems: dict[str, Problem] = field(default_factory=dict)
+
+
+def check_file(
+    *, client_id: int, table: Table, reader: RowReader, start: int, policy: str, limit: int = CHECK_ROWS
+) -> Check:
+    """Go through at most `limit` rows from row `start` on. Reads the book, writes nothing."""
+    check, seen = Check(), {}
+    for rows, _ in read_chunks(table, reader, start=start):
+        if check.rows >= limit:
+            check.complete = False
+            break
+        rows = rows[: limit - check.rows]
+        entries = [row for row in rows if isinstance(row, Entry)]
+        known = find_known(client_id, entries)
+        result = sort_rows(rows, known, policy=policy, import_id=None, seen=seen)
+        if not check.sample:
+            check.sample = [
+                row if isinstance(row, Refusal) else merged(row, known.get(row.phone or row.email), policy)
+                for row in rows[:SAMPLE_ROWS]
+            ]
+        _count(check, len(rows), result)
+        check.opted_out += _opted_out(client_id, result.new + result.changed + [entry for entry, _ in result.unchanged])
+    return check
+
+
+def _count(check: Check, rows: int, result: Sorted) -> None:
+    check.rows += rows
+    check.new += len(result.new)
+    check.updated += len(result.changed)
+    check.unchanged += len(result.unchanged)
+    check.duplicates += len(result.duplicates)
+    check.rejected += len(result.refused)
+    check.unassigned += sum(not entry.assigned for entry in result.new)
+    for refusal in result.refused:
+        problem = check.problems.setdefault(refusal.reason, Problem(refusal.reason, refusal.sentence))
+        problem.count += 1
+        if len(problem.examples) < _EXAMPLES:
+            problem.examples.append((refusal.row, refusal.value))
+
+
+def _opted_out(client_id: int, entries: Sequence[Entry]) -> int:
+    """How many of the numbers want no SMS from any sender."""
+    phones = [(entry.phone,) for entry in entries if entry.phone]
+    if not phones:
+        return 0
+    statement = (
+        f'SELECT COUNT(*) FROM "{OptOut._meta.db_table}" o JOIN {rows_sql(Contact, ["phone"])} '
+        'ON o."address" = v."phone" WHERE o."client_id" = %s AND o."channel" = %s AND o."sender" = \'\''
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [as_json(phones), client_id, Channel.SMS])
+        return cursor.fetchone()[0]

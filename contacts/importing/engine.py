@@ -1,0 +1,282 @@
+"""Chunks of a file into the book: each chunk with its members, rejects, counts and cursor in one transaction.
+
+The number of statements per chunk is constant. Memory holds one chunk: a number met earlier in the same file is known
+by the mark of the import on its contact, so nothing is remembered across chunks, and a successor of a killed worker
+sees the same marks.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import orjson
+from django.db import connection, transaction
+
+from contacts.importing.reading import Table
+from contacts.importing.rows import Entry, Refusal, RowReader
+from contacts.models import Contact, ContactImport, Duplicates, GroupMember, ImportReject, ImportState
+from crm.common.sql import allocate_ids, as_json, insert_rows, later_sql, now_sql, on_postgres, rows_sql
+
+CHUNK_ROWS = 2000
+LEASE_SECONDS = 60
+DUPLICATE = "duplicate"
+
+
+class LeaseLostError(Exception):
+    """The import was stopped, or another worker took it over: nothing of the present chunk was written."""
+
+
+class Known(NamedTuple):
+    """A contact as it stands in the book before the chunk."""
+
+    id: int
+    email: str
+    name: str
+    department: str
+    attributes: dict[str, str]
+    last_import: int | None
+    last_import_row: int | None
+
+
+@dataclass
+class Sorted:
+    """A chunk sorted by what happens to each row. `duplicates` and `refused` become ImportReject rows."""
+
+    new: list[Entry] = field(default_factory=list)
+    changed: list[Entry] = field(default_factory=list)
+    unchanged: list[tuple[Entry, Known]] = field(default_factory=list)
+    duplicates: list[Refusal] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def read_chunks(
+    table: Table, reader: RowReader, *, start: int, size: int = CHUNK_ROWS
+) -> Iterator[tuple[list[Entry | Refusal], int]]:
+    """(rows read, number of the row after them), from row `start` of the file to its end."""
+    rows = (reader.read(number, cells) for number, cells in table.rows(start))
+    while chunk := list(islice(rows, size)):
+        yield chunk, chunk[-1].row + 1
+
+
+def find_known(client_id: int, entries: Iterable[Entry]) -> dict[str, Known]:
+    """The contacts that the entries meet, by phone or, for entries without one, by e-mail address. One query."""
+    phones = [[entry.phone] for entry in entries if entry.phone]
+    emails = [[entry.email] for entry in entries if not entry.phone]
+    columns = '"id", "email", "name", "department", "attributes", "last_import_id", "last_import_row"'
+    table = f'"{Contact._meta.db_table}"'
+    parts, params = [], []
+    for values, key, condition in ((phones, "phone", ""), (emails, "email", 'AND c."phone" IS NULL')):
+        if values:
+            parts.append(
+                f'SELECT "phone", {columns} FROM {table} c WHERE c."client_id" = %s {condition} '
+                f'AND c."{key}" IN (SELECT "{key}" FROM {rows_sql(Contact, [key])})'
+            )
+            params += [client_id, as_json(values)]
+    if not parts:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), params)
+        found = cursor.fetchall()
+    return {
+        phone or email: Known(pk, email, name, department, orjson.loads(attributes), last_import, last_row)
+        for phone, pk, email, name, department, attributes, last_import, last_row in found
+    }
+
+
+def sort_rows(
+    rows: Iterable[Entry | Refusal],
+    known: dict[str, Known],
+    *,
+    policy: str,
+    import_id: int | None,
+    seen: dict[str, int] | None = None,
+) -> Sorted:
+    """Say what happens to each row. The first row of a number counts; later ones of the same file are duplicates.
+
+    `seen` maps the numbers of earlier chunks to their rows where nothing is written (a check); a real run leaves it
+    out and reads the marks that `import_id` has left on `known`.
+    """
+    result, first = Sorted(), {} if seen is None else seen
+    for row in rows:
+        if isinstance(row, Refusal):
+            result.refused.append(row)
+            continue
+        key = row.phone or row.email
+        contact = known.get(key)
+        earlier = first.get(key)
+        if earlier is None and contact and import_id is not None and contact.last_import == import_id:
+            earlier = contact.last_import_row
+        if earlier is not None:
+            result.duplicates.append(_duplicate(row, earlier))
+            continue
+        first[key] = row.row
+        if contact is None:
+            result.new.append(row)
+        elif policy != Duplicates.SKIP and _changes(row, contact, policy):
+            result.changed.append(row)
+        else:
+            result.unchanged.append((row, contact))
+    return result
+
+
+def _duplicate(row: Entry, earlier: int) -> Refusal:
+    what, value = ("number", row.phone) if row.phone else ("email address", row.email)
+    sentence = f"The same {what} as in row {earlier}, which was taken."
+    cells = [cell.replace("\x00", "\ufffd") for cell in row.cells]
+    return Refusal(row.row, "phone" if row.phone else "email", (value or "")[:100], DUPLICATE, sentence, cells)
+
+
+def _changes(row: Entry, contact: Known, policy: str) -> bool:
+    pairs = [(row.email, contact.email), (row.name, contact.name), (row.department, contact.department)]
+    pairs += [(value, contact.attributes.get(key, "")) for key, value in row.attributes.items()]
+    if policy == Duplicates.OVERWRITE:
+        return any(new and new != old for new, old in pairs)
+    return any(new and not old for new, old in pairs)
+
+
+def merged(row: Entry, contact: Known | None, policy: str) -> Entry:
+    """The contact as it will be stored: what `_upsert` does in SQL, for showing it before it happens."""
+    if contact is None:
+        return row
+    values = {}
+    for name in ("email", "name", "department"):
+        new, old = getattr(row, name), getattr(contact, name)
+        values[name] = (new or old) if policy == Duplicates.OVERWRITE else (old or new)
+    if policy == Duplicates.SKIP:
+        values = {name: getattr(contact, name) for name in values}
+        return row._replace(attributes=contact.attributes, **values)
+    layers = [contact.attributes, row.attributes]
+    under, over = layers if policy == Duplicates.OVERWRITE else reversed(layers)
+    return row._replace(attributes={**under, **over}, **values)
+
+
+def write_chunk(batch: ContactImport, rows: Sequence[Entry | Refusal], *, next_row: int, token: str) -> None:
+    """Write one chunk, wholly or not at all, and move the cursor to `next_row`.
+
+    Raises LeaseLostError, and then leaves nothing written, if `token` no longer holds the import.
+    """
+    with transaction.atomic():
+        known = find_known(batch.client_id, [row for row in rows if isinstance(row, Entry)])
+        result = sort_rows(rows, known, policy=batch.duplicates, import_id=batch.pk)
+        written: list[int] = []
+        created = 0
+        stored = result.new + result.changed
+        for phones in (True, False):
+            entries = [entry for entry in stored if bool(entry.phone) is phones]
+            ids, fresh = _upsert(batch, entries, on_phone=phones)
+            written += ids
+            created += fresh
+        kept = [contact.id for _, contact in result.unchanged]
+        _mark(batch, result.unchanged)
+        if batch.group_id:
+            add_members(batch.client_id, batch.group_id, written + kept)
+        _record_rejects(batch, result.refused + result.duplicates)
+        counts = {
+            "imported": created,
+            "updated": len(stored) - created,
+            "skipped": len(kept),
+            "duplicate_rows": len(result.duplicates),
+            "failed": len(result.refused),
+        }
+        _advance(batch, counts, next_row, token)
+    for name, count in counts.items():
+        setattr(batch, name, getattr(batch, name) + count)
+    batch.next_row = next_row
+
+
+_COLUMNS = ("id", "phone", "email", "name", "department", "attributes", "assigned", "last_import_row")
+
+
+def _upsert(batch: ContactImport, entries: Sequence[Entry], *, on_phone: bool) -> tuple[list[int], int]:
+    """Insert or merge the entries in one statement; returns the contacts' ids and how many of them are new.
+
+    A row carries a fresh id; where the statement gives another id back, the contact was there, whoever made it when.
+    """
+    if not entries:
+        return [], 0
+    fresh = allocate_ids(Contact, len(entries))
+    rows = [
+        (pk, e.phone, e.email, e.name, e.department, e.attributes, e.assigned, e.row)
+        for pk, e in zip(fresh, entries, strict=True)
+    ]
+    table = f'"{Contact._meta.db_table}"'
+    overwrite = batch.duplicates == Duplicates.OVERWRITE
+    sets = [_merge_text(table, column, overwrite) for column in ("email", "name", "department")]
+    sets.append(f'"attributes" = {_merge_attributes(table, overwrite)}')
+    sets += [f'"{column}" = excluded."{column}"' for column in ("last_import_id", "last_import_row", "updated_at")]
+    conflict = '("client_id", "phone")' if on_phone else '("client_id", "email") WHERE "phone" IS NULL'
+    names = ", ".join(f'"{column}"' for column in _COLUMNS)
+    statement = (
+        f'INSERT INTO {table} ({names}, "client_id", "last_import_id", "created_at", "updated_at") '
+        f"SELECT {names}, %s, %s, {now_sql()}, {now_sql()} FROM {rows_sql(Contact, _COLUMNS)} WHERE true "
+        f'ON CONFLICT {conflict} DO UPDATE SET {", ".join(sets)} RETURNING "id"'
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [batch.client_id, batch.pk, as_json(rows)])
+        ids = [row[0] for row in cursor.fetchall()]
+    return ids, len(set(ids) & set(fresh))
+
+
+def _merge_text(table: str, column: str, overwrite: bool) -> str:
+    new, old = f'excluded."{column}"', f'{table}."{column}"'
+    first, second = (new, old) if overwrite else (old, new)
+    return f"\"{column}\" = CASE WHEN {first} <> '' THEN {first} ELSE {second} END"
+
+
+def _merge_attributes(table: str, overwrite: bool) -> str:
+    new, old = 'excluded."attributes"', f'{table}."attributes"'
+    under, over = (old, new) if overwrite else (new, old)
+    return f"{under} || {over}" if on_postgres() else f"json_patch({under}, {over})"
+
+
+def _mark(batch: ContactImport, unchanged: Sequence[tuple[Entry, Known]]) -> None:
+    """Note the import on contacts that it met and left alone."""
+    if not unchanged:
+        return
+    columns = ["id", "last_import_row"]
+    statement = (
+        f'UPDATE "{Contact._meta.db_table}" AS t SET "last_import_id" = %s, "last_import_row" = v."last_import_row" '
+        f'FROM {rows_sql(Contact, columns)} WHERE t."id" = v."id" AND t."client_id" = %s'
+    )
+    rows = [(contact.id, entry.row) for entry, contact in unchanged]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [batch.pk, as_json(rows), batch.client_id])
+
+
+def add_members(client_id: int, group_id: int, contact_ids: Sequence[int]) -> int:
+    """Put contacts into a group in one statement; ids of other clients, and a group that is gone, are passed over.
+
+    Returns how many were not in it before.
+    """
+    if not contact_ids:
+        return 0
+    statement = (
+        f'INSERT INTO "{GroupMember._meta.db_table}" ("client_id", "group_id", "contact_id") '
+        f'SELECT c."client_id", g."id", c."id" FROM {rows_sql(Contact, ["id"])} '
+        'JOIN "contacts_contact" c ON c."id" = v."id" AND c."client_id" = %s '
+        'JOIN "contacts_group" g ON g."id" = %s AND g."client_id" = c."client_id" '
+        'WHERE true ON CONFLICT ("client_id", "group_id", "contact_id") DO NOTHING'
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [as_json([(pk,) for pk in contact_ids]), client_id, group_id])
+        return max(cursor.rowcount, 0)
+
+
+def _record_rejects(batch: ContactImport, refusals: Sequence[Refusal]) -> None:
+    columns = ["client_id", "contact_import_id", "row", "field", "value", "reason", "sentence", "cells"]
+    insert_rows(ImportReject, columns, [(batch.client_id, batch.pk, *refusal) for refusal in refusals])
+
+
+def _advance(batch: ContactImport, counts: dict[str, int], next_row: int, token: str) -> None:
+    """Move cursor, counts and lease, if the import is still running under `token`; else undo the chunk."""
+    sets = ", ".join(f'"{name}" = "{name}" + %s' for name in counts)
+    statement = (
+        f'UPDATE "{ContactImport._meta.db_table}" SET {sets}, "next_row" = %s, '
+        f'"lease_until" = {later_sql(LEASE_SECONDS)} '
+        'WHERE "id" = %s AND "state" = %s AND "lease_token" = %s AND "next_row" <= %s'
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*counts.values(), next_row, batch.pk, ImportState.RUNNING, token, next_row])
+        if cursor.rowcount != 1:
+            raise LeaseLostError

@@ -1,0 +1,178 @@
+"""One row of a file as a contact to be, or the reason why it cannot be one."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from contacts.importing.reading import Cells
+from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, NAME_LENGTH
+from crm.common.phones import InvalidPhone, PhoneReader
+
+ATTRIBUTE_LENGTH = 500
+# Words people put where there is nothing to put.
+_NOTHING = frozenset({"", "-", "--", ".", "n/a", "na", "none", "null", "nil", "aucun", "néant", "hakuna"})
+_SPREADSHEET_ERROR = re.compile(
+    r"#(?:REF!|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|N/A|SPILL!|NOM\s?\?|VALEUR\s?!|NOMBRE\s?!|NUL\s?!)", re.IGNORECASE
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class Entry(NamedTuple):
+    """A row that can be stored. phone is E.164 or None; email, name, department are "" where the row says nothing."""
+
+    row: int
+    phone: str | None
+    email: str
+    name: str
+    department: str
+    attributes: dict[str, str]
+    assigned: bool
+    cells: Cells
+
+
+class Refusal(NamedTuple):
+    """A row that is not taken. `reason` groups equal causes, `sentence` says it to a person."""
+
+    row: int
+    field: str
+    value: str
+    reason: str
+    sentence: str
+    cells: Cells
+
+
+class _BadCellError(Exception):
+    def __init__(self, field: str, value: str, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.refusal = (field, value, reason, sentence)
+
+
+class RowReader:
+    """Reads the rows of one file. mapping: as ContactImport keeps it; region: the country of local numbers."""
+
+    def __init__(self, mapping: Sequence[dict[str, Any]], region: str | None) -> None:
+        self._phones = PhoneReader(region)
+        self._width = len(mapping)
+        self._column = {match["field"]: index for index, match in enumerate(mapping) if match["field"] != "attribute"}
+        self._attributes = [(i, match["key"]) for i, match in enumerate(mapping) if match["field"] == "attribute"]
+
+    def read(self, row: int, cells: Cells | None) -> Entry | Refusal:
+        """Row `row` of the file; cells None means that the reader could not tell where the row ends."""
+        if cells is None:
+            return _refuse(row, [], "row", "", "open_quote", "A quotation mark is opened in this row and never closed.")
+        try:
+            return self._read(row, cells)
+        except _BadCellError as bad:
+            return _refuse(row, cells, *bad.refusal)
+
+    def _read(self, row: int, cells: Cells) -> Entry:
+        self._check_shape(cells)
+        column = self._column
+        department = self._text(cells, "department", DEPARTMENT_LENGTH)
+        name = self._text(cells, "name", NAME_LENGTH)
+        attributes = self._extra(cells)
+        if "first_name" in column or "last_name" in column:
+            parts = [(key, self._text(cells, key, NAME_LENGTH // 2 - 1)) for key in ("first_name", "last_name")]
+            attributes.update((key, value) for key, value in parts if value)
+            name = name or " ".join(value for _, value in parts if value)
+        email = self._email(cells)
+        phone = self._cell(cells, "phone")
+        if phone.casefold() in _NOTHING:
+            if email:
+                return Entry(row, None, email, name, department, attributes, True, cells)
+            field = "phone" if "phone" in column else "email"
+            raise _BadCellError(field, phone, "missing", f"There is no {FIELD_WORDS[field]} in this row.")
+        if _SPREADSHEET_ERROR.fullmatch(phone):
+            raise _spreadsheet_error("phone", phone)
+        try:
+            read = self._phones.read(phone)
+        except InvalidPhone as error:
+            raise _BadCellError("phone", phone, error.facts.get("reason", "phone"), str(error)) from None
+        return Entry(row, read.e164, email, name, department, attributes, read.assigned, cells)
+
+    def _check_shape(self, cells: Cells) -> None:
+        if len(cells) > self._width and any(map(str.strip, cells[self._width :])):
+            raise _BadCellError(
+                "row", "", "too_many_cells",
+                f"This row has {len(cells)} cells, the table has {self._width} columns: "
+                "a value that contains the separator must stand in quotation marks.",
+            )  # fmt: skip
+        for cell in cells:
+            if "\x00" in cell:
+                raise _BadCellError("row", cell, "nul", "This row contains a NUL character: the file is damaged here.")
+            if cell.count("\n") > 50:
+                raise _BadCellError(
+                    "row", cell, "open_quote",
+                    f"A quotation mark is opened here and not closed in its line: {cell.count(chr(10)) + 1} lines "
+                    "were read as one cell.",
+                )  # fmt: skip
+
+    def _cell(self, cells: Cells, field: str) -> str:
+        index = self._column.get(field)
+        return cells[index].strip() if index is not None and index < len(cells) else ""
+
+    def _text(self, cells: Cells, field: str, longest: int) -> str:
+        text = self._cell(cells, field)
+        return _checked_text(text, field, longest) if text else ""
+
+    def _email(self, cells: Cells) -> str:
+        text = self._cell(cells, "email")
+        if text.casefold() in _NOTHING:
+            return ""
+        if _SPREADSHEET_ERROR.fullmatch(text):
+            raise _spreadsheet_error("email", text)
+        email = text.removeprefix("mailto:").lower()
+        try:
+            if len(email) > EMAIL_LENGTH:
+                raise ValidationError("too long")
+            validate_email(email)
+        except ValidationError:
+            raise _BadCellError("email", text, "email", "This is not an email address.") from None
+        return email
+
+    def _extra(self, cells: Cells) -> dict[str, str]:
+        attributes = {}
+        for index, key in self._attributes:
+            if index < len(cells) and (text := cells[index].strip()):
+                attributes[key] = _checked_text(text, key, ATTRIBUTE_LENGTH)
+        return attributes
+
+
+FIELD_WORDS = {
+    "phone": "phone number", "email": "email address", "name": "name", "department": "department",
+    "first_name": "first name", "last_name": "last name",
+}  # fmt: skip
+
+
+def clean_text(text: str) -> str:
+    """Text on one line in composed form, without control characters; letters of any script and emoji stay."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text
+    return " ".join(_CONTROLS.sub(" ", unicodedata.normalize("NFC", text)).split())
+
+
+def _checked_text(text: str, field: str, longest: int) -> str:
+    if text[0] == "#" and _SPREADSHEET_ERROR.fullmatch(text):
+        raise _spreadsheet_error(field, text)
+    text = clean_text(text)
+    if len(text) > longest:
+        word = FIELD_WORDS.get(field, field)
+        raise _BadCellError(
+            field, text, "too_long_text", f"The {word} has {len(text):,} characters; {longest} are allowed."
+        )
+    return text
+
+
+def _spreadsheet_error(field: str, text: str) -> _BadCellError:
+    return _BadCellError(
+        field, text, "formula", f"The spreadsheet holds an error here ({text}): a formula did not work."
+    )
+
+
+def _refuse(row: int, cells: Cells, field: str, value: str, reason: str, sentence: str) -> Refusal:
+    safe = [cell.replace("\x00", "\ufffd") for cell in cells]
+    return Refusal(row, field[:20], value.replace("\x00", "\ufffd")[:100], reason[:20], sentence[:300], safe)

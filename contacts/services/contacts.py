@@ -1,0 +1,136 @@
+"""One contact at a time: add, change, delete."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from accounts.models import Client
+from contacts.errors import ContactExists
+from contacts.importing.matching import attribute_key, unused_key
+from contacts.importing.rows import ATTRIBUTE_LENGTH, clean_text
+from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, NAME_LENGTH, Contact
+from crm.common.errors import InvalidInput
+from crm.common.phones import InvalidPhone, read_phone
+
+MAX_ATTRIBUTES = 100
+_LENGTHS = {"name": NAME_LENGTH, "department": DEPARTMENT_LENGTH}
+
+
+def create_contact(
+    *,
+    client: Client,
+    phone: str = "",
+    email: str = "",
+    name: str = "",
+    department: str = "",
+    attributes: Mapping[str, Any] | None = None,
+) -> Contact:
+    """Add a person. A local number is read in the client's country.
+
+    Raises: InvalidInput (fields phone, email, name, department, attributes); ContactExists.
+    """
+    given = {"phone": phone, "email": email, "name": name, "department": department, "attributes": attributes or {}}
+    contact = Contact(client=client)
+    _apply(contact, _cleaned(client, given))
+    return _save(contact)
+
+
+def update_contact(*, contact: Contact, **changes: Any) -> Contact:
+    """Change the named fields of phone, email, name, department and attributes, which are replaced as a whole.
+
+    Raises: InvalidInput, ContactExists; nothing is changed then.
+    """
+    if unknown := changes.keys() - {"phone", "email", "name", "department", "attributes"}:
+        raise TypeError(f"update_contact does not know {sorted(unknown)}")
+    _apply(contact, _cleaned(contact.client, changes))
+    return _save(contact)
+
+
+def delete_contacts(*, client: Client, contact_ids: Iterable[int]) -> int:
+    """Delete contacts of the client and their places in groups; ids of others are passed over. Opt-outs stay.
+
+    Returns how many contacts there were.
+    """
+    with transaction.atomic():
+        _, counts = Contact.objects.for_client(client).filter(pk__in=list(contact_ids)).delete()
+    return counts.get("contacts.Contact", 0)
+
+
+def _cleaned(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    errors: dict[str, list[str]] = {}
+    if "phone" in given:
+        try:
+            phone = str(given["phone"] or "").strip()
+            read = read_phone(phone, client.country) if phone else None
+            values |= {"phone": read.e164 if read else None, "assigned": read.assigned if read else True}
+        except InvalidPhone as error:
+            errors["phone"] = [str(error)]
+    if "email" in given:
+        values["email"] = str(given["email"] or "").strip().lower()
+        try:
+            if values["email"]:
+                validate_email(values["email"])
+            if len(values["email"]) > EMAIL_LENGTH:
+                raise ValidationError("too long")
+        except ValidationError:
+            errors["email"] = ["This is not an email address."]
+    for field, longest in _LENGTHS.items():
+        if field in given:
+            values[field] = clean_text(str(given[field] or "").strip())
+            if len(values[field]) > longest:
+                errors[field] = [f"At most {longest} characters."]
+    if "attributes" in given:
+        try:
+            values["attributes"] = _clean_attributes(given["attributes"])
+        except ValidationError as error:
+            errors["attributes"] = error.messages
+    if errors:
+        raise InvalidInput(errors)
+    return values
+
+
+def _clean_attributes(given: Any) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise ValidationError("Extra fields are names with values.")
+    if len(given) > MAX_ATTRIBUTES:
+        raise ValidationError(f"At most {MAX_ATTRIBUTES} extra fields.")
+    attributes: dict[str, str] = {}
+    for number, (title, value) in enumerate(given.items(), start=1):
+        if value is None or isinstance(value, (dict, list)):
+            if value is None:
+                continue
+            raise ValidationError(f"The value of “{title}” must be a text or a number.")
+        text = clean_text(str(value).strip())
+        if len(text) > ATTRIBUTE_LENGTH:
+            raise ValidationError(f"The value of “{title}” has more than {ATTRIBUTE_LENGTH} characters.")
+        if text:
+            key = str(title) if str(title) in ("first_name", "last_name") else attribute_key(str(title), number)
+            taken = {known.casefold() for known in attributes}
+            attributes[key if key in ("first_name", "last_name") else unused_key(key, taken)] = text
+    return attributes
+
+
+def _apply(contact: Contact, values: Mapping[str, Any]) -> None:
+    for field, value in values.items():
+        setattr(contact, field, value)
+    if not contact.phone and not contact.email:
+        raise InvalidInput({"phone": ["Give a phone number, or at least an email address."]})
+
+
+def _save(contact: Contact) -> Contact:
+    try:
+        with transaction.atomic():
+            contact.save()
+    except IntegrityError:
+        others = Contact.objects.for_client(contact.client_id).exclude(pk=contact.pk)
+        same = others.filter(phone=contact.phone) if contact.phone else others.filter(phone=None, email=contact.email)
+        other = same.first()
+        if other is None:
+            raise
+        what = "number" if contact.phone else "email address"
+        raise ContactExists(f"A contact with this {what} is in your book already.", contact_id=other.pk) from None
+    return contact

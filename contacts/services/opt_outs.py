@@ -1,0 +1,23 @@
+"""Who does not want messages. Recording twice is harmless; the sending side asks again just before it submits (D10)."""
+
+from contacts.models import Channel, OptOut, normal_address
+from crm.common.sql import database_now, insert_rows
+
+
+def record_opt_out(*, client_id: int, channel: str, address: str, sender: str = "", source: str) -> bool:
+    """Note that `address` (E.164, or an e-mail address) wants nothing from `sender`; "" means from no sender at all.
+
+    Returns whether this is news. `source` is an OptOutSource.
+    """
+    columns = ["client_id", "channel", "address", "sender", "source", "created_at"]
+    row = (client_id, Channel(channel), normal_address(channel, address), sender, source, database_now())
+    suffix = 'ON CONFLICT ("client_id", "channel", "address", "sender") DO NOTHING RETURNING "id"'
+    return bool(insert_rows(OptOut, columns, [row], suffix=suffix))
+
+
+def remove_opt_out(*, client_id: int, channel: str, address: str, sender: str = "") -> bool:
+    """Write to the address again. Returns whether there was such an opt-out."""
+    found = OptOut.objects.filter(
+        client_id=client_id, channel=channel, address=normal_address(channel, address), sender=sender
+    )
+    return bool(found.delete()[0])

@@ -1,0 +1,7 @@
+"""Nudges for the workers of imports, by task name, once the transaction has committed."""
+
+from crm.common.wake import send_after_commit
+
+
+def run_import(import_id: int) -> None:
+    send_after_commit("contacts.heavy.run_import", import_id)
