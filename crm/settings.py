@@ -95,6 +95,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["crm.templatetags.tarishi"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -135,7 +136,7 @@ else:  # shared by all processes, so that sign-in limits and heartbeats mean the
     CACHES["default"]["OPTIONS"] = {"MAX_ENTRIES": 100_000}  # at its default of 300, any entry may be culled
 CACHES["default"]["KEY_PREFIX"] = f"tarishi{_TEST_RUN}"
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "") or "safefs://"
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "") or "safefs://localhost"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker for as long as it takes

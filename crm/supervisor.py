@@ -37,19 +37,22 @@ class Program:
 class Supervisor:
     """Keeps `programs` running until `stop()` or SIGTERM, SIGINT or SIGHUP, then ends all of them.
 
-    `tick` is called about five times a second while all goes on; it must not block for long. `run` returns when
-    every child has ended. A child that dies is started again, at once the first time, then after doubling waits.
+    `folder` and `environment` are what every child gets. `tick` is called about five times a second while all goes on;
+    it must not block for long. `run` returns when every child has ended. A child that dies is started again, at once
+    after a steady life, else after doubling waits.
     """
 
     def __init__(
         self,
         programs: Sequence[Program],
         *,
+        folder: str,
         environment: Mapping[str, str],
         say: Callable[[str], None],
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.programs = list(programs)
+        self.folder = folder
         self.environment = dict(environment)
         self.say = say
         self.tick = tick
@@ -88,6 +91,7 @@ class Supervisor:
         # when it is killed can be found.
         program.process = subprocess.Popen(  # noqa: S603 - our own command lines
             program.argv,
+            cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -113,7 +117,8 @@ class Supervisor:
         if not data and program.unfinished:
             lines, program.unfinished = [program.unfinished], b""
         for line in lines:
-            self.say(f"{program.name:<{self._width}} | {line.decode('utf-8', 'replace').rstrip()}")
+            if text := line.decode("utf-8", "replace").rstrip():
+                self.say(f"{program.name:<{self._width}} | {text}")
 
     def _reap(self) -> None:
         for program in self.programs:

@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from crm.health import health
+
 urlpatterns = [
+    path("api/health", health),
     path("api/<int:client_id>/", include("messaging.api_urls")),
     path("api/<int:client_id>/", include("wallet.api_urls")),
     path("api/<int:client_id>/", include("contacts.api_urls")),

@@ -10,17 +10,20 @@ there, in this process, so that queued messages still leave (GUARANTEES.md D3).
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from celery import signals
 from celery.beat import ScheduleEntry, Scheduler, Service
+from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.db import close_old_connections, connections
 
 from crm.celery import app
 from crm.common import heartbeat, stopping, wake
+from messaging.sending import runner
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,8 @@ GRACE_SECONDS = 4.0  # for what is running when the worker is asked to end; the 
 
 def run_worker(queue: str, *, schedule: bool) -> int:
     """Work on `queue` ("main" or "heavy") until SIGTERM or SIGINT. Returns the exit code."""
-    os.environ.setdefault("C_FORCE_ROOT", "1")  # messages are JSON, so running as root adds no danger; no warning
+    # Celery warns root because its messages could once be pickles; these are JSON.
+    warnings.simplefilter("ignore", SecurityWarning)
     threading.Thread(target=_beat_until_stopped, args=(queue,), name="heartbeat", daemon=True).start()
     if schedule:
         stand_in = StandIn()
@@ -127,6 +131,7 @@ def _beat_until_stopped(queue: str) -> None:
 
 def _stop_in_time(**kwargs: Any) -> None:
     stopping.request_stop()
+    runner.stop_all()
     timer = threading.Timer(GRACE_SECONDS, os._exit, args=(0,))
     timer.daemon = True
     timer.start()

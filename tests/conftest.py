@@ -1,1 +1,34 @@
-"""What every test gets: a closed network (see the sockets that tests may open) and plain factories by import."""
+"""What every test gets: a closed network (tests/network_guard.py) and an empty cache. Factories are imported."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+
+from tests import network_guard
+
+network_guard.close_network()
+
+
+@pytest.fixture(autouse=True)
+def _closed_network() -> Iterator[None]:
+    """Fails a test whose code reached out, even where that code survived the refusal."""
+    network_guard.breaches.clear()
+    yield
+    found, network_guard.breaches[:] = list(network_guard.breaches), []
+    assert not found, f"the code under test opened {'; '.join(found)}"
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(request: pytest.FixtureRequest) -> None:
+    """Throttles and heartbeats of one test must not reach the next. Only for tests that may touch the database."""
+    if not {"db", "transactional_db"} & set(request.fixturenames):
+        return
+    request.getfixturevalue("transactional_db" if "transactional_db" in request.fixturenames else "db")
+    if settings.CACHE_URL:  # clear() would empty a whole Redis, other runs' keys included
+        server = cache._cache.get_client(None, write=True)  # type: ignore[attr-defined]
+        if keys := list(server.scan_iter(match=f"{cache.key_prefix}:*")):
+            server.delete(*keys)
+    else:
+        cache.clear()

@@ -1,4 +1,4 @@
-"""Whether this process has been asked to end. Long loops look between two steps, finish what is in flight and return."""
+"""Whether this process was asked to end. Long loops look between two steps, finish what is in flight and return."""
 
 import threading
 

@@ -1,0 +1,121 @@
+"""What a first start makes so that a newcomer can send at once: the sandbox as a provider, and a demo client.
+
+The demo client's key is shown at every start, unlike any other key, so its access is kept in `VAR_DIR`/demo.json,
+readable by the owner of the files alone. Its money and messages are play: only the sandbox gets them.
+"""
+
+import json
+import os
+import secrets
+import urllib.request
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import ApiKey, Client
+from contacts.services.contacts import create_contact
+from contacts.services.groups import add_to_group, create_group
+from crm.common.crypto import digest
+from crm.opening import open_ready_client
+from messaging.models import ProviderAccount, Route
+from messaging.services.providers import add_route, connect_provider
+
+SANDBOX = "Sandbox"  # name of its provider account
+ADAPTER = "africastalking"
+EMAIL = "demo@tarishi.test"
+CREDIT = Decimal(1000)
+SENDER_IDS = ("TARISHI", "HOSPITAL")
+PEOPLE = (("Amina", "+254712345678"), ("Baraka", "+254722000101"), ("Zuri", "+254733000102"))
+GROUP = "First friends"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to use the demo client: by its owner's sign-in and by its API key."""
+
+    client_id: int
+    email: str
+    password: str = field(repr=False)
+    api_key: str = field(repr=False)
+    sender_id: str
+
+
+def connect_sandbox() -> None:
+    """Make the sandbox a provider with a route, unless another provider is set up; follow it when its port changed.
+
+    AFRICASTALKING_BASE_URL, where it is set, is spoken to instead.
+    """
+    base_url = settings.AFRICASTALKING_BASE_URL or settings.SANDBOX_URL
+    ProviderAccount.objects.filter(name=SANDBOX).exclude(base_url=base_url).update(base_url=base_url)
+    if ProviderAccount.objects.exists():
+        return
+    with transaction.atomic():
+        account = connect_provider(
+            name=SANDBOX,
+            adapter=ADAPTER,
+            credentials={"username": "sandbox", "api_key": secrets.token_urlsafe(24)},
+            base_url=base_url,
+        )
+        if not Route.objects.filter(channel="sms").exists():
+            add_route(account=account)
+
+
+def tell_sandbox() -> None:
+    """Give the sandbox the callback addresses of its account, as one would in a carrier's dashboard.
+
+    Raises: OSError, when it does not answer or refuses.
+    """
+    account = ProviderAccount.objects.filter(name=SANDBOX).first()
+    if account is None:
+        return
+    base = f"{settings.PUBLIC_URL}/callbacks/{ADAPTER}/{account.callback_token}"
+    request = urllib.request.Request(  # noqa: S310 - our own sandbox
+        f"{settings.SANDBOX_URL}/sandbox/callbacks",
+        data=json.dumps({"delivery": f"{base}/delivery", "optout": f"{base}/optout"}).encode(),
+        headers={"Content-Type": "application/json"},
+        method="PUT",
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by the environment's proxy
+    with opener.open(request, timeout=2):
+        pass
+
+
+def seed_if_empty() -> bool:
+    """Open the demo client where there is no client at all. Returns whether it was made."""
+    if Client.objects.exists():
+        return False
+    with transaction.atomic():
+        password = secrets.token_urlsafe(9)
+        opened = open_ready_client(
+            name="Acme", email=EMAIL, password=password, credit=CREDIT, sender_ids=SENDER_IDS, country="KE"
+        )
+        people = [create_contact(client=opened.client, name=name, phone=phone) for name, phone in PEOPLE]
+        group = create_group(client=opened.client, name=GROUP)
+        add_to_group(group=group, contact_ids=[contact.pk for contact in people])
+        # Before the commit: a client whose key nobody knows would be of no use.
+        _keep(Access(opened.client.pk, EMAIL, password, opened.issued.api_key, opened.sender_ids[0]))
+    return True
+
+
+def load_access() -> Access | None:
+    """The demo client's access; None where there is none, or its key no longer holds."""
+    try:
+        access = Access(**json.loads(_path().read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    live = ApiKey.objects.for_client(access.client_id).filter(key_hash=digest(access.api_key), revoked_at=None)
+    return access if live.exists() else None
+
+
+def _path() -> Path:
+    return Path(settings.VAR_DIR, "demo.json")
+
+
+def _keep(access: Access) -> None:
+    draft = _path().with_suffix(".tmp")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
+        json.dump(asdict(access), handle)
+    os.replace(draft, _path())

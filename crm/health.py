@@ -1,0 +1,92 @@
+"""GET /api/health: whether this installation can serve. No key, cheap, and an answer in JSON whatever is away."""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+
+from crm import __version__
+from crm.common import heartbeat
+from crm.common.access import public_page
+from crm.common.api.errors import http_failure
+from crm.common.sql import database_now
+
+log = logging.getLogger(__name__)
+BROKER_SECONDS = 2.0
+
+
+class Unhealthy(Exception):
+    """A check failed; its text is one or two plain words for the answer."""
+
+
+@csrf_exempt  # so that a POST is told 405 in JSON like any other program's mistake
+@never_cache
+@public_page
+def health(request: HttpRequest) -> JsonResponse:
+    """200 when the database, the broker and both kinds of worker are there, else 503 and what is not."""
+    if request.method not in ("GET", "HEAD"):
+        return JsonResponse(http_failure(405), status=405, headers={"Allow": "GET, HEAD"})
+    checks = run_checks()
+    healthy = all(word == "ok" for word in checks.values())
+    body = {
+        "status": "ok" if healthy else "error",
+        "version": __version__,
+        "checks": checks,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return JsonResponse(body, status=200 if healthy else 503)
+
+
+def run_checks() -> dict[str, str]:
+    """ "ok" or what is wrong, for each of `database`, `broker` and `worker`."""
+    return {name: _word(name, check) for name, check in CHECKS.items()}
+
+
+def check_database() -> None:
+    database_now()
+
+
+def check_broker() -> None:
+    """Whether it takes connections, or for the broker of files whether its folder can be written."""
+    if settings.CELERY_BROKER_URL.startswith("safefs"):
+        folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_out"]
+        if os.path.isdir(folder) and not os.access(folder, os.W_OK):
+            raise Unhealthy("not writable")
+        return
+    with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
+
+
+def check_workers() -> None:
+    try:
+        now = database_now()
+    except DatabaseError:
+        raise Unhealthy("unknown") from None
+    silent = [queue for queue in heartbeat.QUEUES if not heartbeat.is_alive(queue, now)]
+    if silent:
+        raise Unhealthy(f"no sign of {' and '.join(silent)}")
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": check_database,
+    "broker": check_broker,
+    "worker": check_workers,
+}
+
+
+def _word(name: str, check: Callable[[], None]) -> str:
+    try:
+        check()
+    except Unhealthy as reason:
+        return str(reason)
+    except Exception as error:  # whatever a driver raises when its server is away
+        log.warning("health: %s: %s", name, error)
+        return "unavailable"
+    return "ok"

@@ -1,0 +1,151 @@
+"""`manage.py settings_reference`: docs/settings.md, made from crm/settings.py so that it cannot go stale unnoticed."""
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+PAGE = Path(settings.BASE_DIR, "docs", "settings.md")
+SOURCE = Path(settings.BASE_DIR, "crm", "settings.py")
+KINDS = {
+    "str": "text",
+    "int": "number",
+    "bool": "yes or no",
+    "list": "list, by commas",
+    "db_url": "URL",
+    "email_url": "URL",
+}
+
+# What each variable means, in the order of the page. Names, kinds and defaults come from the code.
+MEANINGS: dict[str, dict[str, str]] = {
+    "Where it runs": {
+        "PORT": "Port of the web server that `make run` starts.",
+        "HOST": "Address it listens on. `0.0.0.0` opens it to the network; then name it in `ALLOWED_HOSTS` too.",
+        "SANDBOX_PORT": "Port of the sandbox, on this machine only.",
+        "PUBLIC_URL": "The address people and providers use. Callbacks and links are made from it; `https://` switches "
+        "on secure cookies, HSTS and the redirect to HTTPS. Default: `http://127.0.0.1:` and `PORT`.",
+        "ALLOWED_HOSTS": "Host names the server answers to. Empty: this machine and the host of `PUBLIC_URL`.",
+        "BEHIND_PROXY": "A proxy in front ends TLS and sets `X-Forwarded-Proto`, overwriting what clients send.",
+        "TRUSTED_PROXY_COUNT": "How many proxies append to `X-Forwarded-For`; decides which address is the caller's.",
+        "SSL_REDIRECT": "With an `https://` public address: send plain HTTP there. `/api/health` is left alone.",
+        "VAR_DIR": "Folder of everything an installation keeps in files: database, uploads, queue, made secrets. "
+        "Default: `var` beside `manage.py`.",
+        "BRAND_NAME": "The name on every page.",
+    },
+    "Secrets": {
+        "SECRET_KEY": "Signs sessions and links; at least 50 characters. Empty: made once and kept under `VAR_DIR`.",
+        "ENCRYPTION_KEY": "Encrypts provider credentials at rest: Fernet keys, newest first. To rotate, put a new "
+        "one in front. Empty: made once and kept under `VAR_DIR`. **Without it a backup cannot be read.**",
+    },
+    "Servers": {
+        "DATABASE_URL": "`postgres://user:…@host:5432/name`. Default: SQLite under `VAR_DIR`.",
+        "CELERY_BROKER_URL": "`redis://…` or `amqp://…`. Empty: files under `VAR_DIR`, for one host only.",
+        "CACHE_URL": "`redis://…`. Empty: a table in the database.",
+        "EMAIL_URL": "`smtp+tls://user:…@host:587`. Default: letters are printed to the log.",
+        "DEFAULT_FROM_EMAIL": "Sender of the product's own letters.",
+    },
+    "Limits": {
+        "API_RATE_PER_MINUTE": "Calls a minute for each API key, where its client has no limit of its own.",
+        "MAX_IMPORT_BYTES": "Largest contact file.",
+        "MAX_IMPORT_ROWS": "Most rows of a contact file.",
+        "SENDING_SLOTS": "Messages in flight for each provider account and worker process; also the most whose outcome "
+        "can be unknown after a crash.",
+    },
+    "Outside": {
+        "AFRICASTALKING_BASE_URL": "Address of Africa's Talking for accounts that name none, and for the account "
+        "called Sandbox. Empty: the vendor's own.",
+        "WEBHOOK_ALLOWED_NETWORKS": "CIDR blocks that webhooks may reach besides public addresses.",
+        "WEBHOOK_ALLOW_HTTP": "Let webhooks go to plain `http://` addresses.",
+    },
+    "Watching": {
+        "LOG_LEVEL": "Level of the log on standard error.",
+        "CELERY_LOG_LEVEL": "Level of Celery's own lines in it.",
+        "DEBUG": "Django's debug pages. Never where strangers can reach them.",
+    },
+    "Tests": {
+        "TEST_RUN": "A word that keeps the databases, queues and cache keys of simultaneous test runs apart.",
+        "PYTEST_XDIST_WORKER": "The same for the processes of one run; set by pytest-xdist.",
+    },
+}
+PREFACE = """# Settings
+
+Every setting is an environment variable with a working default; with none set, Tarishi runs on one machine with
+SQLite, a queue of files and the sandbox. This page is made from the code by `make settings-docs`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable as crm/settings.py reads it. default: Python source."""
+
+    name: str
+    kind: str
+    default: str
+
+
+class Command(BaseCommand):
+    help = "Print docs/settings.md as the code has it; --write writes it, --check fails when it is stale."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--write", action="store_true")
+        parser.add_argument("--check", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        page = make_page(read_variables(SOURCE.read_text(encoding="utf-8")))
+        if options["write"]:
+            PAGE.write_text(page, encoding="utf-8")
+        elif options["check"]:
+            if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page:
+                raise CommandError("docs/settings.md is stale: run make settings-docs")
+        else:
+            sys.stdout.write(page)
+
+
+def read_variables(source: str) -> dict[str, Variable]:
+    """Every `env.<kind>("NAME", default)` and `_secret("NAME", …)` of the settings, by name."""
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+            continue
+        name = node.args[0].value
+        if isinstance(node.func, ast.Name) and node.func.id == "_secret":
+            found[name] = Variable(name, "text", "''")
+        elif isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "env":
+            given = node.args[1:] + [keyword.value for keyword in node.keywords if keyword.arg == "default"]
+            found[name] = Variable(name, KINDS[node.func.attr], ast.unparse(given[0]) if given else "''")
+    return found
+
+
+def make_page(variables: dict[str, Variable]) -> str:
+    """The page. Raises: CommandError when the code and MEANINGS do not name the same variables."""
+    described = {name for rows in MEANINGS.values() for name in rows}
+    if described != set(variables):
+        odd = ", ".join(sorted(described ^ set(variables)))
+        raise CommandError(f"crm/settings.py and MEANINGS in {Path(__file__).name} differ in: {odd}")
+    parts = [PREFACE]
+    for title, rows in MEANINGS.items():
+        parts.append(f"\n## {title}\n\n| variable | kind | default | meaning |\n|---|---|---|---|\n")
+        for name, meaning in rows.items():
+            variable = variables[name]
+            parts.append(f"| `{name}` | {variable.kind} | {_shown(variable.default)} | {meaning} |\n")
+    return "".join(parts)
+
+
+def _shown(default: str) -> str:
+    """A default as people write it in an environment; one computed from other settings is told in the meaning."""
+    try:
+        value = ast.literal_eval(default)
+    except ValueError:
+        pass
+    else:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"`{value}`" if value not in ("", []) else "empty"
+    if isinstance(tree := ast.parse(default, mode="eval").body, ast.BinOp) and isinstance(tree.op, ast.LShift):
+        return f"`{ast.literal_eval(tree.left) << ast.literal_eval(tree.right)}`"
+    return "see meaning"
