@@ -6,9 +6,10 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 
-from tests import network_guard
+from tests import ledger_flush, network_guard
 
 network_guard.close_network()
+ledger_flush.allow_flush()
 
 
 @pytest.fixture(autouse=True)

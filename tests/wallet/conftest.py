@@ -5,10 +5,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Client
-from tests.ledger_flush import allow_flush
 from wallet.services import credit_wallet, open_wallet
-
-allow_flush()
 
 
 @pytest.fixture
