@@ -44,6 +44,31 @@ def create_api_key(
     scopes: names of accounts/scopes.py, at least one. allowed_addresses: IP addresses or CIDR blocks; none: any.
     Raises: InvalidInput, fields `name`, `scopes`, `allowed_addresses`, `expires_at`.
     """
+    name, chosen, networks = read_key_fields(
+        name=name, scopes=scopes, allowed_addresses=allowed_addresses, expires_at=expires_at
+    )
+    prefix = f"tk_live_{secrets.token_hex(4)}"
+    api_key = f"{prefix}_{_random()}"
+    api_secret, app_key = f"ts_live_{_random()}", f"ta_live_{_random()}"
+    key = ApiKey.objects.create(
+        client=client,
+        name=name,
+        prefix=prefix,
+        key_hash=digest(api_key),
+        secret_hash=digest(api_secret),
+        app_key_hash=digest(app_key),
+        scopes=chosen,
+        allowed_addresses=networks,
+        expires_at=expires_at,
+        created_by=by,
+    )
+    return IssuedKey(key, api_key, api_secret, app_key)
+
+
+def read_key_fields(
+    *, name: str, scopes: Iterable[str], allowed_addresses: Sequence[str], expires_at: datetime | None
+) -> tuple[str, list[str], list[str]]:
+    """Name, scopes and networks as they are kept. Raises: InvalidInput as `create_api_key` does, for its forms."""
     name, chosen = name.strip(), sorted(set(scopes))
     networks, bad_addresses = _read_networks(allowed_addresses)
     errors: dict[str, list[str]] = {}
@@ -61,23 +86,7 @@ def create_api_key(
         errors["expires_at"] = ["The key must expire in the future."]
     if errors:
         raise InvalidInput(errors)
-
-    prefix = f"tk_live_{secrets.token_hex(4)}"
-    api_key = f"{prefix}_{_random()}"
-    api_secret, app_key = f"ts_live_{_random()}", f"ta_live_{_random()}"
-    key = ApiKey.objects.create(
-        client=client,
-        name=name,
-        prefix=prefix,
-        key_hash=digest(api_key),
-        secret_hash=digest(api_secret),
-        app_key_hash=digest(app_key),
-        scopes=chosen,
-        allowed_addresses=networks,
-        expires_at=expires_at,
-        created_by=by,
-    )
-    return IssuedKey(key, api_key, api_secret, app_key)
+    return name, chosen, networks
 
 
 def revoke_api_key(*, key: ApiKey) -> bool:

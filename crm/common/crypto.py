@@ -30,7 +30,7 @@ def decrypt_text(token: str) -> str:
 
 def digest(text: str) -> str:
     """SHA-256 in hexadecimal: how a random credential of 160 bits or more is kept (T4). Not for passwords."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @cache

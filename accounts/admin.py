@@ -1,0 +1,143 @@
+"""Back office of accounts: people, who belongs where, and API keys. Clients are opened in crm/admin.py."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import BaseUserCreationForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.models import ApiKey, Membership, User
+from accounts.scopes import SCOPES
+from accounts.services.keys import create_api_key, read_key_fields, revoke_api_key
+from crm.common.errors import InvalidInput
+
+
+class NewUserForm(BaseUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email", "name")
+
+    def clean_email(self) -> str:
+        """Addresses are kept in lower case, so that signing in ignores letter case."""
+        email = self.cleaned_data["email"].lower()
+        if User.objects.filter(email=email).exists():
+            raise forms.ValidationError("There is already a person with this e-mail address.")
+        return email
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    ordering = ("email",)
+    list_display = ("email", "name", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name")
+    readonly_fields = ("last_login", "date_joined")
+    add_form = NewUserForm
+    add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin):
+    list_display = ("user", "client", "role", "created_at")
+    list_filter = ("role",)
+    list_select_related = ("user", "client")
+    search_fields = ("user__email", "client__name")
+    autocomplete_fields = ("user", "client")
+
+
+class NewKeyForm(forms.ModelForm):
+    """Checks what the service will check, so that a refusal appears beside its field."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(name, f"{name}: {meaning}") for name, meaning in SCOPES.items()],
+        initial=list(SCOPES),
+        widget=forms.CheckboxSelectMultiple,
+    )
+    addresses = forms.CharField(
+        label="Allowed addresses",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="IP addresses or networks, one on a line; empty: any",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("client", "name", "scopes", "expires_at")
+
+    def clean(self) -> dict[str, Any]:
+        fields = super().clean() or self.cleaned_data
+        try:
+            read_key_fields(
+                name=fields.get("name", ""),
+                scopes=fields.get("scopes", []),
+                allowed_addresses=fields.get("addresses", "").splitlines(),
+                expires_at=fields.get("expires_at"),
+            )
+        except InvalidInput as refusal:
+            for field, sentences in refusal.errors.items():
+                name = "addresses" if field == "allowed_addresses" else field
+                if name not in self.errors:
+                    self.add_error(name, sentences)
+        return fields
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):
+    """Keys are issued and revoked, never edited or deleted; no digest is shown."""
+
+    list_display = ("name", "prefix", "client", "scopes", "expires_at", "revoked_at", "last_used_at")
+    list_select_related = ("client",)
+    search_fields = ("name", "prefix", "client__name")
+    autocomplete_fields = ("client",)
+    actions = ("revoke",)
+    shown = (
+        "client", "name", "prefix", "scopes", "allowed_addresses", "expires_at", "revoked_at", "last_used_at",
+        "created_by", "created_at",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
+        return ApiKey.objects.unscoped().order_by("-pk")
+
+    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **({} if obj else {"form": NewKeyForm}), **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return self.shown if obj else ("client", "name", "scopes", "addresses", "expires_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return self.shown if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
+        if change:
+            return
+        issued = create_api_key(
+            client=obj.client,
+            name=obj.name,
+            scopes=form.cleaned_data["scopes"],
+            allowed_addresses=form.cleaned_data["addresses"].splitlines(),
+            expires_at=obj.expires_at,
+            by=request.user,
+        )
+        obj.pk = issued.key.pk
+        obj.prefix = issued.key.prefix
+        messages.warning(
+            request,
+            f"Copy these now, they are not shown again. API key: {issued.api_key} · API secret: {issued.api_secret} · "
+            f"Application key: {issued.app_key}",
+        )
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        ended = sum(revoke_api_key(key=key) for key in queryset)
+        self.message_user(request, f"Revoked {ended} of {len(queryset)} keys.")

@@ -1,0 +1,83 @@
+"""Opens a client that can send at once: owner, wallet with its price, approved sender IDs, API key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db import transaction
+
+from accounts.models import Client
+from accounts.scopes import SCOPES
+from accounts.services.clients import open_client
+from accounts.services.keys import IssuedKey, create_api_key
+from crm.common.errors import InvalidInput
+from crm.common.money import to_micros
+from messaging.services.senders import approve_sender_id
+from wallet import queries as wallets
+from wallet.services import create_price_plan, credit_wallet, open_wallet
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedClient:
+    """A client that was opened. issued: its key, to be shown once; sender_ids: the first is the default."""
+
+    client: Client
+    issued: IssuedKey
+    sender_ids: list[str]
+    balance: Decimal
+
+
+@transaction.atomic
+def open_ready_client(
+    *,
+    name: str,
+    email: str,
+    password: str | None = None,
+    country: str = "KE",
+    currency: str = "",
+    time_zone: str = "",
+    simulation: bool = False,
+    rate_limit: int | None = None,
+    credit: Decimal = Decimal(0),
+    price_per_unit: Decimal | None = None,
+    sender_ids: Sequence[str] = (),
+) -> OpenedClient:
+    """`accounts.services.clients.open_client`, and what the apps above it add, or nothing at all.
+
+    credit: added to the wallet as its opening balance. price_per_unit: of an SMS, in a price plan of the client's own;
+    None: the default plan of its currency. Raises: InvalidInput, fields as the parameters.
+    """
+    _check_amount("credit", credit)
+    if price_per_unit is not None:
+        _check_amount("price_per_unit", price_per_unit)
+    client = open_client(
+        name=name,
+        email=email,
+        password=password,
+        country=country,
+        currency=currency,
+        time_zone=time_zone,
+        simulation=simulation,
+        rate_limit=rate_limit,
+    )
+    plan = None
+    if price_per_unit is not None:
+        plan = create_price_plan(name=client.name[:80], currency=client.currency, price_per_unit=price_per_unit)
+    open_wallet(client=client, plan=plan)
+    if credit:
+        credit_wallet(client=client, amount=credit, reference="opening", description="Opening balance")
+    names = [
+        approve_sender_id(client=client, name=sender_id, default=position == 0).name
+        for position, sender_id in enumerate(dict.fromkeys(sender_ids))
+    ]
+    issued = create_api_key(client=client, name="First key", scopes=SCOPES)
+    return OpenedClient(client, issued, names, wallets.balance_of(client.pk).balance)
+
+
+def _check_amount(field: str, amount: Decimal) -> None:
+    try:
+        is_amount = to_micros(amount) >= 0
+    except ValueError:
+        is_amount = False
+    if not is_amount:
+        raise InvalidInput({field: ["Give an amount of money, zero or more, with at most 6 decimals."]})
