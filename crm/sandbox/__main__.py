@@ -1,0 +1,57 @@
+"""Runs the sandbox: python -m crm.sandbox --port 8001 --data var/sandbox.sqlite3. SIGTERM and SIGINT stop it."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+
+from crm.sandbox import africastalking, api
+from crm.sandbox.pages import Pages
+from crm.sandbox.server import Answer, Request, Server
+from crm.sandbox.world import World
+
+NOT_FOUND = Answer(404, b"The sandbox has nothing at this address.")
+
+
+async def run(host: str, port: int, data: str) -> None:
+    """Serve until a signal. Prints the address, which scripts and tests wait for, once it answers."""
+    world = World(data)
+    pages = Pages(world)
+
+    async def slower(request: Request) -> Answer:
+        return await api.answer(world, request) or await pages.answer(request) or NOT_FOUND
+
+    def handle(request: Request):  # the carrier's answers need no waiting, so they cost no task
+        return africastalking.answer(world, request) or slower(request)
+
+    server, stop = Server(handle), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    bound = await server.start(host, port)
+    world.start()
+    print(f"sandbox: http://{host}:{bound}/", flush=True)  # noqa: T201 - the one line of output
+    try:
+        await stop.wait()
+    finally:
+        await server.stop()
+        world.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m crm.sandbox", description="The outside world in small.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8001, help="0 picks a free one (default %(default)s)")
+    parser.add_argument("--data", default="var/sandbox.sqlite3", help="where messages are kept (default %(default)s)")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(run(options.host, options.port, options.data))
+    except OSError as error:
+        sys.exit(f"sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""The pages: handsets to read on, the dials, the carrier's settings, the test numbers and the last requests.
+
+Rendered by Django's template engine alone, with settings of its own: no app, no model, no middleware of the product.
+"""
+
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from django.conf import settings
+
+if not settings.configured:  # it is where tests import this module inside the product's process
+    settings.configure(USE_I18N=False, USE_TZ=True, TIME_ZONE="UTC", USE_THOUSAND_SEPARATOR=True)
+
+from django.template import Context, Engine
+
+from crm.sandbox import networks
+from crm.sandbox import store as stored
+from crm.sandbox.api import change_account
+from crm.sandbox.faults import DIALS, EVERYBODY, Faults, WrongDial
+from crm.sandbox.server import Answer, BadRequest, Request
+from crm.sandbox.world import World
+
+HERE: Final = Path(__file__).parent
+PHONES_SHOWN, MESSAGES_SHOWN = 100, 100
+HTML: Final = "text/html; charset=UTF-8"
+_POLICY: Final = "default-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+_STATES: Final = {  # a state's word and the look of its chip
+    "Queued": ("On its way", "info"),
+    "Sent": ("On its way", "info"),
+    "Submitted": ("On its way", "info"),
+    "Buffered": ("Waiting for the phone", "warn"),
+    "Success": ("Delivered", "ok"),
+}
+
+
+def _static_files() -> dict[str, tuple[str, bytes]]:
+    """Served under /static/. htmx comes out of the installed django-htmx, the typeface out of the product's folder."""
+    package = find_spec("django_htmx")
+    assert package is not None
+    assert package.submodule_search_locations
+    found = {
+        "sandbox.css": ("text/css", HERE / "static" / "sandbox.css"),
+        "htmx.js": (
+            "text/javascript",
+            Path(package.submodule_search_locations[0]) / "static" / "django_htmx" / "htmx-2.min.js",
+        ),
+        "figtree.woff2": ("font/woff2", HERE.parent.parent / "static" / "fonts" / "figtree-latin.woff2"),
+    }
+    return {name: (kind, path.read_bytes()) for name, (kind, path) in found.items() if path.exists()}
+
+
+class Pages:
+    """Answers what a browser asks for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._engine = Engine(dirs=[HERE / "templates"], autoescape=True, libraries={})
+        self._static = _static_files()
+
+    async def answer(self, request: Request) -> Answer | None:
+        """The answer, or None for an address that is not here. Raises: BadRequest."""
+        path, get = request.path, request.method == "GET"
+        if request.method == "POST" and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            raise BadRequest("This form was not posted from the sandbox itself.", 403)
+        if get and path == "/":
+            return await self._phones(request)
+        if path.startswith("/handset/"):
+            number, _, act = path.removeprefix("/handset/").partition("/")
+            if get and not act:
+                return await self._handset(request, number)
+            if request.method == "POST" and act in ("optout", "optin"):
+                return self._leave(request, number, act)
+        if path == "/faults":
+            return self._faults(request) if get else self._save_faults(request)
+        if path == "/carrier":
+            return self._carrier(request) if get else self._save_carrier(request)
+        if get and path == "/numbers":
+            return self._page("numbers.html", self._test_numbers())
+        if get and path == "/log":
+            return self._log(request)
+        if get and path.startswith("/static/"):
+            return self._file(path.removeprefix("/static/"))
+        return None
+
+    # Phones
+
+    async def _phones(self, request: Request) -> Answer:
+        search = "".join(filter(str.isdigit, request.query.get("q", ""))).removeprefix("0")
+        rows = await self._world.store.ask(stored.phones(search, PHONES_SHOWN))
+        stats = await self._world.stats()
+        context = {
+            "q": request.query.get("q", ""),
+            "phones": [_phone(row) for row in rows],
+            "full": len(rows) == PHONES_SHOWN,
+            "stats": stats,
+            "failed": sum(n for state, n in stats["states"].items() if state not in _STATES),
+            "delivered": stats["states"].get("Success", 0),
+            "refresh": "/?" + urlencode({"q": request.query.get("q", "")}),
+        }
+        return self._page("phones.html", context, fragment="_phones.html" if _by_htmx(request) else "")
+
+    async def _handset(self, request: Request, number: str) -> Answer:
+        rows = await self._world.store.ask(stored.messages(number, MESSAGES_SHOWN))
+        senders = dict.fromkeys((row["username"], row["sender"]) for row in rows)
+        context = {
+            "number": number,
+            "shown": spaced(number),
+            "network": networks.network_of(number)[1],
+            "messages": [_message(row) for row in rows],
+            "full": len(rows) == MESSAGES_SHOWN,
+            "senders": [
+                {
+                    "username": username,
+                    "name": sender,
+                    "is_name": not sender.lstrip("+").isdigit(),
+                    "left": (username, sender, number) in self._world.optouts,
+                    "told": bool(self._world.callback_url(username, "optout")),
+                }
+                for username, sender in senders
+            ],
+            "address": "/handset/" + quote(number),
+            "said": request.query.get("said", ""),
+        }
+        return self._page("handset.html", context, fragment="_messages.html" if _by_htmx(request) else "")
+
+    def _leave(self, request: Request, number: str, act: str) -> Answer:
+        form = request.form()
+        username, sender = form.get("username", ""), form.get("sender", "")
+        if not username or not sender:
+            raise BadRequest("Say which sender.")
+        if act == "optin":
+            self._world.opt_in(username, sender, number)
+            said = "back"
+        else:
+            said = "told" if self._world.opt_out(username, sender, number) else "untold"
+        return _redirect(f"/handset/{quote(number)}?said={said}")
+
+    # Dials and settings
+
+    def _faults(self, request: Request, error: str = "") -> Answer:
+        faults = self._world.faults_of(EVERYBODY)
+        values = faults.as_json()
+        sections: dict[str, list[dict[str, Any]]] = {}
+        changed = {dial.name for dial in faults.changed()}
+        for dial in DIALS:
+            value = values[dial.name]
+            shown = {"seconds": f"{value:g}"} if dial.most is not None else _percent(value)
+            row = shown | {"dial": dial, "changed": dial.name in changed}
+            sections.setdefault(dial.section, []).append(row)
+        context = {
+            "sections": sections.items(),
+            "changed": len(changed),
+            "error": error,
+            "saved": "saved" in request.query,
+            "others": sorted(name for name in self._world.faults if name != EVERYBODY),
+        }
+        return self._page("faults.html", context, status=422 if error else 200)
+
+    def _save_faults(self, request: Request) -> Answer:
+        form = request.form()
+        if "reset" in form:
+            self._world.save_faults(EVERYBODY, Faults())
+            return _redirect("/faults?saved=1")
+        values: dict[str, Any] = {"reasons": self._world.faults_of(EVERYBODY).reasons}
+        try:
+            for dial in DIALS:
+                number = float(form.get(dial.name) or 0)
+                if dial.most is not None:
+                    values[dial.name] = number
+                else:
+                    values[dial.name] = {"share": number / 100, "next": int(form.get(f"{dial.name}.next") or 0)}
+            self._world.save_faults(EVERYBODY, Faults(values))
+        except WrongDial as error:
+            return self._faults(request, str(error))
+        except ValueError:
+            return self._faults(request, "Shares, counts and seconds are plain numbers.")
+        return _redirect("/faults?saved=1")
+
+    def _carrier(self, request: Request, error: str = "") -> Answer:
+        rows = [
+            {
+                "username": username,
+                "everybody": username == EVERYBODY,
+                "account": account,
+                "senders": ", ".join(account.refused_senders),
+                "balance": networks.money(max(0, self._world.balance(username))),
+            }
+            for username, account in sorted(self._world.accounts.items())
+        ]
+        context = {"rows": rows, "error": error, "saved": "saved" in request.query}
+        return self._page("carrier.html", context, status=422 if error else 200)
+
+    def _save_carrier(self, request: Request) -> Answer:
+        form = {name: value.strip() for name, value in request.form().items()}
+        senders = [name.strip() for name in form.get("senders", "").split(",") if name.strip()]
+        given: dict[str, Any] = {name: form.get(name, "") for name in ("delivery", "optout", "api_key")}
+        if not form.get("username"):
+            return self._carrier(request, "Name the username.")
+        try:
+            change_account(self._world, form["username"], given | {"refused_senders": senders})
+        except BadRequest as error:
+            return self._carrier(request, str(error))
+        return _redirect("/carrier?saved=1")
+
+    def _test_numbers(self) -> dict[str, Any]:
+        return {
+            "refusing": [(number, code, networks.ROW_REFUSALS[code]) for number, code in networks.REFUSING.items()],
+            "failing": [(number, *words) for number, words in networks.FAILING.items()],
+            "silent": networks.SILENT,
+            "unknown_word": networks.UNKNOWN_WORD,
+            "senders": self._world.accounts[EVERYBODY].refused_senders,
+        }
+
+    def _log(self, request: Request) -> Answer:
+        rows = [{"entry": entry, "at": _time(entry.at)} for entry in self._world.log]
+        return self._page("log.html", {"rows": rows}, fragment="_log.html" if _by_htmx(request) else "")
+
+    # Printing
+
+    def _page(self, template: str, context: dict[str, Any], *, fragment: str = "", status: int = 200) -> Answer:
+        context |= {"nav": template, "dialled": len(self._world.faults_of(EVERYBODY).changed())}
+        text = self._engine.get_template(fragment or template).render(Context(context))
+        headers = (
+            ("Cache-Control", "no-store"),
+            ("Content-Security-Policy", _POLICY),
+            ("Vary", "HX-Request"),
+            ("X-Content-Type-Options", "nosniff"),
+        )
+        return Answer(status, text.encode(), HTML, headers)
+
+    def _file(self, name: str) -> Answer | None:
+        if name not in self._static:
+            return None
+        kind, content = self._static[name]
+        return Answer(200, content, kind, (("Cache-Control", "max-age=300"),))
+
+
+def spaced(number: str) -> str:
+    """+254 712 345 678: a country code of three digits and groups of three, which fits the region; else as it is."""
+    if len(number) != 13 or not number[1:].isdigit():
+        return number
+    return " ".join((number[:4], number[4:7], number[7:10], number[10:]))
+
+
+def _phone(row: Any) -> dict[str, Any]:
+    return _message(row) | {
+        "count": row["count"],
+        "shown": spaced(row["number"]),
+        "network": networks.network_of(row["number"])[1],
+        "address": "/handset/" + quote(row["number"]),
+    }
+
+
+def _message(row: Any) -> dict[str, Any]:
+    word, look = _STATES.get(row["state"], ("Did not arrive", "bad"))
+    detail = f"{row['state']} {row['reason']}".strip() if look == "bad" else ""
+    return {
+        "id": row["id"],
+        "sender": row["sender"],
+        "text": row["text"],
+        "parts": row["parts"],
+        "word": word,
+        "look": look,
+        "detail": detail,
+        "at": _time(row["accepted_at"]),
+        "arrived": _time(row["state_at"]) if look == "ok" else None,
+        "reference": row["provider_id"],
+    }
+
+
+def _time(seconds: float) -> dict[str, str]:
+    at = datetime.fromtimestamp(seconds, UTC)
+    return {"iso": at.isoformat(timespec="seconds"), "shown": f"{at:%d %b, %H:%M:%S}"}
+
+
+def _percent(value: dict[str, Any]) -> dict[str, Any]:
+    return {"percent": f"{value['share'] * 100:g}", "next": value["next"]}
+
+
+def _by_htmx(request: Request) -> bool:
+    return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
+
+
+def _redirect(address: str) -> Answer:
+    return Answer(303, b"", headers=(("Location", address),))
