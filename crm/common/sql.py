@@ -136,13 +136,13 @@ def update_rows(
     assign: str = "",
     where: str = "",
     params: Sequence[Any] = (),
-    returning: str = "",
+    returning: Sequence[str] = (),
 ) -> list[tuple]:
     """Update one table from `rows`, matched by `key`, which is the first of `columns`, in one statement.
 
     Every further column is set to the row's value; a column whose name starts with "-" is only carried for use in
     `assign` (extra SET clauses) and `where` (extra conditions), where the table is `t` and the row is `v`.
-    Returns the rows of `returning`, or an empty list. Give no key twice: which one wins is not defined.
+    Returns the columns `returning` of each row changed, or an empty list. Give no key twice: which one wins is not defined.
     """
     if not rows:
         return []
@@ -154,8 +154,9 @@ def update_rows(
         f'UPDATE "{model._meta.db_table}" AS t SET {", ".join(sets)} FROM {rows_sql(model, names)} '
         f'WHERE t."{key}" = v."{key}"' + (f" AND {where}" if where else "")
     )
-    if returning:
-        statement += f" RETURNING {returning}"
+    if returning:  # SQLite knows no alias here, PostgreSQL needs one to tell the table from the rows
+        table = "t." if on_postgres() else ""
+        statement += " RETURNING " + ", ".join(f'{table}"{column}"' for column in returning)
     with connection.cursor() as cursor:
         cursor.execute(statement, [as_json(rows), *params])
         return cursor.fetchall() if returning else []

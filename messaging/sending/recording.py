@@ -217,7 +217,7 @@ def _move(
         where=where,
         params=params,
         assign=assign,
-        returning='t."id", t."client_id", t."campaign_id", t."status", t."cost_micros"',
+        returning=("id", "client_id", "campaign_id", "status", "cost_micros"),
     )
     return [Moved(*row) for row in changed]
 
