@@ -10,15 +10,12 @@ class AccountAdapter(DefaultAccountAdapter):
 
     error_messages = DefaultAccountAdapter.error_messages | {
         # The same for an unknown address, so that nobody learns who has an account here.
-        "email_password_mismatch": _("This e-mail address and password do not belong together. Check both and try again."),
+        "email_password_mismatch": _(
+            "This e-mail address and password do not belong together. Check both and try again."
+        ),
         "too_many_login_attempts": _("Too many wrong passwords. Wait five minutes, then try again."),
         "enter_current_password": _("This is not your present password."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
-
-    def add_message(self, request: HttpRequest, level: int, *args, **kwargs) -> None:
-        """Signing in and out show themselves; only a changed password is worth a sentence."""
-        if "password_changed" in kwargs.get("message_template", args[0] if args else ""):
-            super().add_message(request, level, *args, **kwargs)

@@ -5,7 +5,6 @@ import uuid
 from allauth.account import views as allauth_views
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -18,7 +17,7 @@ from accounts.forms import ApiKeyForm
 from accounts.middleware import SESSION_KEY
 from accounts.models import ApiKey
 from accounts.services.keys import create_api_key, revoke_api_key
-from crm.common.access import page, public_page
+from crm.common.access import page, signed_in_page
 from crm.common.errors import InvalidInput
 
 _USED_TOKENS = "api_key_forms"
@@ -26,14 +25,12 @@ _REMEMBERED_TOKENS = 20
 _FIELD_OF_FACT = {"expires_at": "expires_on"}
 
 
-@public_page  # guards itself: it must work for somebody without an organisation, so @page cannot
-@login_required
+@signed_in_page
 def change_password(request: HttpRequest) -> HttpResponse:
     return allauth_views.password_change(request)
 
 
-@public_page  # guards itself, for the same reason
-@login_required
+@signed_in_page
 @require_GET
 @never_cache
 def no_organisation(request: HttpRequest) -> HttpResponse:
@@ -98,9 +95,7 @@ def new_api_key(request: HttpRequest) -> HttpResponse:
                 form.add_error(_FIELD_OF_FACT.get(name, name), sentences)
         else:
             request.session[_USED_TOKENS] = [*used, request.POST["token"]][-_REMEMBERED_TOKENS:]
-            return render(
-                request, "accounts/api_key_created.html", {"issued": issued, "base_url": settings.PUBLIC_URL}
-            )
+            return render(request, "accounts/api_key_created.html", {"issued": issued, "base_url": settings.PUBLIC_URL})
     return render(request, "accounts/api_key_form.html", {"form": form}, status=422)
 
 

@@ -1,8 +1,89 @@
-"""What every page's frame needs."""
+"""What every page's frame needs: brand, colours, navigation, balance."""
+
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext_lazy
+
+from accounts.models import Membership
+from wallet.queries import Balance, balance_of
+
+THEME_COOKIE = "theme"
+THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A place in the navigation. in_bar: also in the bottom bar of a phone, which has room for four and the menu."""
+
+    path: str
+    label: str
+    permission: str
+    icon: str = ""
+    in_bar: bool = False
+    below: tuple["Page", ...] = ()
+
+
+NAVIGATION = (
+    Page("/app", gettext_lazy("Home"), "home", "house", in_bar=True),
+    Page("/app/campaigns", gettext_lazy("Campaigns"), "campaigns.read", "megaphone", in_bar=True),
+    Page(
+        "/app/contacts",
+        gettext_lazy("Contacts"),
+        "contacts.read",
+        "users",
+        in_bar=True,
+        below=(
+            Page("/app/contacts/groups", gettext_lazy("Groups"), "contacts.read"),
+            Page("/app/contacts/imports", gettext_lazy("Imports"), "contacts.read"),
+        ),
+    ),
+    Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", in_bar=True),
+    Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
+    Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),
+)
 
 
 def frame(request: HttpRequest) -> dict:
-    return {"brand": settings.BRAND_NAME}
+    """Lazy, so that a fragment, which prints no frame, pays nothing for it. `balance`: None for roles without it."""
+    theme = request.COOKIES.get(THEME_COOKIE)
+    return {
+        "brand": settings.BRAND_NAME,
+        "theme": theme if theme in THEMES else "",
+        "nav": SimpleLazyObject(lambda: navigation(request)),
+        "balance": SimpleLazyObject(lambda: _balance(request)),
+    }
+
+
+def navigation(request: HttpRequest) -> list[dict]:
+    """The pages this member's role may open, the one that is open marked `current`."""
+    membership: Membership | None = getattr(request, "membership", None)
+    if membership is None:
+        return []
+    allowed = [page for page in NAVIGATION if membership.may(page.permission)]
+    every = [page.path for top in allowed for page in (top, *top.below)]
+    here = [path for path in every if request.path == path or (path != "/app" and request.path.startswith(path + "/"))]
+    current = max(here, key=len, default="")
+    return [_item(page, current, membership) for page in allowed]
+
+
+def _item(page: Page, current: str, membership: Membership) -> dict:
+    below = [_item(sub, current, membership) for sub in page.below if membership.may(sub.permission)]
+    return {
+        "path": page.path,
+        "label": page.label,
+        "icon": page.icon,
+        "in_bar": page.in_bar,
+        "below": below,
+        "current": page.path == current,
+        "within": any(sub["current"] for sub in below),
+    }
+
+
+def _balance(request: HttpRequest) -> Balance | None:
+    membership: Membership | None = getattr(request, "membership", None)
+    if membership is None or not membership.may("wallet.read"):
+        return None
+    return balance_of(membership.client_id)

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from crm import pages
 from crm.health import health
 
 urlpatterns = [
@@ -11,6 +12,9 @@ urlpatterns = [
     path("api/<int:client_id>/", include("wallet.api_urls")),
     path("api/<int:client_id>/", include("contacts.api_urls")),
     path("api/<int:client_id>/", include("accounts.api_urls")),
+    path("", pages.front, name="front"),
+    path("app", pages.home, name="home"),
+    path("theme", pages.set_theme, name="set_theme"),
     path("", include("accounts.urls")),
     path("", include("contacts.urls")),
     path("", include("wallet.urls")),

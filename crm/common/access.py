@@ -39,6 +39,19 @@ def page(permission: str) -> Callable[[View], View]:
     return decorate
 
 
+def signed_in_page(view: View) -> View:
+    """A page for anybody who signed in, also for those who belong to no organisation (yet)."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        return view(request, *args, **kwargs)
+
+    guarded.permission = ""  # type: ignore[attr-defined]
+    return guarded
+
+
 def public_page(view: View) -> View:
     """Marks a page that anybody may open, for the test that walks the URL map."""
     view.is_public = True  # type: ignore[attr-defined]

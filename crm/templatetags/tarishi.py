@@ -1,0 +1,137 @@
+"""What templates print: money, phones, times, icons, statuses, bars. Loaded everywhere as a builtin library."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.template import Context
+from django.templatetags.static import static
+from django.utils.dateformat import format as format_date
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy
+
+from crm.common.money import format_money, from_micros
+from crm.common.phones import display_phone
+
+register = template.Library()
+
+# status: (tone, icon, word). Shape and colour never speak alone: the word is always printed.
+STATUSES = {
+    "draft": ("", "pencil", gettext_lazy("Draft")),
+    "queued": ("", "clock", gettext_lazy("Queued")),
+    "scheduled": ("info", "calendar-clock", gettext_lazy("Scheduled")),
+    "sending": ("info", "send", gettext_lazy("Sending")),
+    "uploaded": ("", "upload", gettext_lazy("Not started")),
+    "ready": ("", "clock", gettext_lazy("Waiting to start")),
+    "running": ("info", "clock", gettext_lazy("Running")),
+    "processing": ("info", "clock", gettext_lazy("Processing")),
+    "claimed": ("info", "send", gettext_lazy("Sending")),
+    "submitting": ("info", "send", gettext_lazy("Sending")),
+    "sent": ("info", "check", gettext_lazy("Sent")),
+    "delivered": ("ok", "check-check", gettext_lazy("Delivered")),
+    "read": ("ok", "eye", gettext_lazy("Read")),
+    "done": ("ok", "circle-check", gettext_lazy("Done")),
+    "approved": ("ok", "circle-check", gettext_lazy("Approved")),
+    "active": ("ok", "circle-check", gettext_lazy("Active")),
+    "pending": ("warn", "hourglass", gettext_lazy("Pending")),
+    "held": ("warn", "pause", gettext_lazy("Held")),
+    "paused": ("warn", "pause", gettext_lazy("Paused")),
+    "stopped": ("bad", "circle-x", gettext_lazy("Stopped")),
+    "suspended": ("bad", "ban", gettext_lazy("Suspended")),
+    "failed": ("bad", "circle-x", gettext_lazy("Failed")),
+    "rejected": ("bad", "ban", gettext_lazy("Rejected")),
+    "cancelled": ("", "circle-slash", gettext_lazy("Cancelled")),
+    "expired": ("", "circle-slash", gettext_lazy("Expired")),
+    "revoked": ("", "circle-slash", gettext_lazy("Revoked")),
+}
+SEGMENTS = ("delivered", "waiting", "failed", "queued", "none")
+
+
+@register.simple_tag
+def icon(name: str, size: str = "") -> SafeString:
+    """An icon of static/icons/sprite.svg, decoration beside a word. size: "" (24 px) or "s" (18 px)."""
+    css = f"icon icon-{size}" if size else "icon"
+    href = f"{static('icons/sprite.svg')}#{name}"
+    return format_html('<svg class="{}" aria-hidden="true" focusable="false"><use href="{}"></use></svg>', css, href)
+
+
+@register.simple_tag
+def status_chip(status: str, label: str = "") -> SafeString:
+    """Icon, word and soft colour of a status. label replaces the word where a language must agree with its noun."""
+    tone, icon_name, word = STATUSES.get(status, ("", "info", status.replace("_", " ").capitalize()))
+    css = f"chip chip-{tone}" if tone else "chip"
+    return format_html('<span class="{}">{}{}</span>', css, icon(icon_name), label or word)
+
+
+@register.simple_tag
+def money(amount: Decimal | int, currency: str) -> SafeString:
+    """An amount in the active language: `KES 1,049.00`, with no-break spaces.
+
+    A Decimal is the amount itself; an int is millionths, as columns hold it.
+    """
+    exact = amount if isinstance(amount, Decimal) else from_micros(amount)
+    return format_html('<span class="money">{}</span>', format_money(exact, currency, _language()))
+
+
+@register.simple_tag
+def unit_price(amount: Decimal | int, currency: str) -> SafeString:
+    """Like `money`, with up to four decimals: `KES 0.305`."""
+    exact = amount if isinstance(amount, Decimal) else from_micros(amount)
+    return format_html('<span class="money">{}</span>', format_money(exact, currency, _language(), unit_price=True))
+
+
+@register.filter
+def count(number: int) -> str:
+    """`12,480`; in French `12 480` with a no-break space."""
+    return f"{number:,}".replace(",", "\u00a0" if _language().startswith("fr") else ",")
+
+
+@register.filter
+def phone(e164: str) -> str:
+    """`+254 712 345 678` of `+254712345678`; empty for empty."""
+    return display_phone(e164) if e164 else ""
+
+
+@register.simple_tag(takes_context=True)
+def when(context: Context, moment: datetime | None) -> SafeString | str:
+    """`20 Nov 2026, 14:05 EAT` in the time zone of the client who looks (UTC without one); empty for None."""
+    if moment is None:
+        return ""
+    client = getattr(context.get("request"), "client", None)
+    local = moment.astimezone(ZoneInfo(client.time_zone) if client else UTC)
+    text = format_date(local, "j M Y, H:i T")
+    return format_html('<time datetime="{}">{}</time>', moment.astimezone(UTC).isoformat(timespec="seconds"), text)
+
+
+@register.inclusion_tag("partials/_progress.html")
+def progress(value: int, total: int, label: str) -> dict:
+    """A bar with the unit ruler. label says in words what is measured, for those who do not see the bar."""
+    return {"value": min(value, total), "total": max(total, 1), "label": label}
+
+
+@register.inclusion_tag("partials/_segments.html")
+def segmented_bar(parts: Iterable[tuple[str, str, int]], label: str, legend: bool = True) -> dict:
+    """Parts of a whole, side by side. parts: (kind, word, count), kind one of SEGMENTS; failed is also hatched."""
+    parts = list(parts)
+    total = sum(count for _, _, count in parts) or 1
+    start = 0
+    segments = []
+    for kind, word, count in parts:
+        if kind not in SEGMENTS:
+            raise ValueError(f"unknown segment {kind!r}")
+        segments.append(
+            {"kind": kind, "word": word, "count": count, "x": _percent(start, total), "width": _percent(count, total)}
+        )
+        start += count
+    return {"segments": segments, "label": label, "legend": legend}
+
+
+def _percent(part: int, total: int) -> str:
+    return f"{100 * part / total:.3f}%"
+
+
+def _language() -> str:
+    return get_language() or "en"

@@ -1,0 +1,115 @@
+// What the frame does on top of htmx: failures in words, toasts, offline bar, menus, one submit per form.
+// Every page works without this file; nothing here decides an outcome.
+
+const TOAST_MS = 6000;
+const clone = (id) => document.getElementById(id)?.content.firstElementChild.cloneNode(true);
+
+/* ---- failures of htmx requests: a card where the content would be, never a blank region ---- */
+
+function showFailure(event, words) {
+  const { target, requestConfig } = event.detail;
+  const card = clone("failure-card");
+  if (!card || !target) return;
+  document.getElementById("failure")?.remove();
+  card.id = "failure";
+  card.querySelector("[data-what]").textContent = card.dataset[words] ?? card.dataset.server;
+  const reference = event.detail.xhr?.getResponseHeader("X-Request-ID");
+  if (reference) card.querySelector("[data-reference]").textContent = reference;
+  const retry = card.querySelector("[data-retry]");
+  const mayRepeat = requestConfig?.verb === "get";
+  if (mayRepeat) retry.href = requestConfig.path;
+  else retry.remove();
+  // Above the region: what was typed stays, and a polling element is not replaced by its own error.
+  target.before(card);
+  if (!mayRepeat) card.focus();
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  if (status === 401) return; // the server's HX-Redirect is already leading to sign-in
+  showFailure(event, { 403: "forbidden", 404: "missing", 429: "busy" }[status] ?? "server");
+});
+document.addEventListener("htmx:sendError", () => setOffline(true));
+document.addEventListener("htmx:timeout", (event) => showFailure(event, "server"));
+document.addEventListener("htmx:afterOnLoad", (event) => {
+  setOffline(false);
+  if (event.detail.xhr.status < 400) document.getElementById("failure")?.remove();
+});
+
+/* ---- offline bar ---- */
+
+function setOffline(offline) {
+  const bar = document.getElementById("offline");
+  if (bar) bar.hidden = !offline;
+}
+window.addEventListener("offline", () => setOffline(true));
+window.addEventListener("online", () => setOffline(false));
+
+/* ---- polling rests while nobody looks; the next tick after return asks again ---- */
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const trigger = event.detail.elt.getAttribute("hx-trigger") ?? "";
+  if (document.hidden && trigger.includes("every")) event.preventDefault();
+});
+
+/* ---- toasts: at least six seconds, longer while read ---- */
+
+function startToast(toast) {
+  let timer;
+  const stop = () => clearTimeout(timer);
+  const start = () => { stop(); timer = setTimeout(() => toast.remove(), TOAST_MS); };
+  toast.addEventListener("pointerenter", stop);
+  toast.addEventListener("focusin", stop);
+  toast.addEventListener("pointerleave", start);
+  toast.addEventListener("focusout", start);
+  toast.querySelector(".close")?.addEventListener("click", () => toast.remove());
+  start();
+}
+const toasts = document.getElementById("toasts");
+if (toasts) {
+  toasts.querySelectorAll(".toast").forEach(startToast);
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      for (const node of change.addedNodes) if (node.classList?.contains("toast")) startToast(node);
+    }
+  }).observe(toasts, { childList: true });
+}
+
+/* ---- menus are <details>: Esc and a click elsewhere close them ---- */
+
+const openMenus = () => document.querySelectorAll("details.menu[open]");
+document.addEventListener("click", (event) => {
+  openMenus().forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  openMenus().forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); });
+});
+
+/* ---- forms: one submit, errors get the focus, passwords can be read ---- */
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return;
+  if (form.classList.contains("sending")) event.preventDefault();
+  else form.classList.add("sending");
+});
+// Back from the page cache must find a form that can be sent again.
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("form.sending").forEach((form) => form.classList.remove("sending"));
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-reveal]");
+  if (!button) return;
+  const input = document.getElementById(button.dataset.reveal);
+  const show = input.type === "password";
+  input.type = show ? "text" : "password";
+  button.setAttribute("aria-pressed", String(show));
+});
+
+function prepare(root) {
+  root.querySelector(".error-summary")?.focus();
+  root.querySelectorAll("[data-needs-js]").forEach((part) => { part.hidden = false; });
+}
+prepare(document);
+document.addEventListener("htmx:afterSettle", (event) => prepare(event.detail.elt.parentNode ?? document));
