@@ -41,7 +41,9 @@ def health(request: HttpRequest) -> JsonResponse:
         "checks": checks,
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    return JsonResponse(body, status=200 if healthy else 503)
+    response = JsonResponse(body, status=200 if healthy else 503)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # `_word` logs changes; not every answer of 503
+    return response
 
 
 def run_checks() -> dict[str, str]:
@@ -81,12 +83,19 @@ CHECKS: dict[str, Callable[[], None]] = {
 }
 
 
+_last_words: dict[str, str] = {}  # of this process, so that an outage is logged once and not at every probe
+
+
 def _word(name: str, check: Callable[[], None]) -> str:
+    problem: object = ""
     try:
         check()
+        word = "ok"
     except Unhealthy as reason:
-        return str(reason)
+        word = str(reason)
     except Exception as error:  # whatever a driver raises when its server is away
-        log.warning("health: %s: %s", name, error)
-        return "unavailable"
-    return "ok"
+        word, problem = "unavailable", error
+    if word != _last_words.get(name, "ok"):
+        log.log(logging.INFO if word == "ok" else logging.WARNING, "%s: %s %s", name, word, problem)
+    _last_words[name] = word
+    return word
