@@ -1,5 +1,10 @@
 """Pages of wallet, mounted at the root by crm/urls.py."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from wallet import views
+
+app_name = "wallet"
+urlpatterns = [
+    path("app/wallet", views.ledger, name="ledger"),
+]
