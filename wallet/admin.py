@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from phonenumbers import SUPPORTED_REGIONS
 
 from crm.common.errors import DomainError
 from crm.common.money import format_money, from_micros, to_micros
@@ -36,7 +37,10 @@ class RateForm(forms.ModelForm):
             self.initial["price"] = from_micros(self.instance.unit_price_micros)
 
     def clean_country(self) -> str:
-        return self.cleaned_data["country"].upper()
+        country = self.cleaned_data["country"].upper()
+        if country and country not in SUPPORTED_REGIONS:
+            raise forms.ValidationError("Give an ISO 3166 code such as KE, or nothing for any country.")
+        return country
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from crm.common.channels import Channel
 from crm.common.tenancy import TenantManager, TenantQuerySet
 
 
@@ -39,7 +40,7 @@ class Rate(models.Model):
     """The price of one unit on a channel to a country (ISO 3166; "" is any country without a rate of its own)."""
 
     plan = models.ForeignKey(PricePlan, on_delete=models.CASCADE, related_name="rates")
-    channel = models.CharField(max_length=10, default="sms")
+    channel = models.CharField(max_length=10, choices=Channel, default=Channel.SMS)
     country = models.CharField(max_length=2, blank=True)
     unit_price_micros = models.BigIntegerField()
 

@@ -109,3 +109,7 @@ def test_prices_are_edited_as_amounts(acme, browser):
     refused = browser.post(url, form | {"rates-INITIAL_FORMS": "0", "rates-0-id": "", "rates-0-price": "-1"})
     assert refused.status_code == 200
     assert "greater than or equal to 0" in refused.content.decode()
+    refused = browser.post(url, form | {"rates-1-country": "XX", "rates-1-channel": "fax"})
+    assert "Give an ISO 3166 code such as KE" in refused.content.decode()
+    assert "fax is not one of the available choices" in refused.content.decode()
+    assert Rate.objects.count() == 2

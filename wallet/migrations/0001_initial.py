@@ -137,7 +137,14 @@ class Migration(migrations.Migration):
             name="Rate",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("channel", models.CharField(default="sms", max_length=10)),
+                (
+                    "channel",
+                    models.CharField(
+                        choices=[("sms", "SMS"), ("whatsapp", "WhatsApp"), ("email", "Email")],
+                        default="sms",
+                        max_length=10,
+                    ),
+                ),
                 ("country", models.CharField(blank=True, max_length=2)),
                 ("unit_price_micros", models.BigIntegerField()),
                 (
