@@ -4,6 +4,7 @@ Every PUT names the username it is for, "*" or nothing meaning everybody.
 """
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 from crm.sandbox import store as stored
@@ -12,6 +13,18 @@ from crm.sandbox.server import Answer, BadRequest, Request
 from crm.sandbox.world import Account, World
 
 MOST_MESSAGES: Final = 100_000
+MESSAGE_FIELDS: Final = (
+    "provider_id",
+    "username",
+    "number",
+    "sender",
+    "text",
+    "parts",
+    "network",
+    "state",
+    "reason",
+    "accepted_at",
+)
 
 
 async def answer(world: World, request: Request) -> Answer | None:
@@ -96,9 +109,7 @@ def change_account(world: World, username: str, given: dict[str, Any]) -> Accoun
 
     Raises: BadRequest.
     """
-    begin = world.accounts.get(username) or Account(
-        **(vars(world.accounts[EVERYBODY]) | {"delivery": "", "optout": ""})
-    )
+    begin = world.accounts.get(username) or replace(world.accounts[EVERYBODY], delivery="", optout="")
     changed = vars(begin) | given
     for name in ("delivery", "optout"):
         url = changed[name]

@@ -57,7 +57,7 @@ class Pages:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._engine = Engine(dirs=[HERE / "templates"], autoescape=True, libraries={})
+        self._engine = Engine(dirs=[str(HERE / "templates")], autoescape=True, libraries={})
         self._static = _static_files()
 
     async def answer(self, request: Request) -> Answer | None:

@@ -127,15 +127,17 @@ class Engine:
                 self._wake.wait(wait)
             self._wake.clear()
             return
-        self._multi.select(0.02)
         self._multi.perform()
-        more = 1
+        landed, more = 0, 1
         while more:
             more, done, broken = self._multi.info_read()
             for handle in done:
                 self._landed(handle, 200 <= handle.getinfo(pycurl.RESPONSE_CODE) < 300)
             for handle, _, _ in broken:
                 self._landed(handle, False)
+            landed += len(done) + len(broken)
+        if not landed:  # else there is room to start more first
+            self._multi.select(0.02)
 
     def _landed(self, handle: pycurl.Curl, taken: bool) -> None:
         post = self._flying.pop(handle)

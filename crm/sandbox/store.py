@@ -145,7 +145,8 @@ class Store:
     def _run(self, batch: list[tuple[str, Any, Future[Any] | None] | None]) -> None:
         """Statements of one kind in a row run as one; the whole batch is one transaction."""
         self._database.execute("BEGIN")
-        sql, values = "", []
+        sql = ""
+        values: list[Any] = []
         for job in batch:
             if job is None:
                 continue
@@ -180,7 +181,7 @@ def settings(database: sqlite3.Connection) -> list[tuple[str, str, Any]]:
 
 def optouts(database: sqlite3.Connection) -> set[tuple[str, str, str]]:
     """(username, sender, number) of everybody who left a sender."""
-    return {tuple(row) for row in database.execute("SELECT username, sender, number FROM optout")}  # type: ignore[misc]
+    return {tuple(row) for row in database.execute("SELECT username, sender, number FROM optout")}
 
 
 def spent(database: sqlite3.Connection) -> dict[str, int]:
@@ -199,8 +200,8 @@ def state_counts(database: sqlite3.Connection) -> dict[str, int]:
 
 def duplicates(database: sqlite3.Connection) -> int:
     """How many messages came more than once: arrivals of one number, text and sender beyond the first."""
-    sql = "SELECT COALESCE(SUM(n - 1), 0) FROM (SELECT COUNT(*) n FROM message GROUP BY number, text, sender HAVING n > 1)"
-    return database.execute(sql).fetchone()[0]
+    groups = "SELECT COUNT(*) n FROM message GROUP BY number, text, sender HAVING n > 1"
+    return int(database.execute(f"SELECT COALESCE(SUM(n - 1), 0) FROM ({groups})").fetchone()[0])
 
 
 def messages(number: str, limit: int) -> Callable[[sqlite3.Connection], list[sqlite3.Row]]:

@@ -71,6 +71,7 @@ class Credentials(Mapping[str, str]):
     """
 
     __slots__ = ("_values",)
+    _values: dict[str, str]
 
     def __init__(self, values: Mapping[str, str]) -> None:
         object.__setattr__(self, "_values", dict(values))
