@@ -5,10 +5,11 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Awaitable
 
 from crm.sandbox import africastalking, api
 from crm.sandbox.pages import Pages
-from crm.sandbox.server import Answer, Request, Server
+from crm.sandbox.server import Answer, BadRequest, Request, Server
 from crm.sandbox.world import World
 
 NOT_FOUND = Answer(404, b"The sandbox has nothing at this address.")
@@ -20,9 +21,13 @@ async def run(host: str, port: int, data: str) -> None:
     pages = Pages(world)
 
     async def slower(request: Request) -> Answer:
+        if request.method != "GET" and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            raise BadRequest("Another web site may not change the sandbox.", 403)
         return await api.answer(world, request) or await pages.answer(request) or NOT_FOUND
 
-    def handle(request: Request):  # the carrier's answers need no waiting, so they cost no task
+    def handle(
+        request: Request,
+    ) -> Answer | Awaitable[Answer]:  # the carrier's answers need no waiting, so they cost no task
         return africastalking.answer(world, request) or slower(request)
 
     server, stop = Server(handle), asyncio.Event()

@@ -36,6 +36,14 @@ class Report:
 
 def answer(world: World, request: Request) -> Answer | None:
     """The carrier's answer, or None for an address it does not have."""
+    try:
+        return _route(world, request)
+    except BadRequest as error:
+        _log(world, request, "", "", 0, error.status, str(error))
+        return Answer(error.status, str(error).encode())
+
+
+def _route(world: World, request: Request) -> Answer | None:
     if request.path == "/version1/messaging" and request.method == "POST":
         return _send_form(world, request)
     if request.path == "/version1/messaging/bulk" and request.method == "POST":

@@ -4,6 +4,7 @@ Every PUT names the username it is for, "*" or nothing meaning everybody.
 """
 
 import json
+import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from crm.sandbox.faults import EVERYBODY, Faults, WrongDial
 from crm.sandbox.server import Answer, BadRequest, Request
 from crm.sandbox.world import Account, World
 
+_URL: Final = re.compile(r"(https?://[!-~]+)?")
 MOST_MESSAGES: Final = 100_000
 MESSAGE_FIELDS: Final = (
     "provider_id",
@@ -113,7 +115,7 @@ def change_account(world: World, username: str, given: dict[str, Any]) -> Accoun
     changed = vars(begin) | given
     for name in ("delivery", "optout"):
         url = changed[name]
-        if not isinstance(url, str) or (url and not url.startswith(("http://", "https://"))):
+        if not isinstance(url, str) or not _URL.fullmatch(url):
             raise BadRequest(f"{name} is an http or https URL, or empty.")
     if not isinstance(changed["api_key"], str):
         raise BadRequest("api_key is text.")

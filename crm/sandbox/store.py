@@ -135,7 +135,7 @@ class Store:
     def _store(self, batch: list[tuple[str, Any, Future[Any] | None] | None]) -> None:
         try:
             self._run(batch)
-        except sqlite3.Error as error:  # a full disk: say so, go on without these
+        except Exception as error:  # a full disk, say: tell of it and go on without these
             log.exception("the sandbox could not store %d writes", len(batch))
             self._database.rollback()
             for job in batch:

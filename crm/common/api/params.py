@@ -83,5 +83,5 @@ def read_choice(params: Mapping[str, str], name: str, choices: Mapping[str, Any]
     """One of `choices`, in any letter case. Raises: InvalidInput."""
     text = params.get(name, "").strip().lower() or default
     if text not in choices:
-        raise InvalidInput({name: [f"Choose one of {', '.join(choices)}."]})
+        raise InvalidInput({name: [f"Choose one of {', '.join(filter(None, choices))}."]})
     return text

@@ -30,6 +30,7 @@ class ApiView(APIView):
 
     http_method_names: ClassVar[list[str]] = ["get", "post", "put", "patch", "delete", "head"]
     content_negotiation_class = AlwaysJson
+    format_kwarg = None  # no suffix such as .json in the URL
     required_scope = ""
     rate_kind = "native"
     rate_per_minute: int | None = None  # where a dialect documents its own
@@ -37,7 +38,6 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Count before judging, so that refusals are limited too and carry the limit's headers."""
-        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         self.perform_authentication(request)
         self.check_throttles(request)
         self.check_permissions(request)

@@ -1,0 +1,152 @@
+"""Home: figures, what waits for a person, what runs, first steps; and what it costs."""
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import ApiKey, Role
+from contacts.models import Contact, ContactImport
+from messaging.models import Campaign, Message
+from tests.web.conftest import add_member
+
+FRAGMENT = {"HX-Request": "true"}
+
+
+def add_campaign(client, **fields):
+    return Campaign.objects.create(
+        client=client, name="Karibu", text="Habari", confirmed_at=timezone.now(), quoted_recipients=10, **fields
+    )
+
+
+def add_messages(client, status, count, **fields):
+    start = Message.objects.for_client(client).count()
+    Message.objects.bulk_create(
+        Message(
+            client=client,
+            recipient=f"+2547120{start + number:05d}",
+            sender="HOSPITAL",
+            text="Habari",
+            status=status,
+            created_at=timezone.now(),
+            **fields,
+        )
+        for number in range(count)
+    )
+
+
+def add_import(client, **fields):
+    return ContactImport.objects.create(
+        client=client, stored_as="a", filename="wazazi.csv", size=1, encoding="utf-8", delimiter=",", has_header=True,
+        **fields,
+    )  # fmt: skip
+
+
+def test_a_new_client_sees_its_balance_and_first_steps(browser):
+    page = browser.get("/app").content.decode()
+    assert "1,049 SMS at the present price" in page
+    assert "No messages yet" in page
+    assert page.index("Import your contacts") < page.index("Write a campaign") < page.index("Connect your software")
+    assert "hx-trigger" not in page
+
+
+def test_first_steps_tick_themselves_and_go_when_done(acme, browser):
+    Contact.objects.create(client=acme, phone="+254712345678")
+    add_campaign(acme)
+    page = browser.get("/app").content.decode()
+    assert page.count('<li class="done">') == 2
+    ApiKey.objects.for_client(acme).update(last_used_at=timezone.now())
+    assert "First steps" not in browser.get("/app").content.decode()
+
+
+def test_delivery_counts_final_words_and_leaves_simulation_out(acme, browser):
+    add_messages(acme, "delivered", 3)
+    add_messages(acme, "failed", 1)
+    add_messages(acme, "queued", 4)
+    add_messages(acme, "delivered", 5, simulated=True)
+    page = browser.get("/app").content.decode()
+    assert "75 %" in page
+    assert "3 of 8 messages" in page
+
+
+def test_what_waits_for_a_person_is_named(acme, browser):
+    add_campaign(acme, state="paused")
+    add_campaign(acme, state="stopped", stop_reason="The provider is down.")
+    add_import(acme, state="failed", error="The file is no table.")
+    acme.low_balance_micros = 2_000_000_000
+    acme.save()
+    page = browser.get("/app").content.decode()
+    for words in (
+        "The balance is low",
+        "The campaign “Karibu” is paused",
+        "The provider is down.",
+        "The import of wazazi.csv failed",
+        "The file is no table.",
+    ):
+        assert words in page
+
+
+def test_an_old_failed_import_is_no_concern_after_a_good_one(acme, browser):
+    add_import(acme, state="failed", error="The file is no table.")
+    add_import(acme, state="done")
+    assert "The file is no table." not in browser.get("/app").content.decode()
+
+
+def test_what_runs_is_polled_and_polling_ends_with_it(acme, browser):
+    campaign = add_campaign(acme, state="sending")
+    add_messages(acme, "delivered", 6, campaign=campaign)
+    add_messages(acme, "queued", 4, campaign=campaign)
+    batch = add_import(acme, state="running", rows_total=2000, imported=700)
+    fragment = browser.get("/app", headers=FRAGMENT)
+    part = fragment.content.decode()
+    assert part.lstrip().startswith('<div id="running" hx-get="/app" hx-trigger="every 3s"')
+    assert 'class="seg-delivered" x="0.000%" width="60.000%"' in part
+    assert '<progress value="700" max="2000"' in part
+    assert "<html" not in part
+    Campaign.objects.for_client(acme).filter(pk=campaign.pk).update(state="done")
+    ContactImport.objects.for_client(acme).filter(pk=batch.pk).update(state="done")
+    assert "hx-trigger" not in browser.get("/app", headers=FRAGMENT).content.decode()
+
+
+def test_one_address_has_two_renderings_that_caches_keep_apart(browser):
+    response = browser.get("/app", headers=FRAGMENT)
+    assert {"HX-Request", "HX-History-Restore-Request"} <= {part.strip() for part in response["Vary"].split(",")}
+    assert "no-store" in response["Cache-Control"]
+    restored = browser.get("/app", headers=FRAGMENT | {"HX-History-Restore-Request": "true"})
+    assert "<html" in restored.content.decode()
+
+
+def test_home_shows_nothing_of_others(acme, stranger, browser):
+    add_campaign(stranger, state="sending")
+    add_messages(stranger, "delivered", 2)
+    page = browser.get("/app").content.decode()
+    assert "Karibu" not in page
+    assert "No messages yet" in page
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_every_role_has_a_home_with_what_it_may_read(acme, role):
+    page = add_member(acme, role).get("/app").content.decode()
+    assert ("Recent messages" in page) == (role != Role.FINANCE)
+    assert ("New campaign" in page) == (role in (Role.OWNER, Role.ADMIN, Role.SENDER))
+
+
+def test_text_of_messages_is_escaped(acme, browser):
+    add_messages(acme, "sent", 1)
+    Message.objects.for_client(acme).update(text="<b>1 & 2</b>")
+    assert "&lt;b&gt;1 &amp; 2&lt;/b&gt;" in browser.get("/app").content.decode()
+
+
+def test_home_costs_the_same_however_much_there_is(acme, browser, django_assert_num_queries):
+    def fill(times: int) -> None:
+        for _ in range(times):
+            campaign = add_campaign(acme, state="sending")
+            add_messages(acme, "delivered", 3, campaign=campaign)
+            add_import(acme, state="ready")
+
+    fill(1)
+    with django_assert_num_queries(14):
+        browser.get("/app")
+    fill(3)
+    with django_assert_num_queries(14):
+        browser.get("/app")
+    with django_assert_num_queries(6):
+        browser.get("/app", headers=FRAGMENT)
