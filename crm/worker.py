@@ -41,6 +41,7 @@ def run_worker(queue: str, *, schedule: bool) -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     threading.Thread(target=_beat_until_stopped, args=(queue,), name="heartbeat", daemon=True).start()
     if schedule:
+        app.loader.import_default_modules()  # before the first round, which may have to run tasks here
         stand_in = StandIn()
         wake.when_broker_is_away = stand_in.run
         service = Service(app, max_interval=1, scheduler_cls=EagerStart)

@@ -22,11 +22,13 @@ def _closed_network() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache(request: pytest.FixtureRequest) -> None:
+def _empty_cache(request: pytest.FixtureRequest, _django_db_marker: None) -> None:
     """Throttles and heartbeats of one test must not reach the next. Only for tests that may touch the database."""
-    if not {"db", "transactional_db"} & set(request.fixturenames):
+    asked = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
+    if not asked and not request.node.get_closest_marker("django_db"):
         return
-    request.getfixturevalue("transactional_db" if "transactional_db" in request.fixturenames else "db")
+    for name in asked:
+        request.getfixturevalue(name)
     if settings.CACHE_URL:  # clear() would empty a whole Redis, other runs' keys included
         server = cache._cache.get_client(None, write=True)  # type: ignore[attr-defined]
         if keys := list(server.scan_iter(match=f"{cache.key_prefix}:*")):
