@@ -99,8 +99,12 @@ def _send(
         reply, fault = _break(faults, reply)
         result = f"{result}, {fault}" if fault else result
     reply.delay += faults.seconds("latency")
-    world.log.appendleft(LoggedRequest(time.time(), request.path, username, sender, len(numbers), reply.status, result))
+    _log(world, request, username, sender, len(numbers), reply.status, result)
     return reply
+
+
+def _log(world: World, request: Request, username: str, sender: str, numbers: int, status: int, result: str) -> None:
+    world.log.appendleft(LoggedRequest(time.time(), request.path, username, sender, numbers, status, result))
 
 
 def _refuse_key(world: World, request: Request, username: str) -> Answer | None:

@@ -146,7 +146,16 @@ def test_the_carriers_settings_are_set_on_the_page(sandbox):
     assert "delivery is an http or https URL" in refused.text
 
 
-@pytest.mark.parametrize("path", ["/faults", "/carrier", f"{HANDSET}/optout"])
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PATCH"])
+def test_no_other_method_turns_a_dial(sandbox, method):
+    sandbox.set_faults(latency=0.01)
+
+    assert requests.request(method, f"{sandbox.base_url}/faults", timeout=5).status_code == 405
+    assert requests.put(f"{sandbox.base_url}/faults", timeout=5).status_code == 404
+    assert sandbox.call("GET", "faults")["latency"] == 0.01
+
+
+@pytest.mark.parametrize("path", ["/faults", "/carrier", f"{HANDSET}/optout", "/sandbox/optouts"])
 def test_forms_posted_from_another_site_are_refused(sandbox, path):
     answer = post(sandbox, path, {"Sec-Fetch-Site": "cross-site"}, reset="1", username="acme", sender="ACME")
 
@@ -156,8 +165,10 @@ def test_forms_posted_from_another_site_are_refused(sandbox, path):
 def test_the_log_names_the_request_and_what_was_done_to_it(sandbox, send):
     sandbox.set_faults(garbage_after={"next": 1})
     send(NUMBER, text="Secret words")
+    post(sandbox, "/version1/messaging", username="acme")
 
     log = get(sandbox, "/log").text
 
     assert "1 of 1 accepted, then garbage" in log
+    assert "missing required form field" in log
     assert "Secret words" not in log

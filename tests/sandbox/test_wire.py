@@ -151,7 +151,16 @@ def test_a_missing_field_is_named(sandbox, missing):
     assert (answer.status_code, answer.text) == (400, f"Request is missing required form field '{missing}'")
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"username":"acme","message":"x","phoneNumbers":[]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"username":"acme","message":"x","phoneNumbers":[]}',
+        b'{"username":"\\ud800","message":"x","phoneNumbers":["+254711000001"]}',
+    ],
+)
 def test_an_unreadable_bulk_request_is_refused(sandbox, body):
     answer = requests.post(
         f"{sandbox.base_url}/version1/messaging/bulk", data=body, headers={"apiKey": "any"}, timeout=5
