@@ -1,5 +1,12 @@
 """Native API of messaging, mounted under /api/{client_id}/ by crm/urls.py."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from messaging.api import SendMessageView, SendSmsView, SmsHistoryView, SmsStatusView
+
+urlpatterns = [
+    path("messages/send", SendMessageView.as_view(), name="api_send_message"),
+    path("sms/send", SendSmsView.as_view(), name="api_send_sms"),
+    path("sms/status/<str:message_id>", SmsStatusView.as_view(), name="api_sms_status"),
+    path("sms/history", SmsHistoryView.as_view(), name="api_sms_history"),
+]

@@ -101,8 +101,7 @@ def test_I1_twenty_at_once_have_one_effect():
         start.wait()
         try:
             return "replayed" if grow(client).is_replay else "acted"
-        except RequestInProgress as refusal:
-            assert refusal.facts["retry_after"] >= 1
+        except RequestInProgress:
             return "running"
         finally:
             connection.close()

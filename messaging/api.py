@@ -1,0 +1,217 @@
+"""Native API of messaging: send, ask for a state, read the history (contracts/dialects/native.md)."""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import Client
+from crm.common.api import params
+from crm.common.api.envelope import listing, success
+from crm.common.api.views import ApiView
+from crm.common.channels import Channel
+from crm.common.errors import InvalidInput, NotFound
+from crm.common.money import json_money
+from crm.common.phones import InvalidPhone, read_phone
+from messaging import queries
+from messaging.models import Message
+from messaging.serializers import MessageRequest, SmsRequest, show_accepted, show_event, show_message
+from messaging.services.accept import Accepted, Draft, Refused, accept_messages
+
+_LONGEST_WAIT = 10  # seconds
+_WAIT_STEP = 0.2
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
+# A waiting request holds a thread, and a web process has few: one may wait, others are answered at once (RFC 7240
+# leaves a preference to the server).
+_waiting = threading.BoundedSemaphore(1)
+
+
+class SendMessageView(ApiView):
+    """One message on one channel."""
+
+    required_scope = "messages:send"
+    error_fields: ClassVar[dict[str, str]] = {
+        "channel_not_available": "channel",
+        "empty_text": "body",
+        "invalid_phone": "recipient",
+        "invalid_schedule": "schedule_at",
+        "invalid_text": "body",
+        "no_price": "recipient",
+        "no_route": "recipient",
+        "opted_out": "recipient",
+        "sender_missing": "sender",
+        "sender_not_approved": "sender",
+        "text_too_long": "body",
+    }
+
+    def post(self, request: Request, client_id: int) -> Response:
+        asked = self.read(MessageRequest)
+        reference = asked.get("reference") or ""
+        result = accept_messages(
+            client=request.auth.client,
+            channel=asked["channel"],
+            sender=asked.get("sender"),
+            drafts=[Draft(recipient=asked["recipient"], text=asked["body"], reference=reference)],
+            schedule_at=asked.get("schedule_at"),
+            api_key_id=request.auth.pk,
+        )[0]
+        if isinstance(result, Refused):
+            raise result.error
+        data = show_accepted(result, channel=asked["channel"], reference=reference)
+        told = "Message scheduled" if data["status"] == "scheduled" else "Message queued for sending"
+        return Response(success(data, message=told))
+
+    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
+        """`Prefer: wait=N`: after the commit, so that no transaction is open while we wait."""
+        preferred = _WAIT.search(request.headers.get("Prefer", ""))
+        if preferred and isinstance(response, Response) and response.status_code == 200:
+            data = response.data["data"]
+            if data["status"] == "queued" and _waiting.acquire(blocking=False):
+                seconds = min(int(preferred[1]), _LONGEST_WAIT)
+                try:
+                    fresh = _wait_for(request.auth.client, data["id"], seconds)
+                finally:
+                    _waiting.release()
+                data |= {"status": fresh["status"], "provider_message_id": fresh["provider_message_id"]}
+                response.data["provider_message_id"] = fresh["provider_message_id"]
+                response["Preference-Applied"] = f"wait={seconds}"
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+def _wait_for(client: Client, pk: int, seconds: int) -> dict[str, Any]:
+    """The message once it has left `queued`, or as it stands when `seconds` are over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        shown = show_message(Message.objects.for_client(client).get(pk=pk))
+        if shown["status"] != "queued" or time.monotonic() >= deadline:
+            return shown
+        time.sleep(_WAIT_STEP)
+
+
+class SendSmsView(ApiView):
+    """One text to up to 1000 numbers, charged together for those accepted."""
+
+    required_scope = "messages:send"
+    error_fields: ClassVar[dict[str, str]] = {
+        "empty_text": "message",
+        "invalid_text": "message",
+        "sender_missing": "sender_id",
+        "sender_not_approved": "sender_id",
+        "text_too_long": "message",
+    }
+
+    def post(self, request: Request, client_id: int) -> Response:
+        asked = self.read(SmsRequest)
+        results = accept_messages(
+            client=request.auth.client,
+            channel=Channel.SMS,
+            sender=asked["sender_id"],
+            drafts=[Draft(recipient=recipient, text=asked["message"]) for recipient in asked["recipients"]],
+            api_key_id=request.auth.pk,
+        )
+        accepted = [result for result in results if isinstance(result, Accepted)]
+        if not accepted:
+            raise _none_accepted(results)
+        rows = [_row(given, result) for given, result in zip(asked["recipients"], results, strict=True)]
+        return Response(
+            success(
+                {
+                    "sent": len(accepted),
+                    "failed": len(rows) - len(accepted),
+                    "total_cost": json_money(sum(result.cost_micros for result in accepted)),
+                    "results": rows,
+                }
+            )
+        )
+
+
+def _row(given: str, result: Accepted | Refused) -> dict[str, Any]:
+    if isinstance(result, Accepted):
+        return {"recipient": given, "status": queries.api_status(result.status), "message_id": result.message_id}
+    return {"recipient": given, "status": "failed", "message_id": None, "error": str(result.error)}
+
+
+def _none_accepted(results: list[Accepted | Refused]) -> InvalidInput:
+    errors = {
+        f"recipients.{position}": [str(result.error)]
+        for position, result in enumerate(results)
+        if isinstance(result, Refused)
+    }
+    first = next(iter(errors.values()))[0]
+    return InvalidInput(errors, f"None of the recipients can be sent to. The first: {first}")
+
+
+class SmsStatusView(ApiView):
+    """Where a message is. The top-level `status` is the message's own, as documented."""
+
+    required_scope = "messages:read"
+
+    def get(self, request: Request, client_id: int, message_id: str) -> Response:
+        message = queries.find_message(request.auth.client, message_id)
+        if message is None:
+            raise NotFound("There is no such message.")
+        data = show_message(message) | {"events": [show_event(event) for event in queries.events_for(message)]}
+        return Response(success(data, status=data["status"]))
+
+
+_STATUSES = {"all": 1, "queued": 1, "sent": 1, "delivered": 1, "failed": 1, "scheduled": 1, "cancelled": 1, "read": 1}
+
+
+class SmsHistoryView(ApiView):
+    """The client's messages, newest first: by page, or by `cursor` where the pages go deep."""
+
+    required_scope = "messages:read"
+
+    def get(self, request: Request, client_id: int) -> Response:
+        asked = request.query_params
+        page = params.read_page(asked)
+        found = _filtered(request.auth.client, asked)
+        if cursor := params.read_word(asked, "cursor"):
+            rows = list(found.filter(pk__lt=_read_cursor(cursor))[: page.size])
+            meta: dict[str, Any] = {"per_page": page.size}
+        else:
+            rows = list(found[page.start : page.stop])
+            meta = page.meta(found.count())
+        meta["next_cursor"] = str(rows[-1].pk) if len(rows) == page.size else None
+        return Response(listing([show_message(row) | {"message": row.text} for row in rows], meta))
+
+
+def _filtered(client: Client, asked: Mapping[str, str]) -> QuerySet[Message]:
+    """Raises: InvalidInput, for any parameter that cannot be read."""
+    campaign = params.read_count(asked, "campaign", default=0)
+    return queries.messages_for(
+        client,
+        status=params.read_choice(asked, "status", _STATUSES, default="all"),
+        recipient=_read_recipient(client, params.read_word(asked, "recipient")),
+        sender=params.read_word(asked, "sender"),
+        campaign_id=min(campaign, queries.LARGEST_ID) or None,
+        reference=params.read_word(asked, "reference"),
+        channel=params.read_choice(asked, "channel", {"": 1} | dict(Channel.choices), default=""),
+        since=params.read_moment(asked, "from_date", client.time_zone),
+        before=params.read_moment(asked, "to_date", client.time_zone, ends=True),
+    )
+
+
+def _read_recipient(client: Client, text: str) -> str:
+    """A whole number in any spelling as E.164, else the beginning of one. An unescaped plus arrives as a space."""
+    if not text:
+        return ""
+    try:
+        return read_phone(text, client.country).e164
+    except InvalidPhone:
+        beginning = text.lstrip("+")
+        if not (beginning.isascii() and beginning.isdigit()):
+            raise InvalidInput({"recipient": ["Give a phone number, or the beginning of one."]}) from None
+        return f"+{beginning}"
+
+
+def _read_cursor(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,19}", text):
+        raise InvalidInput({"cursor": ["Give the next_cursor of the page before."]})
+    return min(int(text), queries.LARGEST_ID)
