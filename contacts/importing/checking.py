@@ -102,9 +102,9 @@ def _opted_out(client_id: int, entries: Sequence[Entry]) -> int:
     if not phones:
         return 0
     statement = (
-        f'SELECT COUNT(*) FROM "{OptOut._meta.db_table}" o JOIN {rows_sql(Contact, ["phone"])} '
-        'ON o."address" = v."phone" WHERE o."client_id" = %s AND o."channel" = %s AND o."sender" = \'\''
+        f'SELECT COUNT(*) FROM "{OptOut._meta.db_table}" WHERE "client_id" = %s AND "channel" = %s AND "sender" = %s '
+        f'AND "address" IN (SELECT "phone" FROM {rows_sql(Contact, ["phone"])})'
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [as_json(phones), client_id, Channel.SMS])
+        cursor.execute(statement, [client_id, Channel.SMS, "", as_json(phones)])
         return cursor.fetchone()[0]

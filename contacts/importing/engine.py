@@ -231,17 +231,17 @@ def _merge_attributes(table: str, overwrite: bool) -> str:
 
 
 def _mark(batch: ContactImport, unchanged: Sequence[tuple[Entry, Known]]) -> None:
-    """Note the import on contacts that it met and left alone."""
+    """Note the import on contacts of its client that it met and left alone."""
     if not unchanged:
         return
     columns = ["id", "last_import_row"]
     statement = (
         f'UPDATE "{Contact._meta.db_table}" AS t SET "last_import_id" = %s, "last_import_row" = v."last_import_row" '
-        f'FROM {rows_sql(Contact, columns)} WHERE t."id" = v."id" AND t."client_id" = %s'
+        f'FROM {rows_sql(Contact, columns)} WHERE t."id" = v."id"'
     )
     rows = [(contact.id, entry.row) for entry, contact in unchanged]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [batch.pk, as_json(rows), batch.client_id])
+        cursor.execute(statement, [batch.pk, as_json(rows)])
 
 
 def add_members(client_id: int, group_id: int, contact_ids: Sequence[int]) -> int:
@@ -253,13 +253,14 @@ def add_members(client_id: int, group_id: int, contact_ids: Sequence[int]) -> in
         return 0
     statement = (
         f'INSERT INTO "{GroupMember._meta.db_table}" ("client_id", "group_id", "contact_id") '
-        f'SELECT c."client_id", g."id", c."id" FROM {rows_sql(Contact, ["id"])} '
-        'JOIN "contacts_contact" c ON c."id" = v."id" AND c."client_id" = %s '
-        'JOIN "contacts_group" g ON g."id" = %s AND g."client_id" = c."client_id" '
-        'WHERE true ON CONFLICT ("client_id", "group_id", "contact_id") DO NOTHING'
+        'SELECT c."client_id", g."id", c."id" '
+        'FROM "contacts_contact" c JOIN "contacts_group" g ON g."id" = %s AND g."client_id" = c."client_id" '
+        # A join with the ids let SQLite walk the whole book and the ids for each of its contacts.
+        f'WHERE c."client_id" = %s AND c."id" IN (SELECT "id" FROM {rows_sql(Contact, ["id"])}) '
+        'ON CONFLICT ("client_id", "group_id", "contact_id") DO NOTHING'
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [as_json([(pk,) for pk in contact_ids]), client_id, group_id])
+        cursor.execute(statement, [group_id, client_id, as_json([(pk,) for pk in contact_ids])])
         return max(cursor.rowcount, 0)
 
 

@@ -85,16 +85,16 @@ def detect(path: Path, filename: str, *, max_bytes: int) -> Table:
     return Table(path, encoding, detect_delimiter(text))
 
 
-def count_rows(table: Table, *, max_rows: int) -> int:
-    """Rows that are not blank, the header included. Raises: UnreadableFile when there are more than `max_rows` + 1."""
+def count_rows(table: Table, *, max_rows: int, titles: int) -> int:
+    """Rows that are not blank, without the `titles` (0 or 1) first ones. Raises: UnreadableFile above `max_rows`."""
     total = 0
     for total, _ in enumerate(table.rows(), start=1):
-        if total > max_rows + 1:
+        if total > max_rows + titles:
             raise UnreadableFile(
                 f"This file has more than {max_rows:,} rows, which is the limit. Split it into several files.",
                 reason="too_many_rows",
             )
-    return total
+    return max(0, total - titles)
 
 
 def detect_encoding(path: Path, head: bytes) -> str:

@@ -56,16 +56,14 @@ def draft_import(table: Table, *, region: str | None, has_header: bool | None = 
         raise UnreadableFile(
             f"This table has {width} columns; {reading.MAX_COLUMNS} are allowed.", reason="too_many_columns"
         )
-    rows = reading.count_rows(table, max_rows=settings.MAX_IMPORT_ROWS)
-    if rows == 1 and (has_header or not matching.has_contact(first, phones)):
+    rows = reading.count_rows(table, max_rows=settings.MAX_IMPORT_ROWS, titles=int(has_header))
+    if rows == 0 or (len(sample) == 1 and not has_header and not matching.has_contact(first, phones)):
         raise UnreadableFile("This file has only a title row: there are no contacts in it.", reason="only_header")
     headers = [clean_text(cell.replace("\x00", "").strip())[:100] for cell in first] if has_header else []
     headers = headers or [f"Column {number}" for number in range(1, width + 1)]
     samples = below if has_header else [first, *below]
     matches = matching.match_columns(headers, samples, titled=has_header, reader=phones)
-    return Draft(
-        table, has_header, headers, [match.stored() for match in matches], rows - has_header, first_number + has_header
-    )
+    return Draft(table, has_header, headers, [match.stored() for match in matches], rows, first_number + has_header)
 
 
 def start_import(*, client: Client, by: Any, upload: Any) -> ContactImport:

@@ -93,7 +93,7 @@ class Command(BaseCommand):
 
     def _report(self, client: Client, batch: ContactImport) -> None:
         self.stdout.write(
-            f"{batch.rows_total} rows: {batch.imported} new, {batch.updated} updated, {batch.skipped} left as they were, "
+            f"{batch.rows_total} rows: {batch.imported} new, {batch.updated} updated, {batch.skipped} as they were, "
             f"{batch.duplicate_rows} duplicates in the file, {batch.failed} rejected."
         )
         rejects = batch.rejects.filter(client=client)
