@@ -1,7 +1,7 @@
 """Back office of money: price plans are edited; wallets, entries and reservations are read; a service adjusts."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from django import forms
@@ -166,7 +166,7 @@ class WalletRowAdmin(ReadOnly):
     """What hangs on a wallet, newest first."""
 
     ordering = ("-pk",)
-    list_select_related = ("wallet__client",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("wallet__client",)
     search_fields = ("reference", "wallet__client__name")
     search_help_text = "Reference or client"
     show_full_result_count = False

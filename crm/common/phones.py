@@ -54,12 +54,13 @@ def read_phone(raw: object, region: str | None) -> Phone:
         number = phonenumbers.parse(text, region)
     except NumberParseException as error:
         raise _parse_refusal(error.error_type) from None
-    home = phonenumbers.region_code_for_country_code(number.country_code)
+    code = number.country_code or 0
+    home = phonenumbers.region_code_for_country_code(code)
     kind = phonenumbers.number_type(number)
     if kind not in _MOBILE:
         if kind != PhoneNumberType.UNKNOWN:
             raise _kind_refusal(kind)
-        _check_length(len(phonenumbers.national_significant_number(number)), home, number.country_code)
+        _check_length(len(phonenumbers.national_significant_number(number)), home, code)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return Phone(e164, phonenumbers.region_code_for_number(number) or home, kind in _MOBILE)
 
@@ -70,7 +71,8 @@ class PhoneReader:
     def __init__(self, region: str | None) -> None:
         self.region = (region or "").upper()
         fast = _mobile_pattern(self.region)
-        self._match, self._prefix = (fast[0].fullmatch, fast[1]) if fast else (None, "")
+        self._match = fast[0].fullmatch if fast else None
+        self._prefix = fast[1] if fast else ""
 
     def read(self, raw: object) -> Phone:
         """Raises: InvalidPhone."""
@@ -167,7 +169,7 @@ def _check_length(length: int, region: str, country_code: int) -> None:
 def _mobile_lengths(region: str) -> tuple[int, ...]:
     """National lengths of mobile numbers, ascending. The metadata leaves them out where they equal the general ones."""
     data = PhoneMetadata.metadata_for_region(region)
-    if data is None or data.mobile is None or not data.mobile.national_number_pattern:
+    if data is None or not data.mobile or not data.general_desc or not data.mobile.national_number_pattern:
         return ()
     return tuple(sorted(data.mobile.possible_length or data.general_desc.possible_length))
 
@@ -185,14 +187,14 @@ def _mobile_pattern(region: str) -> tuple[re.Pattern[str], str] | None:
     the library there. The library tests the other kinds before mobile, hence the look-ahead that excludes them.
     """
     data = PhoneMetadata.metadata_for_region(region)
-    if data is None or not _mobile_lengths(region) or len(COUNTRY_CODE_TO_REGION_CODE[data.country_code]) > 1:
+    if data is None or not _mobile_lengths(region) or len(COUNTRY_CODE_TO_REGION_CODE[data.country_code or 0]) > 1:
         return None
     code, trunk, strip = data.country_code, data.national_prefix, data.national_prefix_for_parsing
     if strip and (not trunk or data.national_prefix_transform_rule or not re.fullmatch(r"[\d|]+", strip)):
         return None
-    whole = _plain(data.general_desc.national_number_pattern)
+    whole = _plain(data.general_desc)
     others = "|".join(
-        _plain(kind.national_number_pattern)
+        _plain(kind)
         for name in _OTHER_KINDS
         if (kind := getattr(data, name)) is not None and kind.national_number_pattern
     )
@@ -203,14 +205,13 @@ def _mobile_pattern(region: str) -> tuple[re.Pattern[str], str] | None:
     lengths = "|".join(rf"\d{{{length}}}" for length in _mobile_lengths(region))
     national = f"(?!0|{strip})" if strip else ""
     excluded = f"(?!(?:{others})$)" if others else ""
-    mobile = _plain(data.mobile.national_number_pattern)
-    pattern = f"(?:{'|'.join(starts)})(?=(?:{whole})$)(?=(?:{lengths})$){national}{excluded}((?:{mobile}))"
+    pattern = f"(?:{'|'.join(starts)})(?=(?:{whole})$)(?=(?:{lengths})$){national}{excluded}((?:{_plain(data.mobile)}))"
     return re.compile(pattern, re.ASCII), f"+{code}"
 
 
-def _plain(pattern: str) -> str:
-    """The metadata's pattern without capturing groups."""
-    return re.sub(r"\((?!\?)", "(?:", pattern)
+def _plain(kind: phonenumbers.PhoneNumberDesc | None) -> str:
+    """The metadata's pattern for a kind of number, without capturing groups."""
+    return re.sub(r"\((?!\?)", "(?:", (kind and kind.national_number_pattern) or "")
 
 
 _GROUPS = {"SN": (2, 3, 2, 2), "CI": (2, 2, 2, 2, 2)}
