@@ -53,6 +53,7 @@ _ALL = (
     Failure("provider_review", _("The provider is reviewing the account"), _("The operator must contact it."), True),
     Failure("provider_busy", _("The provider asked us to slow down"), _("It is sent again by itself."), True),
     Failure("provider_error", _("The provider could not take it"), _("It is sent again by itself."), True),
+    Failure("provider_unreachable", _("The provider could not be reached"), _("It is sent again by itself."), True),
     Failure("provider_refused", _("The provider refused it"), _("See the technical details."), False),
     Failure("provider_address", _("The provider's address is wrong"), _("The operator must correct it."), True),
     Failure("not_routed", _("No way to this network"), _("Another provider may reach it."), True),
