@@ -40,6 +40,22 @@ class TenantQuerySet(models.QuerySet):
             result._bound = True
         return result
 
+    def _next_is_sticky(self) -> Self:
+        """Called by Django's many-to-many managers alone: they start from a row whose tenant is known."""
+        self._bound = True
+        return super()._next_is_sticky()
+
+    def __or__(self, other: models.QuerySet) -> Self:
+        return self._joined(super().__or__(other), other)
+
+    def union(self, *others: models.QuerySet, all: bool = False) -> Self:
+        return self._joined(super().union(*others, all=all), *others)
+
+    def _joined(self, result: Self, *others: Any) -> Self:
+        """Rows of either side: bound only where every side is."""
+        result._bound = self._bound and all(getattr(other, "_bound", True) for other in others)
+        return result
+
     def _check(self) -> None:
         if not self._bound:
             raise UnboundQuery(f"{self.model.__name__} was queried without a client; use for_client() or unscoped()")
