@@ -58,7 +58,7 @@ def check_database() -> None:
 def check_broker() -> None:
     """Whether it takes connections, or for the broker of files whether its folder can be written."""
     if settings.CELERY_BROKER_URL.startswith("safefs"):
-        folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_out"]
+        folder = str(settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_out"])
         if os.path.isdir(folder) and not os.access(folder, os.W_OK):
             raise Unhealthy("not writable")
         return

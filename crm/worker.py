@@ -74,7 +74,7 @@ class EagerStart(Scheduler):
             entry.last_run_at = entry.last_run_at.replace(year=2000)
 
     @property
-    def producer(self) -> None:  # type: ignore[override]
+    def producer(self) -> None:
         """None: `wake` takes one from the application's pool when it needs it."""
 
     def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> None:

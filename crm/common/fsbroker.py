@@ -27,15 +27,15 @@ class Channel(filesystem.Channel):
     def _lookup(self, exchange, routing_key, default=None):
         return [routing_key or default]
 
-    def _put(self, queue, payload, **kwargs):
+    def _put(self, queue, message, **kwargs):
         path = os.path.join(self.data_folder_out, f"{time_ns()}_{uuid4().hex}.{queue}.msg")
         draft = f"{path}.tmp"
         os.makedirs(self.data_folder_out, exist_ok=True)
         with open(draft, "wb") as handle:
-            handle.write(str_to_bytes(dumps(payload)))
+            handle.write(str_to_bytes(dumps(message)))
         os.replace(draft, path)
 
-    def _get(self, queue):
+    def _get(self, queue, timeout=None):
         for name in sorted(self._waiting(queue)):
             path = os.path.join(self.data_folder_in, name)
             try:
