@@ -16,11 +16,13 @@ def provider_callback(request: HttpRequest, adapter: str, token: str, kind: str)
     """POST /callbacks/{adapter}/{token}/{kind}. Unknown paths look alike; malformed bodies get 400, never 5xx."""
     if request.method != "POST":
         return JsonResponse({"error": "POST only"}, status=405, headers={"Allow": "POST"})
-    account = ProviderAccount.objects.filter(callback_token=token, adapter=adapter).first()
+    account = None
+    if "\x00" not in token:  # no text for PostgreSQL
+        account = ProviderAccount.objects.filter(callback_token=token, adapter=adapter).first()
     if account is None or kind not in get_adapter(adapter).callback_kinds:
         return JsonResponse({"error": "not found"}, status=404)
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or int(length) > MAX_BYTES:
+    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BYTES:
         return JsonResponse({"error": "body too large"}, status=413)
     try:
         store_callback(

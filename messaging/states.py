@@ -7,7 +7,7 @@ STEPS: dict[str, frozenset[str]] = {
     S.HELD: frozenset({S.QUEUED, S.CANCELLED}),
     S.QUEUED: frozenset({S.CLAIMED, S.HELD, S.CANCELLED, S.FAILED}),
     S.CLAIMED: frozenset({S.SUBMITTING, S.QUEUED, S.HELD, S.CANCELLED, S.FAILED}),
-    S.SUBMITTING: frozenset({S.SENT, S.QUEUED, S.FAILED}),
+    S.SUBMITTING: frozenset({S.SENT, S.QUEUED, S.HELD, S.FAILED}),
     S.SENT: frozenset({S.DELIVERED, S.READ, S.FAILED}),
     S.DELIVERED: frozenset({S.READ}),
     S.READ: frozenset(),

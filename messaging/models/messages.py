@@ -31,6 +31,7 @@ class Message(models.Model):
 
     Times are UTC by the database's clock. `cost_micros` was fixed when the message was accepted and is what its ledger
     entry `message:<id>` took. `contact_id` names whose data filled the text; that contact may be gone since.
+    `queued_at`: when it joined the queue; a first attempt that surely failed counts as joining it anew.
     `unconfirmed`: the provider was written to and its answer is unknown; it is never sent again blindly (D5).
     """
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from crm.common.sql import as_json, later_sql, now_sql, on_postgres, skip_locked
-from messaging.models import Message, MessageStatus, SendingProcess
+from crm.common.sql import as_json, in_key_order, later_sql, now_sql, on_postgres, skip_locked
+from messaging.models import SendingProcess
 
 CLAIM_SECONDS = 60  # a claimed message that was not written yet
 SUBMIT_SECONDS = 120  # longer than any provider call may take (D7)
@@ -40,25 +40,35 @@ def _ids_sql() -> str:
     return "(SELECT value FROM json_each(%s))"
 
 
+def _ours_sql() -> str:
+    """Condition for rows that are claimed by an owner and among some ids. Parameters: owner, ids as JSON, owner."""
+    return (
+        "status = 'claimed' AND lease_owner = %s AND id IN (SELECT id FROM messaging_message "
+        f"WHERE id IN {_ids_sql()} AND status = 'claimed' AND lease_owner = %s {in_key_order()})"
+    )
+
+
 @transaction.atomic
 def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
     """Take up to `limit` queued messages of an account, single messages before campaigns, oldest first.
 
     An account at rest or switched off gives none.
     """
+    # MATERIALIZED: a join that ran the bracket again for each row would take more than `limit`.
     statement = f"""
-        UPDATE messaging_message SET status = 'claimed', lease_owner = %s, lease_until = {later_sql(CLAIM_SECONDS)}
-        WHERE id IN (
+        WITH next AS MATERIALIZED (
             SELECT m.id FROM messaging_message m
             WHERE m.status = 'queued' AND m.provider_account_id = %s
               AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()})
               AND EXISTS (SELECT 1 FROM messaging_provideraccount a WHERE a.id = %s AND a.is_active
                           AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()}))
             ORDER BY m.priority, m.id LIMIT %s {skip_locked()})
+        UPDATE messaging_message SET status = 'claimed', lease_owner = %s, lease_until = {later_sql(CLAIM_SECONDS)}
+        WHERE id IN (SELECT id FROM next)
         RETURNING id, client_id, recipient, sender, text, attempts
     """
     with connection.cursor() as cursor:
-        cursor.execute(statement, [owner, account_id, account_id, limit])
+        cursor.execute(statement, [account_id, account_id, limit, owner])
         return sorted((Claimed(*row) for row in cursor.fetchall()), key=lambda row: row.id)
 
 
@@ -71,18 +81,21 @@ def mark_submitting(*, owner: str, ids: Sequence[int]) -> set[int]:
     statement = f"""
         UPDATE messaging_message
         SET status = 'submitting', attempts = attempts + 1, lease_until = {later_sql(SUBMIT_SECONDS)}
-        WHERE id IN {_ids_sql()} AND status = 'claimed' AND lease_owner = %s RETURNING id
+        WHERE {_ours_sql()} RETURNING id
     """
     with connection.cursor() as cursor:
-        cursor.execute(statement, [as_json(ids), owner])
+        cursor.execute(statement, [owner, as_json(ids), owner])
         return {row[0] for row in cursor.fetchall()}
 
 
 def give_back(*, owner: str, ids: Sequence[int]) -> None:
     """Return claimed messages that will not be written now to the queue."""
-    if ids:
-        Message.objects.unscoped().filter(pk__in=ids, status=MessageStatus.CLAIMED, lease_owner=owner).update(
-            status=MessageStatus.QUEUED, lease_owner="", lease_until=None
+    if not ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE messaging_message SET status = 'queued', lease_owner = '', lease_until = NULL WHERE {_ours_sql()}",
+            [owner, as_json(ids), owner],
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import OperationalError, connection
 
 from contacts import queries as contacts
 from crm.common.transfers import Ended, Transfers
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 CLAIM_SIZE = 500
 RECORD_WITHIN = 0.25  # seconds an outcome may wait to be written
+PATIENCE = (0.2, 1.0, 4.0)  # seconds between attempts to record; with SQLite's own 20 s each, below the lease
 FAILURES_BEFORE_REST = 10  # in a row, over whatever was in flight
 
 
@@ -78,6 +80,11 @@ class Loop:
         """Send until there is nothing more to do here."""
         try:
             self._run()
+        except Exception:
+            # Whatever it was, what is in flight must land: a dropped answer is a message nobody knows about.
+            self.stop = lambda: True
+            self._run()
+            raise
         finally:
             self._transfers.close()
             claims.give_back(owner=self.owner, ids=[row.id for row in self.ready])
@@ -95,7 +102,7 @@ class Loop:
             elif more and len(self.ready) < self.slots:
                 rows = claims.claim(account_id=self.account.pk, owner=self.owner, limit=CLAIM_SIZE)
                 more = len(rows) == CLAIM_SIZE
-                self.ready.extend(self._without_opted_out(rows))
+                self.ready.extend(rows)
             room = self.slots - self.flying - len(self.ends)
             if self.ready and room >= min(len(self.ready), self.slots // 2):
                 self._submit([self.ready.popleft() for _ in range(min(room, len(self.ready)))])
@@ -139,14 +146,19 @@ class Loop:
 
     def _submit(self, window: list[Claimed]) -> None:
         """Commit that these are being written, then write them."""
+        window = self._without_opted_out(window)
         ours = claims.mark_submitting(owner=self.owner, ids=[row.id for row in window])
         for batch in self._batches([row for row in window if row.id in ours]):
             try:
                 request = self.adapter.request_for(batch, self.credentials, self.base_url)
+                self._transfers.start(batch, request.method, request.url, request.headers, request.body)
             except UnusableCredentials as error:
                 self._end(same_for_all(batch, "retry", "provider_credentials", str(error)))
                 continue
-            self._transfers.start(batch, request.method, request.url, request.headers, request.body)
+            except Exception:  # an address no URL can hold, an adapter's mistake: surely nothing was written
+                log.exception("no request could be made for provider account %s", self.account.pk)
+                self._end(same_for_all(batch, "retry", "provider_address", "No request could be made of it."))
+                continue
             self.flying += len(batch)
             self.done.submitted += len(batch)
 
@@ -187,7 +199,16 @@ class Loop:
 
     def _record(self) -> None:
         took_some = any(outcome.kind == "accepted" for outcome in self.ends)
-        record_outcomes(self.ends)
+        for wait in PATIENCE:  # an answer is worth waiting for a database that is busy or restarts
+            try:
+                record_outcomes(self.ends)
+                break
+            except OperationalError:
+                log.warning("the database did not take %d outcomes; once more in %s s", len(self.ends), wait)
+                connection.close()
+                time.sleep(wait)
+        else:
+            record_outcomes(self.ends)
         self.done.recorded += len(self.ends)
         if took_some and self.account.rest_level:
             mark_working(account_id=self.account.pk)

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from crm.common.sql import database_now, now_sql, update_rows
-from messaging.models import EventKind, Message, MessageStatus
+from crm.common.sql import database_now, lock_rows, now_sql, update_rows
+from messaging.models import Campaign, CampaignState, EventKind, Message, MessageStatus
 from messaging.providers.base import Outcome
 from messaging.services.timeline import charge_reference, write_events
 from messaging.states import sources_sql
@@ -45,11 +45,13 @@ def retry_seconds(attempts: int) -> float:
 def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
     """Write down what attempts came to, in a number of statements that does not depend on how many.
 
-    accepted → sent; rejected → failed and refunded; retry → queued for later, or failed after four hours;
-    ambiguous → sent, flagged unconfirmed. An answer that comes after its lease was given up still settles the message.
+    accepted → sent; rejected → failed and refunded; retry → queued for later, held where its campaign was paused or
+    cancelled meanwhile, or failed after four hours of trying; ambiguous → sent, flagged unconfirmed. An answer that
+    comes after its lease was given up still settles the message.
     """
     now = database_now()
     attempts = _attempts_of([outcome.message_id for outcome in outcomes if outcome.kind == "retry"])
+    stopped = _stopped_campaigns({campaign_id for _, _, campaign_id in attempts.values() if campaign_id})
     rows, events = [], {}
     for outcome in outcomes:
         status, unconfirmed, next_attempt, kind = MessageStatus.SENT, False, None, EventKind.SENT
@@ -59,12 +61,13 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
         elif outcome.kind == "rejected":
             status, kind = MessageStatus.FAILED, EventKind.FAILED
         elif outcome.kind == "retry":
-            tried, since = attempts.get(outcome.message_id, (1, now))
+            tried, since, campaign_id = attempts.get(outcome.message_id, (1, now, None))
             next_attempt = now + timedelta(seconds=retry_seconds(tried))
-            if next_attempt - since > GIVE_UP_AFTER:
+            if tried > 1 and next_attempt - since > GIVE_UP_AFTER:
                 status, next_attempt, kind = MessageStatus.FAILED, None, EventKind.FAILED
             else:
-                status, kind = MessageStatus.QUEUED, EventKind.RETRY
+                status = MessageStatus.HELD if campaign_id in stopped else MessageStatus.QUEUED
+                kind = EventKind.RETRY
         shown = outcome.kind != "accepted"
         rows.append(
             (
@@ -85,9 +88,11 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
          "sent_at", "failed_at"),
         rows,
         # the usual case, or the late answer to a message that was given up as unknown
-        where="(t.status = 'submitting' OR (t.status = 'sent' AND t.unconfirmed AND v.status <> 'queued' "
+        where="(t.status = 'submitting' OR (t.status = 'sent' AND t.unconfirmed AND v.status IN ('sent', 'failed') "
         "AND NOT v.unconfirmed))",
-        assign="lease_owner = '', lease_until = NULL",
+        # the four hours count from the first attempt, not from a queue that was long
+        assign=f"""lease_owner = '', lease_until = NULL, queued_at = CASE
+            WHEN v.status IN ('queued', 'held') AND t.attempts <= 1 THEN {now_sql()} ELSE t.queued_at END""",
     )  # fmt: skip
     _write_events(moved, events, now)
     _refund(moved)
@@ -144,6 +149,7 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
                                 ELSE t.delivered_at END,
             failed_at = CASE WHEN v.status = 'failed' THEN {now_sql()} ELSE t.failed_at END""",
     )
+    lock_rows(Message, [row[0] for row in rows if row[1] == "sent"])
     update_rows(  # interim words: they prove that the provider has the message, and name its id
         Message,
         ("id", "-provider_message_id"),
@@ -200,16 +206,26 @@ def cancel_messages(*, ids: Iterable[int]) -> list[Moved]:
     return moved
 
 
-def _attempts_of(ids: Sequence[int]) -> dict[int, tuple[int, datetime]]:
+def _attempts_of(ids: Sequence[int]) -> dict[int, tuple[int, datetime, int | None]]:
+    """By message: how often it was tried, since when, and its campaign."""
     if not ids:
         return {}
-    rows = Message.objects.unscoped().filter(pk__in=ids).values_list("pk", "attempts", "queued_at")
-    return {pk: (attempts, queued_at) for pk, attempts, queued_at in rows}
+    rows = Message.objects.unscoped().filter(pk__in=ids).values_list("pk", "attempts", "queued_at", "campaign_id")
+    return {pk: (attempts, queued_at, campaign_id) for pk, attempts, queued_at, campaign_id in rows}
+
+
+def _stopped_campaigns(ids: set[int]) -> set[int]:
+    """Which of these campaigns send nothing now. Locked: none is paused or cancelled before our commit."""
+    if not ids:
+        return set()
+    campaigns = Campaign.objects.unscoped().filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
+    return {pk for pk, state in campaigns.values_list("pk", "state") if state != CampaignState.SENDING}
 
 
 def _move(
     columns: Sequence[str], rows: Sequence[tuple], *, where: str, assign: str, params: Sequence = ()
 ) -> list[Moved]:
+    lock_rows(Message, [row[0] for row in rows])
     changed = update_rows(
         Message,
         columns,

@@ -29,24 +29,35 @@ def send_waiting(*, account_id: int) -> int:
             _running[account_id] = True
             return 0
         _running[account_id] = False
-    submitted = 0
+    submitted, again = 0, True
     try:
-        while True:
-            account = ProviderAccount.objects.filter(pk=account_id, is_active=True).first()
-            if account is None:
-                return submitted
-            loop = Loop(account, stop=_stopping.is_set)
-            submitted += loop.run().submitted
-            if loop.resting:
-                for other in divert_queue(account_id=account_id):
-                    submitted += send_waiting(account_id=other)
-            with _guard:
-                if not _running[account_id] or _stopping.is_set() or loop.resting:
-                    return submitted
-                _running[account_id] = False
-    finally:
+        while again:
+            sent, again = _send_once(account_id)
+            submitted += sent
+            with _guard:  # whoever asks after this finds no loop running and starts one
+                again = again and _running[account_id] and not _stopping.is_set()
+                if again:
+                    _running[account_id] = False
+                else:
+                    del _running[account_id]
+    except BaseException:
         with _guard:
             _running.pop(account_id, None)
+        raise
+    return submitted
+
+
+def _send_once(account_id: int) -> tuple[int, bool]:
+    """One loop over an account: how many messages were written, and whether another one makes sense now."""
+    account = ProviderAccount.objects.filter(pk=account_id, is_active=True).first()
+    if account is None:
+        return 0, False
+    loop = Loop(account, stop=_stopping.is_set)
+    submitted = loop.run().submitted
+    if loop.resting:
+        for other in divert_queue(account_id=account_id):
+            submitted += send_waiting(account_id=other)
+    return submitted, not loop.resting
 
 
 def accounts_with_work() -> list[int]:

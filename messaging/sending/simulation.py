@@ -2,7 +2,7 @@
 
 from django.db import connection, transaction
 
-from crm.common.sql import database_now, later_sql, now_sql
+from crm.common.sql import database_now, later_sql, now_sql, skip_locked
 from messaging.models import EventKind
 from messaging.services.timeline import write_events
 
@@ -31,7 +31,7 @@ def _advance(assign: str, where: str, kind: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""UPDATE messaging_message SET {assign} WHERE id IN (
-                    SELECT id FROM messaging_message WHERE simulated AND {where} ORDER BY id LIMIT %s)
+                    SELECT id FROM messaging_message WHERE simulated AND {where} ORDER BY id LIMIT %s {skip_locked()})
                 RETURNING id, client_id""",
             [BATCH],
         )

@@ -28,13 +28,13 @@ def expand_campaign(*, campaign_id: int) -> int:
     writes its messages. Where the groups changed so that the confirmed price would be exceeded, the rest is left out
     and `stop_reason` says so.
     """
-    campaign = Campaign.objects.unscoped().select_related("client", "sender").filter(pk=campaign_id).first()
-    if campaign is None:
-        return 0
-    if campaign.state == CampaignState.CANCELLED:
-        return _give_back(campaign)
     owner = new_owner()
-    if campaign.state != CampaignState.SENDING or campaign.expanded_at or not _take_lease(campaign_id, owner):
+    mine = _take_lease(campaign_id, owner)
+    # Read under the lease: the cursor of a moment earlier may be another worker's past.
+    campaign = Campaign.objects.unscoped().select_related("client", "sender").filter(pk=campaign_id).first()
+    if campaign and campaign.state == CampaignState.CANCELLED:
+        return _give_back(campaign)
+    if campaign is None or not mine:
         return 0
     written = 0
     renderer = Renderer(
@@ -143,9 +143,7 @@ def _give_back(campaign: Campaign) -> int:
         )
         total += len(cancel_messages(ids=ids)) if ids else 0
         if len(ids) < CHUNK:
-            break
-    wallet.release_reservation(client_id=campaign.client_id, reference=campaign.reservation)
-    return total
+            return total
 
 
 def campaigns_to_expand() -> list[int]:

@@ -9,7 +9,9 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Q
 
+from accounts.models import Client
 from contacts import services as contacts
+from contacts.models import OptOutSource
 from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_locked, update_rows
 from messaging import wake
 from messaging.models import Channel, Message, MessageStatus, ProviderAccount, ProviderCallback
@@ -90,15 +92,14 @@ def process_callbacks(*, limit: int = BATCH) -> int:
 
 def _take_due(limit: int) -> list[ProviderCallback]:
     """Lease due callbacks for a minute by moving their `due_at`."""
-    return list(
-        ProviderCallback.objects.raw(
-            f"""UPDATE messaging_providercallback SET due_at = {later_sql(60)}, attempts = attempts + 1
-                WHERE id IN (SELECT id FROM messaging_providercallback WHERE processed_at IS NULL
-                             AND due_at <= {now_sql()} ORDER BY id LIMIT %s {skip_locked()})
-                RETURNING *""",
-            [limit],
-        )
+    taken = ProviderCallback.objects.raw(
+        f"""UPDATE messaging_providercallback SET due_at = {later_sql(60)}, attempts = attempts + 1
+            WHERE id IN (SELECT id FROM messaging_providercallback WHERE processed_at IS NULL
+                         AND due_at <= {now_sql()} ORDER BY id LIMIT %s {skip_locked()})
+            RETURNING *""",
+        [limit],
     )
+    return sorted(taken, key=lambda row: row.pk)  # as they came: of two final reports the first decides
 
 
 def _receipt(message_id: int, report: DeliveryReport) -> Receipt:
@@ -108,28 +109,39 @@ def _receipt(message_id: int, report: DeliveryReport) -> Receipt:
         code=report.error_code,
         detail=report.error_message or report.raw,
         network_code=report.network_code,
-        provider_message_id=report.provider_message_id,
+        provider_message_id=_kept_id(report),
     )
+
+
+def _kept_id(report: DeliveryReport) -> str:
+    """The provider's id as messages keep it."""
+    return report.provider_message_id[:100]
 
 
 def _match(reports: Sequence[tuple[_Open, DeliveryReport]]) -> list[int | None]:
     """The message that each report speaks of: by the provider's id, else by number where that is beyond doubt."""
+    keys = [(item.row.account_id, _kept_id(report)) for item, report in reports]
+    found = _match_ids(keys)
+    lost = [pair for pair, key in zip(reports, keys, strict=True) if key not in found]
+    if lost:
+        by_number = _match_unconfirmed(lost)
+        # Ids once more, after the numbers: an answer recorded in between has named its message by now.
+        found = by_number | _match_ids(list(by_number)) | found
+    return [found.get(key) for key in keys]
+
+
+def _match_ids(keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """Messages by (account, the provider's id)."""
     ids_by_account: dict[int, set[str]] = defaultdict(set)
-    for item, report in reports:
-        if report.provider_message_id:
-            ids_by_account[item.row.account_id].add(report.provider_message_id)
+    for account_id, provider_id in keys:
+        if provider_id:
+            ids_by_account[account_id].add(provider_id)
     known: dict[tuple[int, str], int] = {}
     for account_id, ids in ids_by_account.items():
         rows = Message.objects.unscoped().filter(provider_account_id=account_id, provider_message_id__in=ids)
         for pk, provider_id in rows.values_list("pk", "provider_message_id"):
             known[account_id, provider_id] = pk
-    found = [known.get((item.row.account_id, report.provider_message_id)) for item, report in reports]
-    lost = [(item, report) for (item, report), pk in zip(reports, found, strict=True) if pk is None]
-    by_number = _match_unconfirmed(lost) if lost else {}
-    return [
-        pk if pk is not None else by_number.get((item.row.account_id, report.provider_message_id))
-        for pk, (item, report) in zip(found, reports, strict=True)
-    ]
+    return known
 
 
 def _match_unconfirmed(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[tuple[int, str], int]:
@@ -143,7 +155,7 @@ def _match_unconfirmed(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[
     for item, report in reports:
         age = now - as_datetime(item.row.received_at)
         if report.recipient and report.provider_message_id and age >= timedelta(seconds=SETTLE_SECONDS):
-            wanted[item.row.account_id, report.recipient].add(report.provider_message_id)
+            wanted[item.row.account_id, report.recipient].add(_kept_id(report))
     if not wanted:
         return {}
     candidates: dict[tuple[int, str], list[int]] = defaultdict(list)
@@ -177,12 +189,21 @@ def _opt_out(account_id: int, notice: OptOutNotice) -> str:
     """Record an opt-out for every client that wrote to this number from this sender by this account."""
     clients = set(
         Message.objects.unscoped()
-        .filter(provider_account_id=account_id, recipient=notice.recipient, sender__iexact=notice.sender)
+        .filter(
+            client_id__in=Client.objects.values("pk"),  # lets the index by client and recipient serve
+            provider_account_id=account_id,
+            recipient=notice.recipient,
+            sender__iexact=notice.sender,
+        )
         .values_list("client_id", "sender")
     )
     for client_id, sender in clients:
         contacts.record_opt_out(
-            client_id=client_id, channel=Channel.SMS, address=notice.recipient, sender=sender, source="carrier"
+            client_id=client_id,
+            channel=Channel.SMS,
+            address=notice.recipient,
+            sender=sender,
+            source=OptOutSource.NETWORK,
         )
     return "" if clients else "nobody wrote to this number from this sender"
 

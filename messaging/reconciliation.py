@@ -1,0 +1,92 @@
+"""What `reconcile` compares of messaging: charges against messages, leases nobody ended, reservations nobody freed."""
+
+from django.db import connection
+
+from crm.common.money import from_micros
+from crm.common.sql import later_sql
+from messaging.models import Campaign, CampaignState
+from messaging.sending.sweep import free_leases
+from wallet import services as wallet
+from wallet.models import Reservation
+from wallet.reconciliation import Check, Difference, register
+
+# The sweep ends leases every ten seconds; one that outlived its end by more has been forgotten.
+GRACE_SECONDS = 60
+
+_CHARGES = """
+SELECT client_id, SUM(cost), SUM(taken) FROM (
+    SELECT client_id, SUM(cost_micros) AS cost, 0 AS taken FROM messaging_message
+    WHERE status NOT IN ('failed', 'cancelled') GROUP BY client_id
+    UNION ALL
+    SELECT wallet_id, 0, -SUM(amount_micros) FROM wallet_ledgerentry
+    WHERE kind IN ('debit', 'refund') AND reference LIKE 'message:%%' GROUP BY wallet_id
+) AS sums GROUP BY client_id HAVING SUM(cost) <> SUM(taken) ORDER BY client_id
+"""
+
+
+def charge_differences() -> list[Difference]:
+    """M2: by client, debits less refunds of messages are what its messages cost that did not fail."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CHARGES, [])
+        rows = cursor.fetchall()
+    return [
+        Difference(
+            f"client {client_id}: messages cost {from_micros(int(cost))}, the ledger took {from_micros(int(taken))}",
+            client_id,
+        )
+        for client_id, cost, taken in rows
+    ]
+
+
+def lease_differences() -> list[Difference]:
+    """Messages claimed or being submitted beyond the end of their lease."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT client_id, status, COUNT(*) FROM messaging_message WHERE status IN ('claimed', 'submitting')
+                AND (lease_until IS NULL OR lease_until <= {later_sql(-GRACE_SECONDS)})
+                GROUP BY client_id, status ORDER BY client_id, status""",
+            [],
+        )
+        rows = cursor.fetchall()
+    return [
+        Difference(f"client {client_id}: {count} messages {status} beyond their lease", client_id)
+        for client_id, status, count in rows
+    ]
+
+
+def repair_leases(difference: Difference) -> bool:
+    """End every dead lease, as the sweep does."""
+    free_leases()
+    return not [found for found in lease_differences() if found.client_id == difference.client_id]
+
+
+def _left_over() -> list[tuple[int, str, int]]:
+    """(client id, reference, micros) of money still held for campaigns that are over or do not exist."""
+    held = Reservation.objects.unscoped().filter(remaining_micros__gt=0, reference__startswith="campaign:")
+    rows = list(held.order_by("pk").values_list("wallet_id", "reference", "remaining_micros"))
+    running = {
+        campaign.reservation
+        for campaign in Campaign.objects.unscoped().filter(state__in=[CampaignState.SENDING, CampaignState.PAUSED])
+    }
+    return [row for row in rows if row[1] not in running]
+
+
+def reservation_differences() -> list[Difference]:
+    return [
+        Difference(f"client {client_id}: {reference} is over and still holds {from_micros(micros)}", client_id)
+        for client_id, reference, micros in _left_over()
+    ]
+
+
+def repair_reservations(difference: Difference) -> bool:
+    """Free what campaigns of this client hold that are over."""
+    for client_id, reference, _ in _left_over():
+        if client_id == difference.client_id:
+            wallet.release_reservation(client_id=client_id, reference=reference)
+    return True
+
+
+def register_checks() -> None:
+    register(Check("message charges", charge_differences))
+    register(Check("message leases", lease_differences, repair_leases))
+    register(Check("campaign reservations", reservation_differences, repair_reservations))
