@@ -12,11 +12,13 @@ function showFailure(event, words) {
   if (!card || !target) return;
   document.getElementById("failure")?.remove();
   card.id = "failure";
-  card.querySelector("[data-what]").textContent = card.dataset[words] ?? card.dataset.server;
+  const mayRepeat = requestConfig?.verb === "get";
+  // A broken answer to a write does not tell whether it was done: never invite to repeat it unseen.
+  const unsure = !mayRepeat && words === "server";
+  card.querySelector("[data-what]").textContent = card.dataset[unsure ? "unsure" : words];
   const reference = event.detail.xhr?.getResponseHeader("X-Request-ID");
   if (reference) card.querySelector("[data-reference]").textContent = reference;
   const retry = card.querySelector("[data-retry]");
-  const mayRepeat = requestConfig?.verb === "get";
   if (mayRepeat) retry.href = requestConfig.path;
   else retry.remove();
   // Above the region: what was typed stays, and a polling element is not replaced by its own error.
@@ -29,7 +31,10 @@ document.addEventListener("htmx:responseError", (event) => {
   if (status === 401) return; // the server's HX-Redirect is already leading to sign-in
   showFailure(event, { 403: "forbidden", 404: "missing", 429: "busy" }[status] ?? "server");
 });
-document.addEventListener("htmx:sendError", () => setOffline(true));
+document.addEventListener("htmx:sendError", (event) => {
+  if (navigator.onLine && event.detail.requestConfig?.verb !== "get") showFailure(event, "server");
+  else setOffline(true);
+});
 document.addEventListener("htmx:timeout", (event) => showFailure(event, "server"));
 document.addEventListener("htmx:afterOnLoad", (event) => {
   setOffline(false);

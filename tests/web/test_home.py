@@ -64,7 +64,7 @@ def test_delivery_counts_final_words_and_leaves_simulation_out(acme, browser):
     add_messages(acme, "delivered", 5, simulated=True)
     page = browser.get("/app").content.decode()
     assert "75 %" in page
-    assert "3 of 8 messages" in page
+    assert "3 delivered, 1 failed" in page
 
 
 def test_what_waits_for_a_person_is_named(acme, browser):
