@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import Client
-from contacts.models import Contact
+from contacts.models import Contact, GroupMember
 from messaging.models import (
     Campaign,
     CampaignState,
@@ -19,6 +19,7 @@ from messaging.models import (
     SenderId,
     SenderState,
 )
+from messaging.providers.failures import Failure, failure_of
 
 LARGEST_ID = 2**63 - 1
 
@@ -196,6 +197,74 @@ def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:
             spent_micros=tally["spent"],
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whom a campaign's groups hold, each person once: those without a phone number and all together."""
+
+    people: int
+    without_phone: int
+
+
+def reach_of(campaign: Campaign) -> Reach:
+    """Counted over all members of the campaign's groups."""
+    members = GroupMember.objects.for_client(campaign.client_id).filter(group__in=campaign.groups.all())
+    found = members.aggregate(
+        people=Count("contact", distinct=True),
+        without=Count("contact", distinct=True, filter=Q(contact__phone=None)),
+    )
+    return Reach(people=found["people"], without_phone=found["without"])
+
+
+def rate_of(campaign: Campaign, *, seconds: int = 60) -> float:
+    """Messages a second that left lately, over at most the last `seconds`; for display, so by this host's clock."""
+    now = timezone.now()
+    since = max(now - timedelta(seconds=seconds), campaign.confirmed_at or now)
+    left = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk, sent_at__gte=since).count()
+    return left / max((now - since).total_seconds(), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How many people of a campaign were not reached for one reason, and the latest of them."""
+
+    failure: Failure
+    people: int
+    latest: Message
+
+
+def failures_of(campaign: Campaign) -> list[FailureCount]:
+    """Why messages of a campaign failed, the commonest reason first. Two queries."""
+    failed = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk, status=MessageStatus.FAILED)
+    groups = failed.order_by().values_list("error_code").annotate(people=Count("pk"), latest=Max("pk"))
+    tally: dict[Failure, tuple[int, int]] = {}
+    for code, people, latest in groups:
+        before = tally.get(failure_of(code), (0, 0))
+        tally[failure_of(code)] = (before[0] + people, max(before[1], latest))
+    newest = failed.in_bulk([latest for _, latest in tally.values()])
+    found = [FailureCount(failure, people, newest[pk]) for failure, (people, pk) in tally.items() if pk in newest]
+    return sorted(found, key=lambda reason: (-reason.people, reason.failure.code))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One page of a long list, newest first, reached by ids and never counted. newer, older: whether there is more."""
+
+    rows: list[Message]
+    newer: bool
+    older: bool
+
+
+def slice_of(messages: QuerySet[Message], *, size: int, before: int | None = None, after: int | None = None) -> Slice:
+    """The newest `size` of `messages`; those just below the id `before`; or those just above the id `after`."""
+    if after is not None:
+        rows = list(messages.filter(pk__gt=after).order_by("pk")[: size + 1])
+        return Slice(rows[:size][::-1], newer=len(rows) > size, older=True)
+    if before is not None:
+        messages = messages.filter(pk__lt=before)
+    rows = list(messages[: size + 1])
+    return Slice(rows[:size], newer=before is not None, older=len(rows) > size)
 
 
 def running_campaigns(client: Client) -> list[Campaign]:

@@ -3,7 +3,20 @@
 from django.urls import path
 
 from messaging import callbacks
+from messaging.views import campaigns, composing, messages
 
 urlpatterns = [
+    path("app/campaigns", campaigns.campaign_list, name="campaign_list"),
+    path("app/campaigns/new", composing.new, name="campaign_new"),
+    path("app/campaigns/preview", composing.preview, name="campaign_preview"),
+    path("app/campaigns/<int:pk>", campaigns.campaign_detail, name="campaign"),
+    path("app/campaigns/<int:pk>/edit", composing.edit, name="campaign_edit"),
+    path("app/campaigns/<int:pk>/review", composing.review, name="campaign_review"),
+    path("app/campaigns/<int:pk>/send", composing.send, name="campaign_send"),
+    path("app/campaigns/<int:pk>/pause", campaigns.pause, name="campaign_pause"),
+    path("app/campaigns/<int:pk>/resume", campaigns.resume, name="campaign_resume"),
+    path("app/campaigns/<int:pk>/cancel", campaigns.cancel, name="campaign_cancel"),
+    path("app/campaigns/<int:pk>/delete", campaigns.delete, name="campaign_delete"),
+    path("app/messages", messages.message_list, name="message_list"),
     path("callbacks/<slug:adapter>/<str:token>/<slug:kind>", callbacks.provider_callback, name="provider_callback"),
 ]

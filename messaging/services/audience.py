@@ -58,6 +58,12 @@ def _value(field_name: str, contact: Sequence) -> str:
     return next((str(value) for title, value in attributes.items() if title.casefold() == key), "")
 
 
+def field_values(contact: Sequence) -> dict[str, str]:
+    """All that a contact has for merge fields, by name in lower case."""
+    own = {title.casefold(): str(value) for title, value in contact[5].items()}
+    return own | {name: _value(name, contact) for name in BUILT_IN}
+
+
 @dataclass(slots=True)
 class Quote:
     """What a campaign would send and cost, counted over every recipient. cost in micros of the client's currency.
@@ -174,13 +180,20 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
         found.append("Nobody in these groups can be written to: choose a group with phone numbers.")
     for name, count in sorted(quote.missing.items()):
         everyone = count >= quote.recipients + sum(quote.left_out.values())
-        who = "Nobody" if everyone else f"{count:,} people"
-        verb = "has" if everyone else "have no"
-        found.append(f"{who} {verb} a value for {{{name}}}. Write a fallback, such as {{{name}|customer}}.")
+        who = "Nobody has a" if everyone else f"{_people(count)} {'has' if count == 1 else 'have'} no"
+        found.append(f"{who} value for {{{name}}}. Write a fallback, such as {{{name}|customer}}.")
     if quote.left_out["too_long"]:
         found.append(
-            f"For {quote.left_out['too_long']:,} people the filled-in text is longer than {MAX_CHARACTERS} characters."
+            f"For {_people(quote.left_out['too_long'])} the filled-in text is longer than {MAX_CHARACTERS} characters."
         )
-    if quote.left_out["empty"]:
-        found.append(f"For {quote.left_out['empty']:,} people the text would be empty.")
+    if quote.left_out["empty"] and campaign.text.strip():
+        found.append(f"For {_people(quote.left_out['empty'])} the text would be empty.")
+    if quote.recipients == 0 and quote.left_out["no_price"]:
+        found.append("Your price plan has no price for these destinations. Ask your account manager.")
+    if quote.recipients == 0 and quote.left_out["no_route"]:
+        found.append(NoRoute.default_message)
     return found
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count:,} people"

@@ -1,0 +1,143 @@
+"""What people type on the pages of messaging. Forms check shape; services check meaning."""
+
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from accounts.models import Client
+from contacts.queries import groups_with_counts
+from crm.common.phones import InvalidPhone, read_phone
+from messaging import queries
+from messaging.models import Campaign, CampaignState, SenderId
+from messaging.queries import LARGEST_ID
+
+
+class CampaignForm(forms.Form):
+    """A campaign on one page. Text, groups and sender may be missing in a draft; the review asks for them."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=120,
+        help_text=_("Only your team sees it."),
+        error_messages={"required": _("Give the campaign a name.")},
+    )
+    groups = forms.TypedMultipleChoiceField(
+        label=_("Send to"),
+        coerce=int,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": _("One of these groups does not exist any more.")},
+    )
+    sender = forms.ChoiceField(
+        label=_("Sender ID"),
+        required=False,
+        help_text=_("The name that people see the message coming from."),
+        error_messages={"invalid_choice": _("This sender ID is not approved for your account.")},
+    )
+    text = forms.CharField(
+        label=_("Text"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 6, "data-composer": True, "aria-describedby": "meter"}),
+    )
+
+    def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups = list(groups_with_counts(client))
+        self.fields["groups"].choices = [  # type: ignore[attr-defined]
+            (group.pk, ngettext("%(name)s: %(size)s contact", "%(name)s: %(size)s contacts", group.size)
+             % {"name": group.name, "size": f"{group.size:,}"})
+            for group in groups
+        ]  # fmt: skip
+        senders = list(queries.approved_senders(client))
+        self.fields["sender"].choices = [(sender.name, sender.name) for sender in senders]  # type: ignore[attr-defined]
+        self.has_senders = bool(senders)
+        self.has_groups = bool(groups)
+
+    def known_groups(self) -> list[int]:
+        """The groups ticked that exist, whether or not the rest of the form is right."""
+        known = {str(pk): pk for pk, _label in self.fields["groups"].choices}  # type: ignore[attr-defined]
+        ticked = self["groups"].value() or []
+        return [known[str(value)] for value in ticked if str(value) in known]
+
+
+STATUS_WORDS = (
+    ("queued", _("Queued")),
+    ("sent", _("Sent")),
+    ("delivered", _("Delivered")),
+    ("failed", _("Failed")),
+    ("paused", _("Paused")),
+    ("scheduled", _("Scheduled")),
+    ("cancelled", _("Cancelled")),
+)
+CAMPAIGNS_OFFERED = 50
+
+
+class HistoryForm(forms.Form):
+    """The filters of the message history. Days are those of the client's time zone; a number may be written anyhow."""
+
+    status = forms.ChoiceField(label=_("Status"), required=False, choices=[("", _("Any")), *STATUS_WORDS])
+    number = forms.CharField(
+        label=_("Number"), required=False, max_length=40, widget=forms.TextInput(attrs={"inputmode": "tel"})
+    )
+    start = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    end = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    campaign = forms.TypedChoiceField(label=_("Campaign"), required=False, coerce=int, empty_value=None)
+    sender = forms.ChoiceField(label=_("Sender ID"), required=False)
+    reference = forms.CharField(label=_("Your reference"), required=False, max_length=100)
+
+    def __init__(self, data: Any, *, client: Client) -> None:
+        super().__init__(data)
+        self.client = client
+        senders = list(SenderId.objects.for_client(client).values_list("name", flat=True))
+        self.fields["sender"].choices = [("", _("Any")), *((name, name) for name in senders)]  # type: ignore[attr-defined]
+        self.fields["campaign"].choices = [("", _("Any")), *self._campaigns(data.get("campaign", ""))]  # type: ignore[attr-defined]
+
+    def add_prefix(self, field_name: str) -> str:
+        """`from` and `to` in addresses; both are awkward as Python names."""
+        return {"start": "from", "end": "to"}.get(field_name, field_name)
+
+    def _campaigns(self, chosen: str) -> list[tuple[int, str]]:
+        """The latest campaigns that were started, and the chosen one however old it is."""
+        started = Campaign.objects.for_client(self.client).exclude(state=CampaignState.DRAFT).order_by("-pk")
+        found = list(started.values_list("pk", "name")[:CAMPAIGNS_OFFERED])
+        wanted = read_id(chosen)
+        if wanted and wanted not in dict(found):
+            found += started.filter(Q(pk=wanted)).values_list("pk", "name")
+        return found
+
+    def clean_number(self) -> str:
+        """E.164; or the beginning of it, where what was typed begins with a plus."""
+        typed = self.cleaned_data["number"].strip()
+        if not typed:
+            return ""
+        try:
+            return read_phone(typed, self.client.country).e164
+        except InvalidPhone as error:
+            start = "".join(typed.split())
+            if start.startswith("+") and start[1:].isascii() and start[1:].isdigit():
+                return start
+            raise forms.ValidationError(str(error)) from None
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        start: date | None = found.get("start")
+        end: date | None = found.get("end")
+        if start and end and start > end:
+            self.add_error("end", _("This day lies before the first one."))
+        return found
+
+    @property
+    def is_filtered(self) -> bool:
+        return any(self.data.get(self.add_prefix(name), "").strip() for name in self.fields)
+
+
+def read_id(typed: str) -> int | None:
+    """A row's id as an address holds it; None for what is no id."""
+    if typed.isascii() and typed.isdigit() and len(typed) <= 19 and 0 < int(typed) <= LARGEST_ID:
+        return int(typed)
+    return None

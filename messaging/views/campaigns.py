@@ -1,0 +1,188 @@
+"""Campaigns: the list, the live page, and what can be done to one that runs."""
+
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from crm.common.access import page
+from crm.common.errors import DomainError
+from messaging import queries
+from messaging.models import Campaign, CampaignState
+from messaging.queries import Progress
+from messaging.services import campaigns as service
+from messaging.views.composing import campaign_or_404
+from messaging.views.fragments import render_part
+from wallet.queries import reservation_remaining
+
+PAGE_SIZE = 25
+STATE_WORDS = (
+    ("", gettext_lazy("All")),
+    (CampaignState.DRAFT, gettext_lazy("Drafts")),
+    (CampaignState.SENDING, gettext_lazy("Sending")),
+    (CampaignState.PAUSED, gettext_lazy("Paused")),
+    (CampaignState.DONE, gettext_lazy("Done")),
+    (CampaignState.CANCELLED, gettext_lazy("Cancelled")),
+    (CampaignState.STOPPED, gettext_lazy("Stopped")),
+)
+RUNNING = (CampaignState.SENDING, CampaignState.PAUSED)
+# Live pages ask again after so many seconds; reports of a finished campaign are waited for on an open page this long.
+FASTEST, SLOWEST = 2, 5
+REPORTS_AWAITED = timedelta(hours=1)
+
+
+@page("campaigns.read")
+@require_safe
+def campaign_list(request: HttpRequest) -> HttpResponse:
+    """/app/campaigns, `?state=` and `?page=`."""
+    state = request.GET.get("state", "")
+    if state not in CampaignState.values:
+        state = ""
+    found = Paginator(queries.campaigns_for(request.client, state=state), PAGE_SIZE).get_page(request.GET.get("page"))
+    progress = queries.progress_of([campaign for campaign in found if campaign.state != CampaignState.DRAFT])
+    context = {
+        "page": found,
+        "rows": [(campaign, progress.get(campaign.pk)) for campaign in found],
+        "states": STATE_WORDS,
+        "state": state,
+        "state_word": dict(STATE_WORDS)[state],
+        "may_write": request.membership.may("campaigns.write"),
+    }
+    return render_part(request, "messaging/campaign_list.html", "messaging/_campaign_table.html", context)
+
+
+@page("campaigns.read")
+@require_safe
+def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """/app/campaigns/{id}: live while it runs. A draft is edited, or reviewed by who may not edit."""
+    campaign = campaign_or_404(request, pk)
+    if campaign.state == CampaignState.DRAFT:
+        return redirect("campaign_edit" if request.membership.may("campaigns.write") else "campaign_review", pk=pk)
+    started = time.monotonic()
+    progress = queries.progress_of([campaign])[pk]
+    slow = math.ceil(10 * (time.monotonic() - started))
+    context = {
+        "campaign": campaign,
+        "progress": progress,
+        "parts": _parts(progress),
+        "reserved": reservation_remaining(request.client.pk, campaign.reservation),
+        "failures": queries.failures_of(campaign) if progress.failed else [],
+        "milestone": _milestone(campaign, progress),
+        "interval": _interval(campaign, progress, slow),
+        "may_send": request.membership.may("campaigns.send"),
+        "is_running": campaign.state in RUNNING,
+        "waiting": progress.queued + progress.unexpanded,
+        **_pace(campaign, progress),
+    }
+    return render_part(request, "messaging/campaign_detail.html", "messaging/_campaign_live.html", context)
+
+
+def _parts(progress: Progress) -> list[tuple[str, str, int]]:
+    """The five figures, which add up to the audience at every moment."""
+    return [
+        ("delivered", _("Delivered"), progress.delivered),
+        ("waiting", _("Sent"), progress.sent),
+        ("failed", _("Failed"), progress.failed),
+        ("queued", _("Queued"), progress.queued + progress.unexpanded),
+        ("none", _("Not sent"), progress.not_sent),
+    ]
+
+
+def _interval(campaign: Campaign, progress: Progress, slow: int) -> int:
+    """Seconds until the page asks again, more where the count takes long; 0 when nothing will change any more."""
+    if campaign.state == CampaignState.SENDING:
+        return max(FASTEST, min(slow, SLOWEST))
+    if campaign.state == CampaignState.PAUSED or progress.queued:
+        return SLOWEST
+    recently = campaign.finished_at is None or timezone.now() - campaign.finished_at < REPORTS_AWAITED
+    return SLOWEST if progress.sent and recently else 0
+
+
+def _milestone(campaign: Campaign, progress: Progress) -> str:
+    """What a screen reader is told: it changes at quarters and at turns, not at every tick."""
+    if campaign.state != CampaignState.SENDING:
+        return _("The campaign is %(state)s.") % {"state": campaign.get_state_display().lower()}
+    quarter = progress.percent // 25 * 25
+    words = _("%(percent)s percent of the messages have left.") % {"percent": quarter} if quarter else ""
+    return f"{words} {_('Some messages failed.')}".strip() if progress.failed else words
+
+
+def _pace(campaign: Campaign, progress: Progress) -> dict[str, Any]:
+    """Messages a second and when the last will have left; empty where nothing moves."""
+    waiting = progress.queued + progress.unexpanded
+    if campaign.state != CampaignState.SENDING or not waiting:
+        return {}
+    rate = queries.rate_of(campaign)
+    if not rate:
+        return {}
+    done_at: datetime = timezone.now() + timedelta(seconds=min(waiting / rate, 10 * 86400))
+    return {"rate": rate, "done_at": done_at, "minutes_left": math.ceil(waiting / rate / 60)}
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+@page("campaigns.send")
+@require_http_methods(["GET", "POST"])
+def pause(request: HttpRequest, pk: int) -> HttpResponse:
+    return _step(request, pk, service.pause_campaign, _("Paused. Messages already with the networks still arrive."))
+
+
+@page("campaigns.send")
+@require_http_methods(["GET", "POST"])
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    return _step(request, pk, service.resume_campaign, _("Resumed: the rest is sent, and nobody receives it twice."))
+
+
+@page("campaigns.send")
+@require_http_methods(["GET", "POST"])
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET asks, with the figures; POST cancels."""
+    campaign = campaign_or_404(request, pk)
+    if request.method == "POST":
+        done = _("Cancelled. What had not left is not sent, and its money comes back.")
+        return _step(request, pk, service.cancel_campaign, done)
+    if campaign.state not in RUNNING:
+        return redirect("campaign", pk=pk)
+    progress = queries.progress_of([campaign])[pk]
+    context = {"campaign": campaign, "progress": progress, "waiting": progress.queued + progress.unexpanded}
+    return render(request, "messaging/campaign_cancel.html", context)
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET asks; POST deletes a draft. What was started is history and stays."""
+    campaign = campaign_or_404(request, pk)
+    if request.method == "POST":
+        try:
+            service.delete_draft(client=request.client, campaign_id=pk)
+        except DomainError as error:
+            messages.warning(request, str(error))
+            return redirect("campaign", pk=pk)
+        messages.success(request, _("The draft “%(name)s” was deleted.") % {"name": campaign.name})
+        return redirect("campaign_list")
+    if campaign.state != CampaignState.DRAFT:
+        return redirect("campaign", pk=pk)
+    return render(request, "messaging/campaign_delete.html", {"campaign": campaign})
+
+
+def _step(request: HttpRequest, pk: int, act: Callable[..., Campaign], done: str) -> HttpResponse:
+    campaign_or_404(request, pk)
+    if request.method == "POST":
+        try:
+            act(client=request.client, campaign_id=pk)
+            messages.success(request, done)
+        except DomainError as error:  # somebody else was quicker, or the account was suspended
+            messages.warning(request, str(error))
+    return redirect("campaign", pk=pk)
