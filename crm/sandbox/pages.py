@@ -90,7 +90,7 @@ class Pages:
     async def _phones(self, request: Request) -> Answer:
         search = "".join(filter(str.isdigit, request.query.get("q", ""))).removeprefix("0")
         rows = await self._world.store.ask(stored.phones(search, PHONES_SHOWN))
-        stats = await self._world.stats()
+        stats = await self._world.stats(duplicates=False)
         context = {
             "q": request.query.get("q", ""),
             "phones": [_phone(row) for row in rows],

@@ -137,14 +137,17 @@ class World:
 
     # Watching
 
-    async def stats(self) -> dict[str, Any]:
-        """Counts since the messages were last forgotten; those of requests and reports since the start at most."""
+    async def stats(self, *, duplicates: bool = True) -> dict[str, Any]:
+        """Counts since the messages were last forgotten; those of requests and reports since the start at most.
+
+        duplicates: also count messages that came twice, which reads them all.
+        """
         states = await self.store.ask(stored.state_counts)
-        return {
+        twice = {"duplicates": await self.store.ask(stored.duplicates)} if duplicates else {}
+        return twice | {
             "accepted_requests": self.requests,
             "accepted_messages": sum(states.values()),
             "states": states,
-            "duplicates": await self.store.ask(stored.duplicates),
             "reports_sent": self.engine.sent,
             "reports_failed": self.engine.failed,
             "reports_refused_attempts": self.engine.unanswered,

@@ -64,6 +64,12 @@ _ALL = (
         _("It may have arrived. It is not sent again until that is known."),
         False,
     ),
+    Failure(
+        "sender_lost",
+        _("Our sender stopped in the middle"),
+        _("It may have arrived. It is not sent again until that is known."),
+        False,
+    ),
 )
 
 FAILURES: Final[dict[str, Failure]] = {failure.code: failure for failure in _ALL}

@@ -69,6 +69,18 @@ def test_a_number_can_be_found_as_people_write_it(sandbox, send):
     assert "No number with “999999”" in get(sandbox, "/?q=999999").text
 
 
+def test_the_latest_phone_comes_first_and_an_early_one_is_still_found(sandbox, send):
+    send("+254722000001")
+    for start in range(0, 2000, 500):  # more than the page looks at, all to one number each time
+        send(*["+254722000002"] * 499, "+254722000003", text=f"Round {start}")
+
+    page = get(sandbox, "/").text
+
+    shown = [page.index(f"+254 722 000 00{n}") for n in (3, 2, 1)]
+    assert shown == sorted(shown)
+    assert "1,996 messages" in page
+
+
 @pytest.mark.parametrize("path", ["/", HANDSET, "/log"])
 def test_a_refresh_gets_the_fragment_alone_and_a_history_restore_the_page(sandbox, path):
     assert "<html" not in get(sandbox, path, **{"HX-Request": "true"}).text
