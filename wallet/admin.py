@@ -19,7 +19,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from crm.common.errors import DomainError
 from crm.common.money import format_money, from_micros, to_micros
 from wallet.models import LedgerEntry, PricePlan, Rate, Reservation, Wallet
-from wallet.services import adjust_balance
+from wallet.services import adjust_balance, set_price_plan
 
 
 class RateForm(forms.ModelForm):
@@ -103,10 +103,25 @@ class AdjustmentForm(forms.Form):
 
 @admin.register(Wallet)
 class WalletAdmin(ReadOnly):
+    """The price plan can be changed; money moves by an adjustment."""
+
     list_display = ("client", "balance", "reserved", "price_plan")
     list_select_related = ("client", "price_plan")
     search_fields = ("client__name",)
     fields = ("client", "balance", "reserved", "price_plan", "created_at", "adjust")
+    readonly_fields = ("client", "balance", "reserved", "created_at", "adjust")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm("wallet.change_wallet")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if obj and "price_plan" in form.base_fields:
+            form.base_fields["price_plan"].queryset = PricePlan.objects.filter(currency=obj.currency)
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Wallet, form: forms.ModelForm, change: bool) -> None:
+        set_price_plan(client=obj.client, plan=obj.price_plan)
 
     @admin.display(ordering="balance_micros")
     def balance(self, wallet: Wallet) -> str:

@@ -9,8 +9,8 @@ from django.test import Client as Browser
 
 from accounts.models import User
 from wallet import queries
-from wallet.models import LedgerEntry, PricePlan, Rate
-from wallet.services import SECOND_PERSON_ABOVE, reserve
+from wallet.models import LedgerEntry, PricePlan, Rate, Wallet
+from wallet.services import SECOND_PERSON_ABOVE, create_price_plan, reserve
 
 
 @pytest.fixture
@@ -37,20 +37,29 @@ def adjust(browser, client, **fields):
 
 
 def test_money_is_listed_and_cannot_be_edited(acme, browser):
-    reserve(client=acme, amount=Decimal(5), reference="campaign:1")
+    held = reserve(client=acme, amount=Decimal(5), reference="campaign:1")
     entry = LedgerEntry.objects.for_client(acme).get()
-    for model, pk in [
-        ("wallet", acme.pk),
-        ("ledgerentry", entry.pk),
-        ("reservation", acme.wallet.reservations.unscoped().get().pk),
-    ]:
-        assert "KES " in shown(browser.get(f"/staff/wallet/{model}/"))
+    for model, pk in [("ledgerentry", entry.pk), ("reservation", held.pk)]:
         page = shown(browser.get(f"/staff/wallet/{model}/{pk}/change/"))
         assert 'name="_save"' not in page
-        assert browser.post(f"/staff/wallet/{model}/{pk}/delete/", {"post": "yes"}).status_code == 403
         assert browser.post(f"/staff/wallet/{model}/{pk}/change/", {"reference": "x"}).status_code == 403
+    for model, pk in [("wallet", acme.pk), ("ledgerentry", entry.pk), ("reservation", held.pk)]:
+        assert "KES " in shown(browser.get(f"/staff/wallet/{model}/"))
+        assert browser.post(f"/staff/wallet/{model}/{pk}/delete/", {"post": "yes"}).status_code == 403
         assert browser.get(f"/staff/wallet/{model}/add/").status_code == 403
     assert "topup:1" in shown(browser.get("/staff/wallet/ledgerentry/?q=Acme"))
+
+
+def test_a_wallet_moves_to_another_plan_of_its_currency_and_nothing_else(acme, browser):
+    plan = create_price_plan(name="Schools", currency="KES", price_per_unit=Decimal("0.60"))
+    dar = create_price_plan(name="Dar", currency="TZS", price_per_unit=Decimal(20))
+    url = f"/staff/wallet/wallet/{acme.pk}/change/"
+    assert "Dar (TZS)" not in shown(browser.get(url))
+    assert browser.post(url, {"price_plan": plan.pk, "balance_micros": "1", "currency": "USD"}).status_code == 302
+    wallet = Wallet.objects.for_client(acme).get()
+    assert (wallet.price_plan, wallet.balance_micros, wallet.currency) == (plan, 100_000_000, "KES")
+    assert browser.post(url, {"price_plan": dar.pk}).status_code == 200
+    assert Wallet.objects.for_client(acme).get().price_plan == plan
 
 
 def test_an_adjustment_moves_money_once(acme, browser, staff):
