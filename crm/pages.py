@@ -141,7 +141,7 @@ def _concerns(
             Concern(
                 _("The balance is low"),
                 _("What costs more than the balance is refused. Ask your account manager to add credit."),
-                "/app/wallet",
+                reverse("wallet:ledger"),
                 _("See the wallet"),
             )
         )
@@ -151,7 +151,7 @@ def _concerns(
                 Concern(
                     _("The campaign “{name}” is paused").format(name=campaign.name),
                     _("The people who wait get their message when you resume it."),
-                    f"/app/campaigns/{campaign.pk}",
+                    reverse("campaign", args=[campaign.pk]),
                     _("Resume or cancel"),
                 )
             )
@@ -160,7 +160,7 @@ def _concerns(
                 Concern(
                     _("The campaign “{name}” was stopped").format(name=campaign.name),
                     campaign.stop_reason,
-                    f"/app/campaigns/{campaign.pk}",
+                    reverse("campaign", args=[campaign.pk]),
                     _("See what was sent"),
                 )
             )
@@ -170,7 +170,7 @@ def _concerns(
             Concern(
                 _("The import of {file} failed").format(file=imports[0].filename),
                 imports[0].error,
-                f"/app/contacts/import/{imports[0].pk}/run",
+                reverse("contacts:import_detail", args=[imports[0].pk]),
                 _("See the import"),
             )
         )
@@ -181,9 +181,9 @@ def _first_steps(client: Client, membership: Membership, has_contacts: bool, cam
     """What a new client does first and this member may do; none once all of it is done."""
     steps = []
     if membership.may("contacts.write"):
-        steps.append(Step(_("Import your contacts"), "/app/contacts/import", has_contacts))
+        steps.append(Step(_("Import your contacts"), reverse("contacts:import"), has_contacts))
     if membership.may("campaigns.write"):
-        steps.append(Step(_("Write a campaign"), "/app/campaigns/new", bool(campaigns)))
+        steps.append(Step(_("Write a campaign"), reverse("campaign_new"), bool(campaigns)))
     if membership.may("keys.read"):
         used = accounts.keys_for(client).filter(last_used_at__isnull=False).exists()
         steps.append(Step(_("Connect your software by the API"), reverse("api_keys"), used))

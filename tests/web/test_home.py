@@ -1,5 +1,8 @@
 """Home: figures, what waits for a person, what runs, first steps; and what it costs."""
 
+import re
+from html import unescape
+
 import pytest
 from django.utils import timezone
 
@@ -82,6 +85,18 @@ def test_what_waits_for_a_person_is_named(acme, browser):
         "The file is no table.",
     ):
         assert words in page
+
+
+def test_no_link_of_home_is_dead(acme, browser):
+    add_campaign(acme, state="sending")
+    add_campaign(acme, state="paused")
+    add_messages(acme, "sent", 1)
+    add_import(acme, state="ready")
+    add_import(acme, state="failed", error="The file is no table.")
+    page = browser.get("/app").content.decode()
+    links = {unescape(link) for link in re.findall(r'href="(/app[^"]*)"', page)}
+    assert len(links) > 10
+    assert {link: status for link in links if (status := browser.get(link).status_code) != 200} == {}
 
 
 def test_an_old_failed_import_is_no_concern_after_a_good_one(acme, browser):
