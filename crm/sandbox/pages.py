@@ -4,6 +4,7 @@ Rendered by Django's template engine alone, with settings of its own: no app, no
 """
 
 from datetime import UTC, datetime
+from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -98,9 +99,8 @@ class Pages:
             "stats": stats,
             "failed": sum(n for state, n in stats["states"].items() if state not in _STATES),
             "delivered": stats["states"].get("Success", 0),
-            "refresh": "/?" + urlencode({"q": request.query.get("q", "")}),
         }
-        return self._page("phones.html", context, fragment="_phones.html" if _by_htmx(request) else "")
+        return self._live(request, "phones.html", "_phones.html", context)
 
     async def _handset(self, request: Request, number: str) -> Answer:
         rows = await self._world.store.ask(stored.messages(number, MESSAGES_SHOWN))
@@ -122,9 +122,8 @@ class Pages:
                 for username, sender in senders
             ],
             "address": "/handset/" + quote(number),
-            "said": request.query.get("said", ""),
         }
-        return self._page("handset.html", context, fragment="_messages.html" if _by_htmx(request) else "")
+        return self._live(request, "handset.html", "_messages.html", context)
 
     def _leave(self, request: Request, number: str, act: str) -> Answer:
         form = request.form()
@@ -216,9 +215,22 @@ class Pages:
 
     def _log(self, request: Request) -> Answer:
         rows = [{"entry": entry, "at": _time(entry.at)} for entry in self._world.log]
-        return self._page("log.html", {"rows": rows}, fragment="_log.html" if _by_htmx(request) else "")
+        return self._live(request, "log.html", "_log.html", {"rows": rows})
 
     # Printing
+
+    def _live(self, request: Request, template: str, fragment: str, context: dict[str, Any]) -> Answer:
+        """A page that refreshes its `fragment`, at the address `refresh`; 204 while that would show nothing new.
+
+        So a reader's place in a long list and the focus survive: htmx swaps nothing on 204.
+        """
+        seen = blake2b(repr(context).encode(), digest_size=8).hexdigest()
+        if _by_htmx(request) and request.query.get("seen") == seen:
+            return Answer(204)
+        kept = {"q": request.query["q"]} if "q" in request.query else {}
+        context["refresh"] = f"{quote(request.path)}?{urlencode(kept | {'seen': seen})}"
+        context["said"] = request.query.get("said", "")
+        return self._page(template, context, fragment=fragment if _by_htmx(request) else "")
 
     def _page(self, template: str, context: dict[str, Any], *, fragment: str = "", status: int = 200) -> Answer:
         context |= {"nav": template, "dialled": len(self._world.faults_of(EVERYBODY).changed())}

@@ -189,7 +189,7 @@ async def _write(writer: asyncio.StreamWriter, answer: Answer, *, keep: bool) ->
     lines = [
         f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
         f"Content-Type: {answer.content_type}",
-        f"Content-Length: {len(answer.body)}",
+        *([f"Content-Length: {len(answer.body)}"] if answer.status != 204 else []),
         *(f"{name}: {value}" for name, value in answer.headers),
         "Connection: keep-alive" if keep else "Connection: close",
     ]

@@ -1,5 +1,8 @@
 """The pages, as a browser asks for them."""
 
+import html
+import re
+
 import pytest
 import requests
 
@@ -85,6 +88,20 @@ def test_the_latest_phone_comes_first_and_an_early_one_is_still_found(sandbox, s
 def test_a_refresh_gets_the_fragment_alone_and_a_history_restore_the_page(sandbox, path):
     assert "<html" not in get(sandbox, path, **{"HX-Request": "true"}).text
     assert "<html" in get(sandbox, path, **{"HX-Request": "true", "HX-History-Restore-Request": "true"}).text
+
+
+@pytest.mark.parametrize("path", ["/", "/?q=711", HANDSET, "/log"])
+def test_a_refresh_is_empty_until_there_is_news(sandbox, send, path):
+    """So that a reader's place in a long list survives."""
+    send(NUMBER)
+    sandbox.wait_for(lambda stats: "Success" in stats["states"] and not stats["reports_waiting"])
+    address = html.unescape(re.search('hx-get="([^"]+seen=[^"]+)"', get(sandbox, path).text)[1])
+
+    assert get(sandbox, address, **{"HX-Request": "true"}).status_code == 204
+    send(NUMBER, text="News")
+    fresh = get(sandbox, address, **{"HX-Request": "true"})
+    assert fresh.status_code == 200
+    assert "<html" not in fresh.text
 
 
 def test_opting_out_on_the_phone_tells_the_product_and_can_be_undone(sandbox, send, receiver):
