@@ -15,13 +15,13 @@ run: $(VENV)/installed ## set up what is missing, then start everything; Ctrl-C 
 	@exec $(PYTHON) manage.py serve
 
 test: $(VENV)/installed-dev ## the whole test suite, on SQLite, with no server installed
-	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n auto $(ARGS)
+	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n auto --dist loadgroup $(ARGS)
 
 test-postgres: $(VENV)/installed-dev ## the same tests on DATABASE_URL, CELERY_BROKER_URL, CACHE_URL (default: local servers)
 	@DATABASE_URL="$${DATABASE_URL:-$(LOCAL_POSTGRES)}" \
 	CELERY_BROKER_URL="$${CELERY_BROKER_URL:-redis://127.0.0.1:6379/14}" \
 	CACHE_URL="$${CACHE_URL:-redis://127.0.0.1:6379/15}" \
-	$(PYTHON) -m pytest -n auto $(ARGS)
+	$(PYTHON) -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(VENV)/installed-dev ## style, types, import contract, migrations, production settings
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh .ci/lint

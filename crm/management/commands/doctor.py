@@ -123,7 +123,9 @@ def examine_queues() -> Iterator[Finding]:
     due = Message.objects.unscoped().filter(status=MessageStatus.QUEUED).exclude(next_attempt_at__gt=now)
     found = due.aggregate(count=Count("pk"), oldest=Min("queued_at"))
     yield _age("message queue", found, now, "Look at the main worker and the providers below.")
-    found = ProviderCallback.objects.filter(due_at__lte=now).aggregate(count=Count("pk"), oldest=Min("due_at"))
+    found = ProviderCallback.objects.filter(processed_at=None, due_at__lte=now).aggregate(
+        count=Count("pk"), oldest=Min("due_at")
+    )
     yield _age("provider callbacks", found, now, "Look at the main worker's log.")
 
 

@@ -22,6 +22,7 @@ from crm import demo
 from crm.static_files import collect_if_changed
 from crm.supervisor import Program, Supervisor
 
+RECIPIENT = "254712345678"  # of the printed curl line; the demo client has it as a contact too
 REPORT_EVERY = 15.0  # seconds between two lines about what is still awaited
 
 
@@ -122,7 +123,7 @@ def programs(*, sandbox: bool) -> list[Program]:
     threads = "2" if connection.vendor == "sqlite" else "4"
     web = [python, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "warning"]
     web += ["--host", settings.HOST, "--port", str(settings.PORT), "--workers", "2", "--blocking-threads", threads]
-    web += ["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "3"]
+    web += ["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "2"]
     manage = [python, str(settings.BASE_DIR / "manage.py")]
     found = [
         Program("web", [*web, "crm.wsgi:application"]),
@@ -198,11 +199,11 @@ def announcement(*, sandbox: bool) -> str:
     else:
         lines.append("  Sign in        with your own account (python manage.py createclient makes one)")
     if sandbox:
-        lines.append(f"  Handset        {settings.SANDBOX_URL}/  (where messages to any number arrive)")
+        lines.append(f"  Handset        {settings.SANDBOX_URL}/handset/+{RECIPIENT}  (any number has one)")
     if access:
         body = {
             "channel": "sms",
-            "recipient": "254712345678",
+            "recipient": RECIPIENT,
             "sender": access.sender_id,
             "body": "Hello from Tarishi",
         }
