@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from accounts.models import Client
 from contacts import services as contacts
@@ -36,7 +37,13 @@ def store_callback(*, account: ProviderAccount, kind: str, content_type: str, qu
     get_adapter(account.adapter).parse_callback(callback)
     with transaction.atomic():
         ProviderCallback.objects.create(
-            account=account, kind=kind, content_type=content_type[:100], query=query, body=body
+            account=account,
+            kind=kind,
+            content_type=content_type[:100],
+            query=query,
+            body=body,
+            received_at=Now(),  # the database's clock: by a host's that is ahead it would not be due yet
+            due_at=Now(),
         )
         wake.callbacks()
 
