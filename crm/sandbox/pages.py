@@ -38,7 +38,7 @@ _STATES: Final = {  # a state's word and the look of its chip
 
 
 def _static_files() -> dict[str, tuple[str, bytes]]:
-    """Served under /static/. htmx comes out of the installed django-htmx, the typeface out of the product's folder."""
+    """Served under /assets/. htmx comes out of the installed django-htmx, the typeface out of the product's folder."""
     package = find_spec("django_htmx")
     assert package is not None
     assert package.submodule_search_locations
@@ -82,8 +82,8 @@ class Pages:
             return self._page("numbers.html", self._test_numbers())
         if get and path == "/log":
             return self._log(request)
-        if get and path.startswith("/static/"):
-            return self._file(path.removeprefix("/static/"))
+        if get and path.startswith("/assets/"):
+            return self._file(path.removeprefix("/assets/"))
         return None
 
     # Phones

@@ -31,11 +31,11 @@ def test_every_page_stands_on_an_empty_sandbox(sandbox, path):
 
 @pytest.mark.parametrize("name", ["sandbox.css", "htmx.js", "figtree.woff2"])
 def test_what_the_pages_load_is_there(sandbox, name):
-    assert f'/static/{name}"' in get(sandbox, "/").text + get(sandbox, "/static/sandbox.css").text
-    assert len(get(sandbox, f"/static/{name}").content) > 1000
+    assert f'/assets/{name}"' in get(sandbox, "/").text + get(sandbox, "/assets/sandbox.css").text
+    assert len(get(sandbox, f"/assets/{name}").content) > 1000
 
 
-@pytest.mark.parametrize("path", ["/static/../store.py", "/static/store.py", "/handset", "/nowhere"])
+@pytest.mark.parametrize("path", ["/assets/../store.py", "/assets/store.py", "/handset", "/nowhere"])
 def test_nothing_else_is_there(sandbox, path):
     prepared = requests.Request("GET", sandbox.base_url).prepare()
     prepared.url = sandbox.base_url + path  # as it is, without cleaning the dots away
