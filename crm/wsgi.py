@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from crm.chunked import MeasuredBodies
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
-application = get_wsgi_application()
+application = MeasuredBodies(get_wsgi_application())

@@ -25,7 +25,7 @@ class EncryptedJSONField(models.TextField):
     def to_python(self, value: Any) -> Any:
         return value
 
-    def value_to_string(self, obj: models.Model) -> str | None:
+    def value_to_string(self, obj: models.Model) -> Any:
         return self.get_prep_value(self.value_from_object(obj))
 
     def get_lookup(self, lookup_name: str) -> Any:

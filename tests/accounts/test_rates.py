@@ -84,3 +84,21 @@ def test_old_counters_are_swept_and_fresh_ones_stay(settings):
     sweep()
     assert RateCounter.objects.count() == 1
     assert "accounts.sweep" in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counting_leaves_the_safety_of_other_commits_as_it_was(settings):
+    settings.CACHE_URL = ""
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite waits less for a count")
+
+    def level():
+        with connection.cursor() as cursor:
+            return cursor.execute("PRAGMA synchronous").fetchone()[0]
+
+    assert level() == 2  # FULL
+    count_call(name="native:1", limit=2)
+    assert level() == 2
+    assert not connection.in_atomic_block
+    connection.close()
+    assert RateCounter.objects.get().calls == 1

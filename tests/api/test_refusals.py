@@ -265,9 +265,10 @@ def test_404_elsewhere_is_a_page(db):
 def test_405_names_what_is_allowed(acme, path, methods, verb):
     if verb in methods:
         return
-    response = acme.browser.generic(verb, acme.url(path), headers={"X-API-KEY": acme.key})
-    refusal(response, 405, "METHOD_NOT_ALLOWED")
-    assert response["Allow"] == methods
+    for headers in ({}, {"Idempotency-Key": "order-7"}):
+        response = acme.browser.generic(verb, acme.url(path), headers={"X-API-KEY": acme.key, **headers})
+        refusal(response, 405, "METHOD_NOT_ALLOWED")
+        assert response["Allow"] == methods
 
 
 def test_400_for_a_host_that_is_not_ours(acme):

@@ -41,8 +41,9 @@ class ApiView(APIView):
         self.perform_authentication(request)
         self.check_throttles(request)
         self.check_permissions(request)
-        if request.method == "POST" and (key := request.headers.get("Idempotency-Key")) is not None:
-            self.post = partial(self._answer_once, self.post, _checked_key(key))
+        handler: Handler | None = getattr(self, "post", None)
+        if request.method == "POST" and handler and (key := request.headers.get("Idempotency-Key")) is not None:
+            self.post = partial(self._answer_once, handler, _checked_key(key))
 
     def read(self, serializer_class: type[Serializer]) -> dict[str, Any]:
         """The request's fields, checked for shape. Raises: ValidationError."""
