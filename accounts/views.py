@@ -1,6 +1,7 @@
 """Pages of accounts: organisations of a person, and the API keys of an organisation."""
 
 import uuid
+from datetime import datetime
 
 from allauth.account import views as allauth_views
 from django.conf import settings
@@ -114,7 +115,7 @@ def revoke_key(request: HttpRequest, key_id: int) -> HttpResponse:
     return redirect("api_keys")
 
 
-def _status(key: ApiKey, now) -> str:
+def _status(key: ApiKey, now: datetime) -> str:
     if key.revoked_at:
         return "revoked"
     return "active" if key.is_live(now) else "expired"

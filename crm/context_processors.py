@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy
 
 from accounts.models import Membership
@@ -19,7 +19,7 @@ class Page:
     """A place in the navigation. in_bar: also in the bottom bar of a phone, which has room for four and the menu."""
 
     path: str
-    label: str
+    label: str | Promise
     permission: str
     icon: str = ""
     in_bar: bool = False
