@@ -115,13 +115,15 @@ class LedgerEntry(models.Model):
     ("topup:17", "message:81"); with the kind it is unique in a wallet, which makes a retry harmless.
     """
 
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries")
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries", db_index=False)
     kind = models.CharField(max_length=12, choices=EntryKind)
     amount_micros = models.BigIntegerField()
     balance_after_micros = models.BigIntegerField()
     reference = models.CharField(max_length=64)
     description = models.CharField(max_length=200, blank=True)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = WalletRowsManager()
@@ -141,7 +143,9 @@ class LedgerEntry(models.Model):
         ]
         indexes = [
             models.Index(fields=["wallet", "-id"], name="ledger_entry_newest"),
+            models.Index(fields=["wallet", "kind", "-id"], name="ledger_entry_newest_of_kind"),
             models.Index(fields=["wallet", "created_at"], name="ledger_entry_by_time"),
+            models.Index(fields=["by"], condition=Q(by__isnull=False), name="ledger_entry_by_person"),
         ]
 
     def __str__(self) -> str:
@@ -159,7 +163,7 @@ class LedgerEntry(models.Model):
 class Reservation(models.Model):
     """Money held for one cause, such as "campaign:81". Charges draw on it; what remains is released at the end."""
 
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="reservations")
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="reservations", db_index=False)
     reference = models.CharField(max_length=64)
     amount_micros = models.BigIntegerField()
     remaining_micros = models.BigIntegerField()
