@@ -1,9 +1,8 @@
 """Thin tasks: ids in, one service called. The rows are the truth; a task that is lost or doubled is harmless."""
 
-import time
-
 from celery import shared_task
 
+from crm.common.linger import keep_at
 from messaging import wake
 from messaging.sending import runner
 from messaging.sending import simulation as simulated
@@ -13,21 +12,16 @@ from messaging.services import campaigns, expansion, reports
 
 @shared_task(name=wake.DISPATCH, ignore_result=True)
 def dispatch(account_id: int) -> None:
-    """Send what waits for one provider account."""
-    if runner.send_waiting(account_id=account_id):
+    """Send what waits for one provider account, and what joins it meanwhile."""
+    if keep_at((wake.DISPATCH, account_id), lambda: runner.send_waiting(account_id=account_id)):
         campaigns.finish_campaigns()
 
 
 @shared_task(name=wake.SIMULATE, ignore_result=True)
 def simulate() -> None:
-    """Advance simulated messages until none is under way, for half a minute at most; the sweep goes on from there."""
-    until = time.monotonic() + 30
-    more = True
-    while more and time.monotonic() < until:
-        moved, more = simulated.advance_simulated()
-        if more and not moved:
-            time.sleep(0.2)
-    campaigns.finish_campaigns()
+    """Advance simulated messages until none is under way."""
+    if keep_at(wake.SIMULATE, lambda: simulated.advance_simulated()[0]):
+        campaigns.finish_campaigns()
 
 
 @shared_task(name=wake.EXPAND, ignore_result=True)
@@ -39,9 +33,8 @@ def expand_campaign(campaign_id: int) -> None:
 
 @shared_task(name=wake.CALLBACKS, ignore_result=True)
 def process_callbacks() -> None:
-    """Read what providers posted until nothing is due."""
-    while reports.process_callbacks():
-        pass
+    """Read what providers posted, and what they post meanwhile."""
+    keep_at(wake.CALLBACKS, reports.process_callbacks)
 
 
 @shared_task(name="messaging.sweep", ignore_result=True)

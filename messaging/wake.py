@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from crm.common.wake import send_after_commit, send_now
+from crm.common.wake import nudge_after_commit, send_after_commit, send_now
 
 DISPATCH = "messaging.dispatch"
 SIMULATE = "messaging.simulate"
@@ -14,9 +14,9 @@ def senders(account_ids: Iterable[int | None]) -> None:
     """Wake the sending loop of each account; None stands for simulated messages."""
     for account_id in account_ids:
         if account_id is None:
-            send_after_commit(SIMULATE)
+            nudge_after_commit(SIMULATE)
         else:
-            send_after_commit(DISPATCH, account_id)
+            nudge_after_commit(DISPATCH, account_id)
 
 
 def expansion(campaign_id: int) -> None:
@@ -28,4 +28,4 @@ def expansion_now(campaign_id: int) -> None:
 
 
 def callbacks() -> None:
-    send_after_commit(CALLBACKS)
+    nudge_after_commit(CALLBACKS)

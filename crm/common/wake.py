@@ -7,6 +7,8 @@ from typing import Any
 from celery import current_app
 from django.db import transaction
 
+from crm.common.linger import said_just_now
+
 log = logging.getLogger(__name__)
 
 # Set by the main worker, which can run a task itself: takes (name, arguments), returns whether it took the task.
@@ -16,6 +18,16 @@ when_broker_is_away: Callable[[str, tuple], bool] | None = None
 def send_after_commit(task: str, *args: Any) -> None:
     """Send the task named `task` once the surrounding transaction has committed; at once where there is none."""
     transaction.on_commit(lambda: send_now(task, *args))
+
+
+def nudge_after_commit(task: str, *args: Any) -> None:
+    """As send_after_commit, for tasks that linger (crm/common/linger.py): a busy process says it thrice a second."""
+
+    def nudge() -> None:
+        if not said_just_now((task, *args)):
+            send_now(task, *args)
+
+    transaction.on_commit(nudge)
 
 
 def send_now(task: str, *args: Any, **options: Any) -> bool:
