@@ -24,7 +24,9 @@ def page(permission: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 if request.headers.get("HX-Request"):
-                    return HttpResponse(status=401, headers={"HX-Redirect": redirect_to_login(request.path).url})
+                    # Back to the page the person looks at, not to the address of one of its parts.
+                    shown = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
+                    return HttpResponse(status=401, headers={"HX-Redirect": redirect_to_login(shown).url})
                 return redirect_to_login(request.get_full_path())
             membership = getattr(request, "membership", None)
             if membership is None:

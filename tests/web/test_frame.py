@@ -47,10 +47,14 @@ def test_a_person_without_organisation_is_told_what_to_do(db, django_user_model,
     assert browser.get(path)["Location"] == "/no-organisation"
 
 
-def test_a_fragment_for_a_visitor_leads_the_whole_page_to_sign_in(db):
-    response = Browser().get("/app", headers={"HX-Request": "true"})
+@pytest.mark.parametrize(
+    ("shown", "back"),
+    [("http://testserver/app/campaigns/new?x=1", "/app/campaigns/new%3Fx%3D1"), ("https://evil.test/app", "/")],
+)
+def test_a_fragment_for_a_visitor_leads_to_sign_in_and_back_to_the_page_that_was_open(db, shown, back):
+    response = Browser().get("/app", headers={"HX-Request": "true", "HX-Current-URL": shown})
     assert response.status_code == 401
-    assert response["HX-Redirect"].startswith("/login?next=/app")
+    assert response["HX-Redirect"] == f"/login?next={back}"
 
 
 @pytest.mark.parametrize(
