@@ -102,7 +102,7 @@ class Installation:
     def family(self) -> dict[int, str]:
         """Every process below the supervisor now: its id and command line."""
         assert self.process is not None
-        listed = subprocess.run(["ps", "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(["ps", "-axww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in listed.splitlines()]
         found: dict[int, str] = {}
         parents = {self.process.pid}
@@ -115,6 +115,6 @@ class Installation:
 
 def alive(pids: dict[int, str]) -> dict[int, str]:
     """Those of the processes that still run; one that ended but was not awaited by its parent does not."""
-    listed = subprocess.run(["ps", "-axo", "pid=,stat="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-axww", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
     states = {int(row.split()[0]): row.split()[1] for row in listed.splitlines()}
     return {pid: words for pid, words in pids.items() if not states.get(pid, "Z").startswith("Z")}
