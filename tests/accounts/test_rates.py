@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from celery import current_app
 from django.db import connection
 
 from accounts.models import RateCounter
@@ -84,6 +85,7 @@ def test_old_counters_are_swept_and_fresh_ones_stay(settings):
     sweep()
     assert RateCounter.objects.count() == 1
     assert "accounts.sweep" in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert "accounts.sweep" in current_app.tasks
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import ValidationError
@@ -88,13 +89,15 @@ def _checked_key(key: str) -> str:
 
 def _fingerprint(request: Request) -> str:
     """A digest of what is asked for: the query, the fields in any order, and the contents of uploaded files."""
-    files = {
-        name: [hashlib.sha256(b"".join(upload.chunks())).hexdigest() for upload in request.FILES.getlist(name)]
-        for name in request.FILES
-    }
-    for name in request.FILES:
-        for upload in request.FILES.getlist(name):
-            upload.seek(0)
+    files = {name: [_file_digest(upload) for upload in request.FILES.getlist(name)] for name in request.FILES}
     fields = {name: value for name, value in dict(request.data).items() if name not in files}
     asked = [request.META.get("QUERY_STRING", ""), fields, files]
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _file_digest(upload: UploadedFile) -> str:
+    found = hashlib.sha256()
+    for chunk in upload.chunks():
+        found.update(chunk)
+    upload.seek(0)
+    return found.hexdigest()
