@@ -47,6 +47,7 @@ TITLES = {
 _BY_TITLE = {title.strip(): field for field, titles in TITLES.items() for title in titles.split("|")}
 
 HOW = {
+    "chosen": "chosen by you",
     "title": "recognised by its title",
     "content": "recognised by its contents",
     "before": "as you chose last time",

@@ -10,7 +10,7 @@ from contacts.services.imports import (
     start_import,
     stop_import,
 )
-from contacts.services.opt_outs import record_opt_out, remove_opt_out
+from contacts.services.opt_outs import read_client_phone, record_opt_out, remove_opt_out
 
 __all__ = [
     "add_to_group",
@@ -21,6 +21,7 @@ __all__ = [
     "delete_contacts",
     "delete_group",
     "discard_import",
+    "read_client_phone",
     "record_opt_out",
     "remove_from_group",
     "remove_opt_out",

@@ -1,6 +1,9 @@
 """Who does not want messages. Recording twice is harmless; the sending side asks again just before it submits (D10)."""
 
+from accounts.models import Client
 from contacts.models import Channel, OptOut, normal_address
+from crm.common.errors import InvalidInput
+from crm.common.phones import InvalidPhone, read_phone
 from crm.common.sql import database_now, insert_rows
 
 
@@ -13,6 +16,14 @@ def record_opt_out(*, client_id: int, channel: str, address: str, sender: str = 
     row = (client_id, Channel(channel), normal_address(channel, address), sender, source, database_now())
     suffix = 'ON CONFLICT ("client_id", "channel", "address", "sender") DO NOTHING RETURNING "id"'
     return bool(insert_rows(OptOut, columns, [row], suffix=suffix))
+
+
+def read_client_phone(*, client: Client, phone: str) -> str:
+    """A number as typed, in E.164. Raises: InvalidInput (`phone`)."""
+    try:
+        return read_phone(phone, client.country).e164
+    except InvalidPhone as error:
+        raise InvalidInput({"phone": [str(error)]}) from None
 
 
 def remove_opt_out(*, client_id: int, channel: str, address: str, sender: str = "") -> bool:
