@@ -27,12 +27,12 @@ class Channel(filesystem.Channel):
     def _lookup(self, exchange, routing_key, default=None):
         return [routing_key or default]
 
-    def _put(self, queue, message, **kwargs):
+    def _put(self, queue, payload, **kwargs):  # type: ignore[override]  # kombu's own signatures disagree
         path = os.path.join(self.data_folder_out, f"{time_ns()}_{uuid4().hex}.{queue}.msg")
         draft = f"{path}.tmp"
         os.makedirs(self.data_folder_out, exist_ok=True)
         with open(draft, "wb") as handle:
-            handle.write(str_to_bytes(dumps(message)))
+            handle.write(str_to_bytes(dumps(payload)))
         os.replace(draft, path)
 
     def _get(self, queue, timeout=None):

@@ -102,7 +102,9 @@ class Installation:
     def family(self) -> dict[int, str]:
         """Every process below the supervisor now: its id and command line."""
         assert self.process is not None
-        listed = subprocess.run(["ps", "-axww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            ["ps", "-axww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ).stdout
         rows = [line.split(None, 2) for line in listed.splitlines()]
         found: dict[int, str] = {}
         parents = {self.process.pid}
