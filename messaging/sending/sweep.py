@@ -14,6 +14,7 @@ from messaging.sending.recording import record_outcomes
 from messaging.sending.runner import accounts_with_work
 from messaging.services.campaigns import finish_campaigns
 from messaging.services.expansion import campaigns_to_expand
+from messaging.services.providers import accounts_out_of_use, divert_queue
 from messaging.services.timeline import write_events
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ def sweep() -> Swept:
     found = Swept()
     found.requeued, found.unknown = free_leases()
     found.due = queue_due()
+    for account_id in accounts_out_of_use():
+        divert_queue(account_id=account_id)
     accounts = accounts_with_work()
     found.accounts = len(accounts)
     wake.senders(accounts)

@@ -97,8 +97,14 @@ def mark_working(*, account_id: int) -> None:
     )
 
 
+def accounts_out_of_use() -> list[int]:
+    """Accounts at rest or switched off: what waits for them may have another road."""
+    out = ProviderAccount.objects.filter(Q(is_active=False) | Q(rest_until__gt=Now()))
+    return list(out.values_list("pk", flat=True))
+
+
 def divert_queue(*, account_id: int, chunk: int = 2000) -> set[int]:
-    """Give the queued messages of a resting account to the next awake account of their route, where there is one.
+    """Give the queued messages of an account out of use to the next awake account of their route, where there is one.
 
     Only messages that surely never left are moved (D5); the others wait for their account. Returns the accounts that
     got messages.
