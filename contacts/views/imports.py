@@ -29,7 +29,9 @@ _SHOWN_IMPORTS = 5
 def import_list(request: HttpRequest) -> HttpResponse:
     """/app/contacts/imports."""
     found = page_of(request, queries.imports_for(request.client))
-    return render_part(request, "contacts/import_list.html", "contacts/_import_table.html", {"page": found, "imports": found})
+    return render_part(
+        request, "contacts/import_list.html", "contacts/_import_table.html", {"page": found, "imports": found}
+    )
 
 
 @page("contacts.write")
