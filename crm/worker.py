@@ -9,6 +9,7 @@ there, in this process, so that queued messages still leave (GUARANTEES.md D3).
 
 import logging
 import os
+import socket
 import threading
 import warnings
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def run_worker(queue: str, *, schedule: bool) -> int:
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(_stop_in_time, weak=False)
     worker = app.Worker(
-        hostname=f"{queue}@%h",
+        hostname=f"{queue}@{socket.gethostname()}",
         queues=[QUEUE_NAMES[queue]],
         pool="threads",
         concurrency=THREADS[queue],
