@@ -1,5 +1,6 @@
 """What people type on the pages of messaging. Forms check shape; services check meaning."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -36,7 +37,10 @@ class CampaignForm(forms.Form):
         label=_("Sender ID"),
         required=False,
         help_text=_("The name that people see the message coming from."),
-        error_messages={"invalid_choice": _("This sender ID is not approved for your account.")},
+        error_messages={
+            "required": _("Choose a sender ID."),
+            "invalid_choice": _("This sender ID is not approved for your account."),
+        },
     )
     text = forms.CharField(
         label=_("Text"),
@@ -55,7 +59,7 @@ class CampaignForm(forms.Form):
         ]  # fmt: skip
         senders = list(queries.approved_senders(client))
         self.fields["sender"].choices = [(sender.name, sender.name) for sender in senders]  # type: ignore[attr-defined]
-        self.has_senders = bool(senders)
+        self.fields["sender"].required = self.has_senders = bool(senders)
         self.has_groups = bool(groups)
 
     def known_groups(self) -> list[int]:
@@ -80,14 +84,27 @@ CAMPAIGNS_OFFERED = 50
 class HistoryForm(forms.Form):
     """The filters of the message history. Days are those of the client's time zone; a number may be written anyhow."""
 
-    status = forms.ChoiceField(label=_("Status"), required=False, choices=[("", _("Any")), *STATUS_WORDS])
+    status = forms.ChoiceField(
+        label=_("Status"),
+        required=False,
+        choices=[("", _("Any")), *STATUS_WORDS],
+        error_messages={"invalid_choice": _("Choose one of the list.")},
+    )
     number = forms.CharField(
         label=_("Number"), required=False, max_length=40, widget=forms.TextInput(attrs={"inputmode": "tel"})
     )
     start = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
     end = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    campaign = forms.TypedChoiceField(label=_("Campaign"), required=False, coerce=int, empty_value=None)
-    sender = forms.ChoiceField(label=_("Sender ID"), required=False)
+    campaign = forms.TypedChoiceField(
+        label=_("Campaign"),
+        required=False,
+        coerce=int,
+        empty_value=None,
+        error_messages={"invalid_choice": _("There is no such campaign.")},
+    )
+    sender = forms.ChoiceField(
+        label=_("Sender ID"), required=False, error_messages={"invalid_choice": _("There is no such sender ID.")}
+    )
     reference = forms.CharField(label=_("Your reference"), required=False, max_length=100)
 
     def __init__(self, data: Any, *, client: Client) -> None:
@@ -132,8 +149,24 @@ class HistoryForm(forms.Form):
         return found
 
     @property
+    def main_filters(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("status", "number", "campaign")]
+
+    @property
+    def more_filters(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("start", "end", "sender", "reference")]
+
+    @property
     def is_filtered(self) -> bool:
-        return any(self.data.get(self.add_prefix(name), "").strip() for name in self.fields)
+        return self._is_set(self.fields)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a filter is set that is folded away otherwise."""
+        return self._is_set(field.name for field in self.more_filters)
+
+    def _is_set(self, names: Iterable[str]) -> bool:
+        return any(self.data.get(self.add_prefix(name), "").strip() for name in names)
 
 
 def read_id(typed: str) -> int | None:

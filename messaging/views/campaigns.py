@@ -52,13 +52,17 @@ def campaign_list(request: HttpRequest) -> HttpResponse:
     progress = queries.progress_of([campaign for campaign in found if campaign.state != CampaignState.DRAFT])
     context = {
         "page": found,
-        "rows": [(campaign, progress.get(campaign.pk)) for campaign in found],
+        "rows": [_row(campaign, progress.get(campaign.pk)) for campaign in found],
         "states": STATE_WORDS,
         "state": state,
         "state_word": dict(STATE_WORDS)[state],
         "may_write": request.membership.may("campaigns.write"),
     }
     return render_part(request, "messaging/campaign_list.html", "messaging/_campaign_table.html", context)
+
+
+def _row(campaign: Campaign, progress: Progress | None) -> tuple[Campaign, Progress | None, list]:
+    return campaign, progress, _parts(progress) if progress else []
 
 
 @page("campaigns.read")

@@ -145,10 +145,17 @@ def _open(request: HttpRequest, message_id: int) -> Opened | None:
         campaign=found.campaign,
         layout=layout,
         timeline=_timeline(queries.events_for(found)),
-        failure=failure_of(found.error_code) if found.status == MessageStatus.FAILED or found.unconfirmed else None,
+        failure=_failure(found),
         charged=-moved.get("debit", 0),
         refunded=moved.get("refund", 0),
     )
+
+
+def _failure(message: Message) -> Failure | None:
+    """What went wrong, or keeps us from knowing; None where all is well."""
+    if message.unconfirmed:
+        return failure_of("no_clear_answer")
+    return failure_of(message.error_code) if message.status == MessageStatus.FAILED else None
 
 
 def _timeline(events: list[MessageEvent]) -> list[Step]:
