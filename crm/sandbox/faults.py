@@ -44,7 +44,7 @@ DIALS: Final = (
     Dial("hang_seconds", AFTER, "Length of a hang", "Seconds.", most=600, default=60),
     Dial("failed_deliveries", DELIVERY, "Failed deliveries", "Accepted, but does not reach the phone."),
     Dial("report_delay", REPORTS, "Delay", "Seconds until the phone has it.", most=3600, default=1),
-    Dial("intermediate_reports", REPORTS, "Sent first", "A report of Sent or Buffered comes before.", default=1),
+    Dial("intermediate_reports", REPORTS, "Sent first", "A report of Sent or Buffered comes before."),
     Dial("early_reports", REPORTS, "Before the answer", "The report comes before the answer to the request."),
     Dial("duplicate_reports", REPORTS, "Twice", "The final report comes twice."),
     Dial("out_of_order_reports", REPORTS, "Out of order", "The final report comes before Sent."),

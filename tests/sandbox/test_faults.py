@@ -118,7 +118,5 @@ def test_not_a_number_is_no_share():
         Faults({"throttle": float("nan")})
 
 
-def test_every_share_is_off_by_default_but_the_intermediate_report():
-    on = [dial.name for dial in DIALS if dial.most is None and dial.default]
-
-    assert on == ["intermediate_reports"]
+def test_every_share_is_off_by_default():
+    assert [dial.name for dial in DIALS if dial.most is None and dial.default] == []

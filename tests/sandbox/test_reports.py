@@ -39,7 +39,7 @@ def test_a_delivered_message_is_reported_to_the_letter(sandbox, send, receiver):
 
 
 def test_an_intermediate_report_comes_first(sandbox, send, receiver):
-    sandbox.set_faults(report_delay=0.3)
+    sandbox.set_faults(report_delay=0.3, intermediate_reports=1)
     send(NUMBER)
     settled(sandbox, 2)
 
@@ -101,7 +101,7 @@ def test_a_missing_report_leaves_the_phone_with_its_message(sandbox, send, recei
     sandbox.set_faults(report_delay=0, missing_reports={"next": 1})
     send(NUMBER)
     send("+254711000002")
-    settled(sandbox, 2)
+    settled(sandbox, 1)
 
     assert {form["phoneNumber"] for form in receiver.forms()} == {"+254711000002"}
     assert {kept["state"] for kept in sandbox.messages()} == {"Success"}
