@@ -50,7 +50,7 @@ HOW = {
     "chosen": "chosen by you",
     "title": "recognised by its title",
     "content": "recognised by its contents",
-    "before": "as you chose last time",
+    "before": "as in your last file with these titles",
     "extra": "kept under its own title",
     "empty": "every cell is empty",
 }
