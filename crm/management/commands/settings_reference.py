@@ -108,11 +108,11 @@ class Command(BaseCommand):
 
 def read_variables(source: str) -> dict[str, Variable]:
     """Every `env.<kind>("NAME", default)` and `_secret("NAME", …)` of the settings, by name."""
-    found = {}
+    found: dict[str, Variable] = {}
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
             continue
-        name = node.args[0].value
+        name = str(node.args[0].value)
         if isinstance(node.func, ast.Name) and node.func.id == "_secret":
             found[name] = Variable(name, "text", "''")
         elif isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "env":
