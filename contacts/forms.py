@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Client
 from contacts import queries
 from contacts.importing.reading import DELIMITERS, ENCODINGS
-from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, NAME_LENGTH, Duplicates, Group
+from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, GROUP_NAME_LENGTH, NAME_LENGTH, Duplicates, Group
 from crm.common.errors import DomainError, InvalidInput
 
 
@@ -35,7 +35,7 @@ class ContactForm(DomainErrorForm):
 
 
 class GroupForm(DomainErrorForm):
-    name = forms.CharField(label=_("Name of the group"), max_length=80)
+    name = forms.CharField(label=_("Name of the group"), max_length=GROUP_NAME_LENGTH)
 
 
 class UploadForm(DomainErrorForm):
@@ -56,7 +56,7 @@ class CheckForm(DomainErrorForm):
         label=_("If a contact is in your book already"), choices=Duplicates.choices, widget=forms.RadioSelect
     )
     group = forms.ChoiceField(label=_("Put them into a group"), required=False)
-    new_group = forms.CharField(label=_("or a new group"), max_length=80, required=False)
+    new_group = forms.CharField(label=_("or a new group"), max_length=GROUP_NAME_LENGTH, required=False)
 
     def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,6 +13,7 @@ from crm.common.tenancy import TenantManager
 NAME_LENGTH = 200
 DEPARTMENT_LENGTH = 120
 EMAIL_LENGTH = 254
+GROUP_NAME_LENGTH = 80
 
 
 class Contact(models.Model):
@@ -64,7 +65,7 @@ class Group(models.Model):
     """A named set of contacts; the name is unique within a client whatever its letter case."""
 
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False)
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=GROUP_NAME_LENGTH)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantManager()

@@ -62,7 +62,8 @@ def check_file(
     *, client_id: int, table: Table, reader: RowReader, start: int, policy: str, limit: int = CHECK_ROWS
 ) -> Check:
     """Go through at most `limit` rows from row `start` on. Reads the book, writes nothing."""
-    check, seen = Check(), {}
+    check = Check()
+    seen: dict[str, int] = {}
     for rows, _ in read_chunks(table, reader, start=start):
         if check.rows >= limit:
             check.complete = False

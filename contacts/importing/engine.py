@@ -65,7 +65,8 @@ def find_known(client_id: int, entries: Iterable[Entry]) -> dict[str, Known]:
     emails = [[entry.email] for entry in entries if not entry.phone]
     columns = '"id", "email", "name", "department", "attributes", "last_import_id", "last_import_row"'
     table = f'"{Contact._meta.db_table}"'
-    parts, params = [], []
+    parts: list[str] = []
+    params: list[int | str] = []
     for values, key, condition in ((phones, "phone", ""), (emails, "email", 'AND c."phone" IS NULL')):
         if values:
             parts.append(

@@ -8,10 +8,8 @@ from accounts.models import Client
 from contacts.errors import GroupExists
 from contacts.importing.engine import add_members
 from contacts.importing.rows import clean_text
-from contacts.models import Group, GroupMember
+from contacts.models import GROUP_NAME_LENGTH, Group, GroupMember
 from crm.common.errors import InvalidInput
-
-_NAME_LENGTH = Group._meta.get_field("name").max_length
 
 
 def create_group(*, client: Client, name: str) -> Group:
@@ -46,8 +44,8 @@ def _save(group: Group, name: str) -> Group:
     group.name = clean_text(name.strip())
     if not group.name:
         raise InvalidInput({"name": ["Give the group a name."]})
-    if len(group.name) > _NAME_LENGTH:
-        raise InvalidInput({"name": [f"At most {_NAME_LENGTH} characters."]})
+    if len(group.name) > GROUP_NAME_LENGTH:
+        raise InvalidInput({"name": [f"At most {GROUP_NAME_LENGTH} characters."]})
     try:
         with transaction.atomic():
             group.save()

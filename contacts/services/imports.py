@@ -145,7 +145,7 @@ def configure_import(
     fields: dict[str, Any] = {"duplicates": duplicates or batch.duplicates, "group": group}
     if wanted != now:
         table = Table(batch.path, wanted["encoding"], wanted["delimiter"])
-        fields |= _draft_fields(draft_import(table, region=batch.client.country, has_header=wanted["has_header"]))
+        fields |= _draft_fields(draft_import(table, region=batch.client.country, has_header=bool(wanted["has_header"])))
     elif columns is not None:
         fields["mapping"] = _keep_reasons(batch, matching.mapping_from_choices(batch.headers, columns))
     _change_unstarted(batch, **fields)
