@@ -120,19 +120,20 @@ def match_columns(
               for column in range(len(headers))]  # fmt: skip
     for field in ("phone", "email"):
         if field not in taken:
-            column = _most_like(field, values, found, reader)
-            if column is not None:
-                found[column] = Match(field, how="content")
+            likely = _most_like(field, values, found, reader)
+            if likely is not None:
+                found[likely] = Match(field, how="content")
                 taken.add(field)
     if not titled and "name" not in taken:
-        column = next((c for c, cells in enumerate(values) if found[c] is None and _worded(cells)), None)
-        if column is not None:
-            found[column] = Match("name", how="content")
+        worded = next((c for c, cells in enumerate(values) if found[c] is None and _worded(cells)), None)
+        if worded is not None:
+            found[worded] = Match("name", how="content")
     return _with_keys(headers, found, values)
 
 
 def _with_keys(headers: Sequence[str], found: Sequence[Match | None], values: Sequence[Sequence[str]]) -> list[Match]:
-    matches, keys = [], set()
+    matches: list[Match] = []
+    keys: set[str] = set()
     for column, match in enumerate(found):
         if match is None and not headers[column].strip() and not values[column]:
             match = Match("ignore", how="empty")
