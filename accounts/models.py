@@ -1,5 +1,7 @@
 """Who uses the installation: people, the organisations they act for, and the keys their programs carry."""
 
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.utils import timezone
@@ -8,7 +10,7 @@ from accounts.roles import PERMISSIONS
 from crm.common.tenancy import TenantManager
 
 
-class UserManager(BaseUserManager):
+class UserManager(BaseUserManager["User"]):
     """Makes users by e-mail address; addresses are stored in lower case, so that signing in ignores letter case."""
 
     def create_user(self, email: str, password: str | None = None, **fields) -> "User":
@@ -35,7 +37,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     objects = UserManager()
     USERNAME_FIELD = "email"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     def __str__(self) -> str:
         return self.name or self.email

@@ -116,7 +116,7 @@ def names_of(client: Client, messages: list[Message]) -> dict[str, str]:
     """The contact names of the recipients on a page, by number; one query."""
     numbers = {message.recipient for message in messages}
     found = Contact.objects.for_client(client).filter(phone__in=numbers).exclude(name="")
-    return dict(found.values_list("phone", "name"))
+    return {phone: name for phone, name in found.values_list("phone", "name") if phone}
 
 
 def approved_senders(client: Client) -> QuerySet[SenderId]:

@@ -27,4 +27,4 @@ def may_step(old: str, new: str) -> bool:
 
 def sources_sql(new: str) -> str:
     """The statuses from which `new` may be reached, as a SQL list for a WHERE … IN."""
-    return "(" + ", ".join(f"'{old.value}'" for old, targets in STEPS.items() if new in targets) + ")"
+    return "(" + ", ".join(f"'{S(old).value}'" for old, targets in STEPS.items() if new in targets) + ")"

@@ -15,6 +15,8 @@ class EncryptedJSONField(models.TextField):
     """
 
     description = "JSON, encrypted"
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
 
     def get_prep_value(self, value: Any) -> str | None:
         return None if value is None else encrypt_text(json.dumps(value, separators=(",", ":")))

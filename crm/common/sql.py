@@ -75,7 +75,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot travel in a bulk statement")
 
 
-def as_json(rows: Iterable[Row]) -> str:
+def as_json(rows: Iterable[Any]) -> str:
     """`rows` as the JSON text that `rows_sql` unpacks."""
     return orjson.dumps(list(rows), default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 

@@ -25,17 +25,17 @@ class TenantQuerySet(models.QuerySet):
 
     def unscoped(self) -> Self:
         """Rows of every client. Only for code that acts for the whole installation."""
-        bound = self._chain()
+        bound = self._chain()  # type: ignore[attr-defined]
         bound._bound = True
         return bound
 
     def _clone(self) -> Self:
-        clone = super()._clone()
+        clone = super()._clone()  # type: ignore[misc]
         clone._bound = self._bound
         return clone
 
     def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Self:
-        result = super()._filter_or_exclude(negate, args, kwargs)
+        result = super()._filter_or_exclude(negate, args, kwargs)  # type: ignore[misc]
         if not negate and ("client" in kwargs or "client_id" in kwargs):
             result._bound = True
         return result
@@ -43,7 +43,7 @@ class TenantQuerySet(models.QuerySet):
     def _next_is_sticky(self) -> Self:
         """Called by Django's many-to-many managers alone: they start from a row whose tenant is known."""
         self._bound = True
-        return super()._next_is_sticky()
+        return super()._next_is_sticky()  # type: ignore[misc]
 
     def __or__(self, other: models.QuerySet) -> Self:
         return self._joined(super().__or__(other), other)

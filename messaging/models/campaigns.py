@@ -67,6 +67,11 @@ class Campaign(models.Model):
         return self.name
 
     @property
+    def sender_name(self) -> str:
+        """What recipients see as the origin; "" while a draft has none."""
+        return self.sender.name if self.sender else ""
+
+    @property
     def reservation(self) -> str:
         """The reference under which the wallet holds this campaign's money."""
         return f"campaign:{self.pk}"

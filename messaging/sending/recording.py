@@ -6,7 +6,7 @@ and can be repeated without effect.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -130,7 +130,7 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
             receipt.network_code[:12],
             receipt.provider_message_id[:100],
             receipt.code[:40],
-            receipt.detail[:200],
+            receipt.detail[:200] if receipt.status == "failed" else "",
         )
         for receipt in decided.values()
     ]
@@ -211,7 +211,7 @@ def _attempts_of(ids: Sequence[int]) -> dict[int, tuple[int, datetime, int | Non
     if not ids:
         return {}
     rows = Message.objects.unscoped().filter(pk__in=ids).values_list("pk", "attempts", "queued_at", "campaign_id")
-    return {pk: (attempts, queued_at, campaign_id) for pk, attempts, queued_at, campaign_id in rows}
+    return {pk: (attempts, since, campaign_id) for pk, attempts, since, campaign_id in rows if since}
 
 
 def _stopped_campaigns(ids: set[int]) -> set[int]:
@@ -238,7 +238,7 @@ def _move(
     return [Moved(*row) for row in changed]
 
 
-def _write_events(moved: Sequence[Moved], events: dict[int, tuple[str, str, str]], now: datetime) -> None:
+def _write_events(moved: Sequence[Moved], events: Mapping[int, tuple[str, str, str]], now: datetime) -> None:
     write_events([(row.id, row.client_id, *events[row.id]) for row in moved], at=now)
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts.models import Client
 from contacts import queries as contacts
 from crm.common.errors import DomainError
-from crm.common.phones import InvalidPhone, PhoneReader
+from crm.common.phones import InvalidPhone, Phone, PhoneReader
 from crm.common.sql import allocate_ids, database_now, insert_rows
 from crm.common.text_units import MAX_CHARACTERS, EmptyText, clean_text
 from messaging import wake
@@ -127,21 +127,24 @@ def accept_messages(
             schedule_at=schedule_at,
         )
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
-    return [
-        result
-        if row is None
-        else Accepted(
-            id=row.id,
-            recipient=row.recipient,
-            sender=origin.name,
-            status=status,
-            units=row.units,
-            segments=row.segments,
-            encoding=row.encoding,
-            cost_micros=row.cost_micros,
-        )
-        for result, row in zip(results, rows, strict=True)
-    ]
+    answer: list[Accepted | Refused] = []
+    for refused, row in zip(results, rows, strict=True):
+        if refused is not None:
+            answer.append(refused)
+        elif row is not None:
+            answer.append(
+                Accepted(
+                    id=row.id,
+                    recipient=row.recipient,
+                    sender=origin.name,
+                    status=status,
+                    units=row.units,
+                    segments=row.segments,
+                    encoding=row.encoding,
+                    cost_micros=row.cost_micros,
+                )
+            )
+    return answer
 
 
 @dataclass(slots=True)
@@ -167,7 +170,7 @@ def _price_drafts(
     refusals: list[Refused | None] = [None] * len(drafts)
     found: list[NewMessage | None] = [None] * len(drafts)
     reader = PhoneReader(client.country)
-    phones = []
+    phones: list[Phone | None] = []
     for index, draft in enumerate(drafts):
         try:
             phones.append(reader.read(draft.recipient))

@@ -152,7 +152,7 @@ def quote_campaign(campaign: Campaign) -> Quote:
     """
     quote = Quote()
     client = campaign.client
-    sender = campaign.sender.name if campaign.sender else ""
+    sender = campaign.sender_name
     renderer = Renderer(client=client, text=campaign.text, sender=sender, simulated=client.simulation)
     group_ids = list(campaign.groups.values_list("pk", flat=True).filter(client_id=client.pk))
     for rows in walk_audience(client_id=client.pk, group_ids=group_ids, sender=sender):

@@ -38,14 +38,14 @@ def expand_campaign(*, campaign_id: int) -> int:
         return 0
     written = 0
     renderer = Renderer(
-        client=campaign.client, text=campaign.text, sender=campaign.sender.name, simulated=campaign.simulated
+        client=campaign.client, text=campaign.text, sender=campaign.sender_name, simulated=campaign.simulated
     )
     group_ids = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))
     cursor = campaign.cursor
     for contacts in walk_audience(
         client_id=campaign.client_id,
         group_ids=group_ids,
-        sender=campaign.sender.name,
+        sender=campaign.sender_name,
         after=campaign.cursor,
         until=campaign.until_contact,
     ):
@@ -109,7 +109,7 @@ def _write(campaign: Campaign, owner: str, old: int, new: int, rows: list[NewMes
     store_messages(
         client=campaign.client,
         rows=fresh,
-        origin=campaign.sender.name,
+        origin=campaign.sender_name,
         now=database_now(),
         source="campaign",
         campaign_id=campaign.pk,

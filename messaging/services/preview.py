@@ -68,7 +68,8 @@ def preview_text(*, client: Client, text: str, group_ids: Sequence[int], sender:
         text, problem = "", str(error)
     prices = pricing.load_prices(client.pk)
     people = contacts.audience(client.pk, group_ids, sender=sender, limit=LOOKED_AT)
-    name, phone, values, missing = "", "", None, ()
+    name, phone, values = "", "", None
+    missing: tuple[str, ...] = ()
     if people:
         _, phone, name, *_ = people[0]
         filler = Filler(text)

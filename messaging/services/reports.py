@@ -218,7 +218,7 @@ def _opt_out(account_id: int, notice: OptOutNotice) -> str:
 def _close(opened: Sequence[_Open]) -> None:
     """Mark what is settled; put what nobody knows yet off, and give it up after three days."""
     now = database_now()
-    rows = []
+    rows: list[tuple] = []
     for item in opened:
         age = now - as_datetime(item.row.received_at)
         if not item.unmatched:
