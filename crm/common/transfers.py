@@ -34,6 +34,7 @@ class Ended:
 
     kind: "answer" (a whole HTTP answer came); "unsent" (surely nothing was written); "unknown" (it was written, in part
     at least, and nobody can say whether it was carried out). `problem` is libcurl's sentence, without our URL.
+    refused: the address that `may_dial` did not allow, and to which nothing was therefore said.
     """
 
     kind: Literal["answer", "unsent", "unknown"]
@@ -42,14 +43,31 @@ class Ended:
     body: bytes = b""
     problem: str = ""
     seconds: float = 0.0
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost. may_dial: asked with the request's tag and the address (host, port, …) really dialled.
+
+    cut_answers: an answer longer than `answer_bytes` is a whole one without the rest, else its end is unknown.
+    """
+
+    connect_seconds: int = CONNECT_SECONDS
+    total_seconds: int = TOTAL_SECONDS
+    answer_bytes: int = MAX_ANSWER_BYTES
+    cut_answers: bool = False
+    may_dial: Callable[[Any, tuple], bool] | None = None
 
 
 class _Handle:
     """A curl handle and what belongs to the transfer it carries now."""
 
-    def __init__(self, open_socket: Callable | None) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.tag: Any = None
         self.attempts = 0
+        self.refused = ""
         self.too_long = False
         self.body = bytearray()
         self.headers: list[tuple[str, str]] = []
@@ -64,11 +82,13 @@ class _Handle:
         curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
         curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
-        if open_socket:
-            curl.setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
+        curl.setopt(pycurl.CONNECTTIMEOUT, limits.connect_seconds)
+        curl.setopt(pycurl.TIMEOUT, limits.total_seconds)
+        if limits.may_dial or socket_guard:
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
 
-    def prepare(self, tag: Any, method: str, url: str, headers: list[str], body: bytes, times: tuple[int, int]) -> None:
-        self.tag, self.attempts, self.too_long = tag, 0, False
+    def prepare(self, tag: Any, method: str, url: str, headers: list[str], body: bytes) -> None:
+        self.tag, self.attempts, self.too_long, self.refused = tag, 0, False, ""
         self.body.clear()
         self.headers = []
         curl = self.curl
@@ -80,16 +100,27 @@ class _Handle:
             curl.setopt(pycurl.HTTPGET, 1)
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         curl.setopt(pycurl.HTTPHEADER, [*headers, "Expect:"])
-        curl.setopt(pycurl.CONNECTTIMEOUT, times[0])
-        curl.setopt(pycurl.TIMEOUT, times[1])
+
+    def _open_socket(self, _purpose: int, address: Any) -> Any:
+        """A name may have several addresses: one that is not allowed spoils the others, which are not tried."""
+        family, kind, protocol, target = address
+        may_dial = self.limits.may_dial
+        if self.refused or (may_dial and not may_dial(self.tag, target)):
+            self.refused = self.refused or str(target[0])
+            return pycurl.SOCKET_BAD
+        if socket_guard and not socket_guard(target):
+            return pycurl.SOCKET_BAD
+        return socket.socket(family, kind, protocol)
 
     def _before_request(self, *_addresses: Any) -> int:
         self.attempts += 1
         return pycurl.PREREQFUNC_OK if self.attempts == 1 else pycurl.PREREQFUNC_ABORT
 
     def _take_body(self, data: bytes) -> int | None:
-        if len(self.body) + len(data) > MAX_ANSWER_BYTES:
+        room = self.limits.answer_bytes - len(self.body)
+        if len(data) > room:
             self.too_long = True
+            self.body += data[:room]
             return 0  # libcurl ends the transfer: E_WRITE_ERROR
         self.body += data
         return None
@@ -105,21 +136,19 @@ class _Handle:
     def ended(self, error: int = 0, problem: str = "") -> Ended:
         curl = self.curl
         seconds = curl.getinfo(pycurl.TOTAL_TIME)
-        if not error:
+        if not error or (self.too_long and self.limits.cut_answers):
             return Ended(
                 "answer", curl.getinfo(pycurl.RESPONSE_CODE), tuple(self.headers), bytes(self.body), seconds=seconds
             )
         unsent = error in _BEFORE_WRITING or curl.getinfo(pycurl.REQUEST_SIZE) == 0
         if self.too_long:
-            problem = f"the answer was longer than {MAX_ANSWER_BYTES} bytes"
-        return Ended("unsent" if unsent and self.attempts < 2 else "unknown", problem=problem, seconds=seconds)
+            problem = f"the answer was longer than {self.limits.answer_bytes} bytes"
+        kind = "unsent" if unsent and self.attempts < 2 else "unknown"
+        return Ended(kind, problem=problem, seconds=seconds, refused=self.refused)
 
 
 class Transfers:
-    """A set of HTTP requests in flight, at most as many as the caller starts.
-
-    open_socket: a libcurl OPENSOCKETFUNCTION, for callers that must check the address really dialled.
-    """
+    """A set of HTTP requests in flight, at most as many as the caller starts."""
 
     def __init__(
         self,
@@ -127,13 +156,13 @@ class Transfers:
         connect_seconds: int = CONNECT_SECONDS,
         total_seconds: int = TOTAL_SECONDS,
         most_per_host: int = 256,
-        open_socket: Callable | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        """limits: all of them, in place of the two times."""
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, most_per_host)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, most_per_host)
-        self._times = (connect_seconds, total_seconds)
-        self._open_socket = open_socket
+        self._limits = limits or Limits(connect_seconds=connect_seconds, total_seconds=total_seconds)
         self._free: list[_Handle] = []
         self._busy: dict[pycurl.Curl, _Handle] = {}
 
@@ -142,8 +171,8 @@ class Transfers:
 
     def start(self, tag: Any, method: str, url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Begin a request; `tag` comes back with its end."""
-        handle = self._free.pop() if self._free else _Handle(self._open_socket or guarded_socket())
-        handle.prepare(tag, method, url, [f"{name}: {value}" for name, value in headers], body, self._times)
+        handle = self._free.pop() if self._free else _Handle(self._limits)
+        handle.prepare(tag, method, url, [f"{name}: {value}" for name, value in headers], body)
         self._busy[handle.curl] = handle
         self._multi.add_handle(handle.curl)
 
@@ -179,16 +208,3 @@ class Transfers:
         self._multi.remove_handle(curl)
         self._free.append(handle)
         return handle.tag, ended
-
-
-def guarded_socket() -> Callable | None:
-    """The OPENSOCKETFUNCTION that asks `socket_guard`, or None where there is no guard."""
-    guard = socket_guard
-    if guard is None:
-        return None
-
-    def open_socket(_purpose: int, address: Any) -> Any:
-        family, kind, protocol, target = address
-        return socket.socket(family, kind, protocol) if guard(target) else pycurl.SOCKET_BAD
-
-    return open_socket
