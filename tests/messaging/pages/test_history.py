@@ -147,6 +147,22 @@ def test_the_fragment_has_the_list_and_announces_how_many(acme, browser):
     assert "<html" in browser.get(HISTORY, headers=FRAGMENT | {"HX-History-Restore-Request": "true"}).content.decode()
 
 
+@pytest.mark.parametrize("headers", [{}, FRAGMENT])
+@pytest.mark.parametrize("query", ["", "?status=sent&number=0713000001"])
+def test_a_row_opens_its_message_and_closing_goes_back_to_the_list(acme, browser, headers, query):
+    pk = add(acme, 2)[1].pk
+    page = browser.get(HISTORY + query, headers=headers).content.decode()
+    links = re.findall(rf'href="(\?[^"]*open={pk})" hx-get="([^"]+)"', page)
+    assert len(links) == 1
+    assert links[0][0] == links[0][1]
+    drawer = browser.get(HISTORY + links[0][0].replace("&amp;", "&"), headers=headers)
+    assert f"MSG-{pk:06d}</h2>" in drawer.content.decode()
+    back = re.search(r'id="drawer-close"[^>]* href="([^"]+)"', drawer.content.decode())[1].replace("&amp;", "&")
+    again = browser.get(HISTORY + back, headers=headers)
+    assert '<aside id="drawer"' not in again.content.decode()
+    assert listed(again) == listed(browser.get(HISTORY + query))
+
+
 # --- one message ------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -69,6 +70,8 @@ def test_figures_add_up_at_every_sample(browser, draft, provider):
     assert "1 message counted as sent is unconfirmed" in page
     assert "Blocked promotions or opted out" in page
     assert "messages a second: the last one leaves in about" in page
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+        assert "No message left in the last minute." in live(browser, draft)
     record_receipts([Receipt(ids[0], "delivered"), Receipt(ids[1], "delivered")])
     submit(provider, "accepted")
     finish_campaigns()
