@@ -5,11 +5,14 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from hypothesis import settings as hypothesis_settings
 
 from tests import ledger_flush, network_guard
 
 network_guard.close_network()
 ledger_flush.allow_flush()
+# pytest --hypothesis-profile=nightly: the state machines for as long as a night allows
+hypothesis_settings.register_profile("nightly", max_examples=2000, deadline=None)
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +38,9 @@ def _empty_cache(request: pytest.FixtureRequest, _django_db_marker: None) -> Non
             server.delete(*keys)
     else:
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said() -> None:
+    """A wake-up sent by one test does not silence the next test's."""
+    linger.forget()

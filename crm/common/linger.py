@@ -31,6 +31,12 @@ def said_just_now(key: Hashable) -> bool:
         return False
 
 
+def forget() -> None:
+    """Nothing counts as said any more."""
+    with _guard:
+        _said.clear()
+
+
 def keep_at(key: Hashable, step: Callable[[], int]) -> int:
     """Repeat `step`, which returns how much it did, until it has had nothing to do for LINGER_SECONDS.
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,9 +20,12 @@ FOREIGN = ("PYTEST", "TEST_RUN", "DATABASE_URL", "CELERY_", "CACHE_URL", "PUBLIC
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port below those that the system hands out by itself, so that no outgoing connection takes it meanwhile."""
+    while True:
+        port = random.randint(15000, 30000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def own_environment(folder: Path, **extra: str) -> dict[str, str]:
