@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.cache import cache
 from hypothesis import settings as hypothesis_settings
 
+from crm.common import linger
 from tests import ledger_flush, network_guard
 
 network_guard.close_network()
