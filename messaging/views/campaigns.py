@@ -84,6 +84,7 @@ def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "milestone": _milestone(campaign, progress),
         "interval": _interval(campaign, progress, slow),
         "may_send": request.membership.may("campaigns.send"),
+        "may_read_messages": request.membership.may("messages.read"),
         "is_running": campaign.state in RUNNING,
         "waiting": progress.queued + progress.unexpanded,
         **_pace(campaign, progress),

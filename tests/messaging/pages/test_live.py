@@ -15,7 +15,7 @@ from messaging.sending.claims import claim, mark_submitting, new_owner
 from messaging.sending.recording import Receipt, record_outcomes, record_receipts
 from messaging.services.campaigns import confirm_campaign, finish_campaigns, save_draft
 from messaging.services.expansion import expand_campaign
-from tests.messaging.pages.conftest import FRAGMENT
+from tests.messaging.pages.conftest import FRAGMENT, add_member
 from wallet.queries import balance_of
 
 WORDS = ("Delivered", "Sent", "Failed", "Queued", "Not sent", "People")
@@ -174,6 +174,14 @@ def test_a_viewer_watches_but_does_not_touch(viewer, draft):
         assert viewer.post(f"/app/campaigns/{draft.pk}/{step}").status_code == 403
     draft.refresh_from_db()
     assert draft.state == "sending"
+
+
+def test_finance_sees_the_figures_but_no_way_to_the_texts(acme, draft, provider):
+    start(draft)
+    submit(provider, "blocked")
+    page = live(add_member(acme, "finance", "imani@acme.test"), draft)
+    assert figures(page)["Failed"] == 1
+    assert "/app/messages" not in page
 
 
 def test_why_it_stopped_is_shown(browser, draft):
