@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable
 
-from crm.sandbox import africastalking, api
+from crm.sandbox import africastalking, api, daraja
 from crm.sandbox.pages import Pages
 from crm.sandbox.server import Answer, BadRequest, Request, Server
 from crm.sandbox.world import World
@@ -28,7 +28,7 @@ async def run(host: str, port: int, data: str) -> None:
     def handle(
         request: Request,
     ) -> Answer | Awaitable[Answer]:  # the carrier's answers need no waiting, so they cost no task
-        return africastalking.answer(world, request) or slower(request)
+        return africastalking.answer(world, request) or daraja.answer(world, request) or slower(request)
 
     server, stop = Server(handle), asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from crm.sandbox import store as stored
 from crm.sandbox.faults import EVERYBODY, Faults, WrongDial
+from crm.sandbox.payments import Habit, Payment
 from crm.sandbox.server import Answer, BadRequest, Request
 from crm.sandbox.world import Account, World
 
@@ -53,7 +54,65 @@ async def answer(world: World, request: Request) -> Answer | None:
             return _put_account(world, request.json(), {"delivery", "optout"})
         case ("PUT", "/sandbox/accounts"):
             return _put_account(world, request.json(), {"api_key", "balance", "refused_senders"})
+        case ("GET", "/sandbox/payments"):
+            return _json([_show_payment(payment) for payment in reversed(world.payments.all.values())])
+        case ("POST", "/sandbox/payments"):
+            return _pay(world, request.json())
+        case ("POST", "/sandbox/prompts"):
+            return _answer_prompt(world, request.json())
+        case ("PUT", "/sandbox/handsets"):
+            return _put_handset(world, request.json())
+        case ("GET", "/sandbox/calls"):
+            return _json(list(world.payments.log))
     return None
+
+
+def _show_payment(payment: Payment) -> dict[str, Any]:
+    return vars(payment) | {"text": payment.text}
+
+
+def _pay(world: World, data: dict[str, Any]) -> Answer:
+    """A payer's own payment to a paybill: {"shortcode", "number", "amount", "account"}."""
+    number, amount = data.get("number"), data.get("amount")
+    if not isinstance(number, str) or isinstance(amount, bool) or not isinstance(amount, int) or amount < 1:
+        raise BadRequest("A payment names a shortcode, a number, an amount in whole KES and an account.")
+    paid = world.payments.pay(
+        shortcode=str(data.get("shortcode", "")), number=number, amount=amount, account=str(data.get("account", ""))
+    )
+    if paid is None:
+        raise BadRequest("There is not enough money on this phone.")
+    return _json(_show_payment(paid))
+
+
+def _answer_prompt(world: World, data: dict[str, Any]) -> Answer:
+    """The person answers the open prompt: {"number", "act": "pay" or "cancel", "pin"}."""
+    payment = world.payments.live_on(str(data.get("number", "")))
+    if payment is None:
+        raise BadRequest("No prompt is open on this phone.", 404)
+    if data.get("act") not in ACTS:
+        raise BadRequest(f"act is one of {', '.join(ACTS)}.")
+    world.payments.act(payment, data["act"], str(data.get("pin", "1234")))
+    return _json(_show_payment(payment))
+
+
+ACTS: Final = ("pay", "cancel", "ignore")
+
+
+def _put_handset(world: World, data: dict[str, Any]) -> Answer:
+    """What a phone holds and does by itself: {"number" (or "*"), "money", "act", "after", "pin"}; act null: nothing."""
+    number, act = data.get("number"), data.get("act")
+    if not isinstance(number, str) or act not in (None, *ACTS):
+        raise BadRequest(f"A handset has a number, and act is null or one of {', '.join(ACTS)}.")
+    try:
+        if "money" in data:
+            world.payments.pockets[number] = int(data["money"])
+        after = float(data.get("after", 0))
+    except (TypeError, ValueError):
+        raise BadRequest("money and after are numbers.") from None
+    world.payments.habits.pop(number, None)
+    if act:
+        world.payments.habits[number] = Habit(act, max(after, 0.0), str(data.get("pin", "1234")))
+    return _json({"money": world.payments.pocket(number)})
 
 
 async def _messages(world: World, request: Request) -> Answer:

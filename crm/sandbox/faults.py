@@ -31,6 +31,7 @@ class Dial:
 
 
 BEFORE, AFTER, DELIVERY, REPORTS = "Before accepting", "After accepting", "Delivery", "Delivery reports"
+MONEY = "M-Pesa"
 
 DIALS: Final = (
     Dial("latency", BEFORE, "Latency", "Seconds before each answer.", most=120),
@@ -53,6 +54,17 @@ DIALS: Final = (
     Dial("forged_reports", REPORTS, "Forged", "One more report comes, for an id nobody knows."),
     Dial("late_reports", REPORTS, "Late", "The final report comes late."),
     Dial("late_seconds", REPORTS, "How late", "Seconds.", most=86400, default=10),
+    Dial("prompt_seconds", MONEY, "Life of a prompt", "Seconds until a prompt that nobody answers ends.", 600, 60),
+    Dial("busy_pushes", MONEY, "Push refused", "System is busy: no prompt is shown."),
+    Dial("busy_queries", MONEY, "Query refused", "Spike arrest: the state is not told."),
+    Dial("expired_tokens", MONEY, "Expired token", "The token in use no longer holds."),
+    Dial("missing_callbacks", MONEY, "Missing callback", "Nobody is told how the payment ended."),
+    Dial("late_callbacks", MONEY, "Late callback", "The callback comes late."),
+    Dial("callback_seconds", MONEY, "How late", "Seconds.", most=86400, default=90),
+    Dial("repeated_callbacks", MONEY, "Repeated callback", "The callback comes twenty times at once."),
+    Dial("early_callbacks", MONEY, "Before the answer", "Paid, and told, before the push is answered."),
+    Dial("forged_callbacks", MONEY, "Forged callback", "Somebody claims at once that the money was paid."),
+    Dial("wrong_amounts", MONEY, "Wrong amount", "The callback names a shilling more than was asked."),
 )
 _BY_NAME: Final = {dial.name: dial for dial in DIALS}
 _REASONS = {f"{status}:{reason}".rstrip(":"): (status, reason) for status, reason in FAILED_DELIVERIES}

@@ -21,11 +21,12 @@ from crm.sandbox import networks
 from crm.sandbox import store as stored
 from crm.sandbox.api import change_account
 from crm.sandbox.faults import DIALS, EVERYBODY, Faults, WrongDial
+from crm.sandbox.payments import FATES, FOREVER, TEXTS, WRONG_PIN
 from crm.sandbox.server import Answer, BadRequest, Request
 from crm.sandbox.world import World
 
 HERE: Final = Path(__file__).parent
-PHONES_SHOWN, MESSAGES_SHOWN = 100, 100
+PHONES_SHOWN, MESSAGES_SHOWN, PAYMENTS_SHOWN = 100, 100, 10
 HTML: Final = "text/html; charset=UTF-8"
 _POLICY: Final = "default-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 _STATES: Final = {  # a state's word and the look of its chip
@@ -74,6 +75,8 @@ class Pages:
                 return await self._handset(request, number)
             if not get and act in ("optout", "optin"):
                 return self._leave(request, number, act)
+            if not get and act in ("prompt", "paybill"):
+                return self._answer_prompt(request, number) if act == "prompt" else self._pay(request, number)
         if path == "/faults":
             return self._faults(request) if get else self._save_faults(request)
         if path == "/carrier":
@@ -99,6 +102,11 @@ class Pages:
             "stats": stats,
             "failed": sum(n for state, n in stats["states"].items() if state not in _STATES),
             "delivered": stats["states"].get("Success", 0),
+            "prompts": [
+                {"payment": payment, "shown": spaced(payment.number), "address": "/handset/" + quote(payment.number)}
+                for payment in self._world.payments.all.values()
+                if not payment.code
+            ],
         }
         return self._live(request, "phones.html", "_phones.html", context)
 
@@ -122,8 +130,48 @@ class Pages:
                 for username, sender in senders
             ],
             "address": "/handset/" + quote(number),
+            "money": self._world.payments.pocket(number),
+            "prompt": self._world.payments.live_on(number),
+            "payments": self._payments(number),
         }
         return self._live(request, "handset.html", "_messages.html", context)
+
+    def _payments(self, number: str) -> list[dict[str, Any]]:
+        """The latest payments of a phone that have ended."""
+        found = [payment for payment in self._world.payments.all.values() if payment.number == number and payment.code]
+        return [
+            {"payment": payment, "paid": payment.code == "0", "at": _time(payment.ended_at)}
+            for payment in reversed(found[-PAYMENTS_SHOWN:])
+        ]
+
+    def _answer_prompt(self, request: Request, number: str) -> Answer:
+        form = request.form()
+        payment, pin = self._world.payments.live_on(number), form.get("pin", "")
+        if payment is None:
+            return _redirect(f"/handset/{quote(number)}?said=gone")
+        if form.get("act") == "cancel":
+            self._world.payments.act(payment, "cancel")
+        elif len(pin) == 4 and pin.isdecimal():
+            self._world.payments.act(payment, "pay", pin)
+        else:
+            return _redirect(f"/handset/{quote(number)}?said=pin")
+        return _redirect(f"/handset/{quote(number)}")
+
+    def _pay(self, request: Request, number: str) -> Answer:
+        """The phone's own menu: its money, or a payment to a paybill."""
+        form = request.form()
+        try:
+            if "money" in form:
+                self._world.payments.pockets[number] = max(0, min(int(form["money"]), 10**9))
+                return _redirect(f"/handset/{quote(number)}?said=money")
+            amount = int(form.get("amount", ""))
+        except ValueError:
+            return _redirect(f"/handset/{quote(number)}?said=amount")
+        shortcode, account = form.get("shortcode", "").strip(), form.get("account", "").strip()
+        if not 1 <= amount <= 250_000 or not shortcode.isdecimal() or not account:
+            return _redirect(f"/handset/{quote(number)}?said=amount")
+        paid = self._world.payments.pay(shortcode=shortcode, number=number, amount=amount, account=account[:20])
+        return _redirect(f"/handset/{quote(number)}?said={'paid' if paid else 'poor'}")
 
     def _leave(self, request: Request, number: str, act: str) -> Answer:
         form = request.form()
@@ -211,6 +259,10 @@ class Pages:
             "silent": networks.SILENT,
             "unknown_word": networks.UNKNOWN_WORD,
             "senders": self._world.accounts[EVERYBODY].refused_senders,
+            "fates": [
+                (number, code, "Never ends" if code == FOREVER else TEXTS[code]) for number, code in FATES.items()
+            ],
+            "wrong_pin": WRONG_PIN,
         }
 
     def _log(self, request: Request) -> Answer:

@@ -29,17 +29,20 @@ CONNECT_SECONDS, TOTAL_SECONDS = 3, 20
 class Post:
     """One callback to make at `due` (monotonic seconds).
 
-    address: asked for the URL at each attempt, so that a changed one counts; "" posts nothing. started: called once,
-    when it falls due. ended: called when it was taken, given up or had no address. All from the engine's thread.
+    address: asked for the URL at each attempt, so that a changed one counts; "" posts nothing. json: the body, in the
+    place of `form`. tries: attempts at most. started: called once, when it falls due. ended: called when it was taken,
+    given up or had no address. All from the engine's thread.
     """
 
     due: float
     number: int = field(default=0)
     address: Callable[[], str] = field(default=str, compare=False)
     form: dict[str, str] = field(default_factory=dict, compare=False)
+    json: bytes = field(default=b"", compare=False)
     started: Callable[[], None] | None = field(default=None, compare=False)
     ended: Callable[[], None] | None = field(default=None, compare=False)
     attempts: int = field(default=0, compare=False)
+    tries: int = field(default=len(WAITS) + 1, compare=False)
 
 
 class Engine:
@@ -116,7 +119,9 @@ class Engine:
                 continue
             handle = self._free.pop()
             handle.setopt(pycurl.URL, url)
-            handle.setopt(pycurl.POSTFIELDS, urlencode(post.form))
+            kind = "application/json" if post.json else "application/x-www-form-urlencoded"
+            handle.setopt(pycurl.HTTPHEADER, [f"Content-Type: {kind}", "Expect:"])
+            handle.setopt(pycurl.POSTFIELDS, post.json or urlencode(post.form))
             self._flying[handle] = post
             self._multi.add_handle(handle)
 
@@ -148,7 +153,7 @@ class Engine:
             self._end(post)
             return
         self.unanswered += 1
-        if post.attempts < len(WAITS):
+        if post.attempts + 1 < post.tries:
             post.due = time.monotonic() + WAITS[post.attempts]
             post.attempts += 1
             heapq.heappush(self._due, post)
@@ -171,7 +176,6 @@ class Engine:
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.CONNECTTIMEOUT, CONNECT_SECONDS)
         handle.setopt(pycurl.TIMEOUT, TOTAL_SECONDS)
-        handle.setopt(pycurl.HTTPHEADER, ["Content-Type: application/x-www-form-urlencoded", "Expect:"])
         handle.setopt(pycurl.USERAGENT, "sandbox")
         handle.setopt(pycurl.WRITEFUNCTION, lambda _: None)
         return handle

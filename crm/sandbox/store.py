@@ -48,6 +48,8 @@ CREATE TABLE IF NOT EXISTS optout (
 );
 CREATE TABLE IF NOT EXISTS setting (kind TEXT NOT NULL, username TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (kind, username));
+CREATE TABLE IF NOT EXISTS payment (id TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS paybill (shortcode TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _INSERT: Final = """
 INSERT INTO message (provider_id, username, number, sender, text, parts, cost, network, accepted_at, state_at, planned,
@@ -94,6 +96,10 @@ class Store:
     def save_setting(self, kind: str, username: str, value: Any) -> None:
         sql = "INSERT INTO setting VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
         self._jobs.put((sql, (kind, username, json.dumps(value)), None))
+
+    def write(self, sql: str, values: tuple[Any, ...]) -> None:
+        """Any other statement, for what has a table of its own."""
+        self._jobs.put((sql, values, None))
 
     def add_optout(self, username: str, sender: str, number: str) -> None:
         sql = "INSERT INTO optout VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"

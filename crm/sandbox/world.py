@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from crm.sandbox import store as stored
 from crm.sandbox.faults import EVERYBODY, Faults
+from crm.sandbox.payments import Payments
 from crm.sandbox.reports import Engine, Post
 from crm.sandbox.store import Store
 
@@ -57,12 +58,14 @@ class World:
                 self.accounts[username] = Account(**value)
             else:
                 self.faults[username] = Faults(value)
+        self.payments = Payments(self.store, self.faults_of)
         self.optouts: set[tuple[str, str, str]] = self.store.call(stored.optouts).result()
         self.spent: dict[str, int] = self.store.call(stored.spent).result()
 
     def start(self) -> None:
         """Begin to post reports, those still owed from before the last stop first."""
         self.engine.start()
+        self.payments.start()
         for row in self.store.call(stored.open_messages).result():
             status, _, reason = row["planned"].partition(":")
             form = report_form(row["provider_id"], row["number"], row["network"], status, reason)
@@ -70,6 +73,7 @@ class World:
 
     def stop(self) -> None:
         self.engine.stop()
+        self.payments.stop()
         self.store.stop()
 
     # Accounts and dials
@@ -156,8 +160,9 @@ class World:
         }
 
     async def forget_messages(self) -> None:
-        """Messages, opt-outs, counts and the reports still owed; accounts and dials stay."""
+        """Messages, opt-outs, payments, counts and the reports still owed; accounts and dials stay."""
         self.engine.forget()
+        await self.payments.forget()
         await self.store.ask(stored.forget_messages)
         self.optouts.clear()
         self.spent.clear()
