@@ -1,0 +1,218 @@
+"""Webhook endpoints: made, changed, paused, given a new secret, tested; deliveries sent again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts import wake
+from accounts.delivery.signing import new_secret
+from accounts.delivery.targets import check_webhook_url
+from accounts.events import EVENTS
+from accounts.models import Client, DeliveryState, WebhookDelivery, WebhookEndpoint, WebhookFormat
+from accounts.services.events import body_of, new_event_id
+from crm.common.errors import InvalidInput, NotFound, WrongState
+from crm.common.sql import database_now
+
+MOST_ENDPOINTS = 20  # of one client: each event is written down once per endpoint
+ROTATION_SECONDS = 24 * 3600
+_SHORTEST_SECRET, _LONGEST_SECRET = 16, 128
+_OWN_ATTEMPT_SECONDS = 60  # a test that its asker sends is left alone by the deliverer for so long
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedEndpoint:
+    """An endpoint and its secret in the clear: the one moment at which anybody can read it."""
+
+    endpoint: WebhookEndpoint
+    secret: str = field(repr=False)
+
+
+def get_endpoint(*, client: Client, endpoint_id: int) -> WebhookEndpoint:
+    """Raises: NotFound, for another client's endpoint as for none."""
+    endpoint = WebhookEndpoint.objects.for_client(client).filter(pk=endpoint_id).first()
+    if endpoint is None:
+        raise NotFound("There is no such webhook.")
+    return endpoint
+
+
+@transaction.atomic
+def create_endpoint(
+    *, client: Client, url: str, events: Iterable[str], format: str = WebhookFormat.ENVELOPE, secret: str = ""
+) -> IssuedEndpoint:
+    """Tell `url` of `events` (names of accounts/events.py, or "*") from now on.
+
+    secret: 16 to 128 characters without spaces; "" makes one. Raises: InvalidInput, fields as the parameters.
+    """
+    fields = _read_fields(url=url, events=events, format=format)
+    secret = _read_secret(secret)
+    if WebhookEndpoint.objects.for_client(client).count() >= MOST_ENDPOINTS:
+        raise InvalidInput({"url": [f"There are {MOST_ENDPOINTS} webhooks already. Delete one that is not needed."]})
+    return IssuedEndpoint(WebhookEndpoint.objects.create(client=client, secret=secret, **fields), secret)
+
+
+def update_endpoint(
+    *,
+    endpoint: WebhookEndpoint,
+    url: str | None = None,
+    events: Iterable[str] | None = None,
+    format: str | None = None,
+    active: bool | None = None,
+) -> WebhookEndpoint:
+    """Change what is not None. active: False pauses, True resumes. What is written down already keeps its body.
+
+    Raises: InvalidInput, fields as the parameters.
+    """
+    fields = _read_fields(
+        url=endpoint.url if url is None else url,
+        events=endpoint.events if events is None else events,
+        format=endpoint.format if format is None else format,
+        is_new_url=url is not None and url != endpoint.url,
+    )
+    with transaction.atomic():
+        _own(endpoint).update(**fields)
+        if active is True:
+            resume_endpoint(endpoint=endpoint)
+        elif active is False:
+            pause_endpoint(endpoint=endpoint)
+    return _fresh(endpoint)
+
+
+def pause_endpoint(*, endpoint: WebhookEndpoint) -> bool:
+    """Send nothing more to it and write nothing new down for it. Returns whether it was active."""
+    return bool(_own(endpoint).filter(active=True).update(active=False, disabled_reason=""))
+
+
+@transaction.atomic
+def resume_endpoint(*, endpoint: WebhookEndpoint) -> bool:
+    """Send to it again, first what still waited. Returns whether it was paused."""
+    resumed = (
+        _own(endpoint)
+        .filter(active=False)
+        .update(active=True, disabled_reason="", failing_since=None, failure_told_at=None, disabled_told_at=None)
+    )
+    wake.deliverer()
+    return bool(resumed)
+
+
+def delete_endpoint(*, endpoint: WebhookEndpoint) -> None:
+    """Forget the endpoint and its log; what waited for it is not sent."""
+    _own(endpoint).delete()
+
+
+def rotate_secret(*, endpoint: WebhookEndpoint, secret: str = "") -> IssuedEndpoint:
+    """Sign with a new secret; the present one signs beside it for 24 hours. Raises: InvalidInput (`secret`)."""
+    secret = _read_secret(secret)
+    with transaction.atomic():
+        until = database_now() + timedelta(seconds=ROTATION_SECONDS)
+        _own(endpoint).update(
+            previous_secret=F("secret"),
+            previous_until=until,
+            secret=secret,
+        )
+    return IssuedEndpoint(_fresh(endpoint), secret)
+
+
+@transaction.atomic
+def record_test(*, endpoint: WebhookEndpoint, event: str, by_asker: bool = False) -> WebhookDelivery:
+    """Write a sample of `event` down for this endpoint alone, marked `"test":true`.
+
+    by_asker: the caller sends it itself (accounts/delivery/loop.py, `deliver_now`), also while the endpoint is paused.
+    Raises: InvalidInput (`event`), WrongState (paused).
+    """
+    if event not in EVENTS:
+        raise InvalidInput({"event": [f"Choose one of {', '.join(EVENTS)}."]})
+    if not endpoint.active and not by_asker:
+        raise WrongState("This webhook is paused. Resume it first.")
+    now = database_now()
+    body = body_of(endpoint.format, event, endpoint.client_id, EVENTS[event].sample, now, is_test=True)
+    due = now + timedelta(seconds=_OWN_ATTEMPT_SECONDS if by_asker else 0)
+    delivery = WebhookDelivery.objects.create(
+        client_id=endpoint.client_id,
+        endpoint=endpoint,
+        event=event,
+        event_id=new_event_id(),
+        body=body,
+        next_at=due,
+        created_at=now,
+    )
+    if not by_asker:
+        wake.deliverer()
+    return delivery
+
+
+def redeliver(*, endpoint: WebhookEndpoint, delivery_ids: Sequence[int]) -> int:
+    """Send these deliveries again now, whatever became of them, with the whole schedule before them.
+
+    Returns how many there were; ids of other endpoints are passed over. Raises: WrongState (paused).
+    """
+    return _send_again(endpoint, deliveries_of(endpoint).filter(pk__in=list(delivery_ids)))
+
+
+def redeliver_failed(*, endpoint: WebhookEndpoint, since: datetime) -> int:
+    """Send again now whatever has failed since then: given up, or waiting for its next try. Returns how many.
+
+    Raises: WrongState (paused).
+    """
+    return _send_again(endpoint, failed_since(endpoint, since))
+
+
+def failed_since(endpoint: WebhookEndpoint, since: datetime) -> QuerySet[WebhookDelivery]:
+    """Deliveries whose last attempt was made at `since` or later and failed."""
+    failed = Q(state=DeliveryState.FAILED) | Q(state=DeliveryState.WAITING, tries__gt=0)
+    return deliveries_of(endpoint).filter(failed, last_at__gte=since)
+
+
+def deliveries_of(endpoint: WebhookEndpoint) -> QuerySet[WebhookDelivery]:
+    return WebhookDelivery.objects.for_client(endpoint.client_id).filter(endpoint=endpoint)
+
+
+@transaction.atomic
+def _send_again(endpoint: WebhookEndpoint, deliveries: QuerySet[WebhookDelivery]) -> int:
+    if not _own(endpoint).filter(active=True).exists():
+        raise WrongState("This webhook is paused. Resume it first.")
+    count = deliveries.update(state=DeliveryState.WAITING, tries=0, next_at=Now())
+    if count:
+        wake.deliverer()
+    return count
+
+
+def _own(endpoint: WebhookEndpoint) -> QuerySet[WebhookEndpoint]:
+    return WebhookEndpoint.objects.for_client(endpoint.client_id).filter(pk=endpoint.pk)
+
+
+def _fresh(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    endpoint.refresh_from_db(from_queryset=_own(endpoint))
+    return endpoint
+
+
+def _read_fields(*, url: str, events: Iterable[str], format: str, is_new_url: bool = True) -> dict:
+    errors: dict[str, list[str]] = {}
+    if is_new_url:
+        try:
+            url = check_webhook_url(url)
+        except InvalidInput as refusal:
+            errors |= refusal.errors
+    chosen = list(dict.fromkeys(events))
+    if unknown := [event for event in chosen if event != "*" and event not in EVENTS]:
+        errors["events"] = [f"There is no event “{unknown[0]}”. Events: *, {', '.join(EVENTS)}."]
+    elif not chosen:
+        errors["events"] = ["Choose at least one event."]
+    if format not in WebhookFormat.values:
+        errors["format"] = [f"Choose one of {', '.join(WebhookFormat.values)}."]
+    if errors:
+        raise InvalidInput(errors)
+    return {"url": url, "events": ["*"] if "*" in chosen else chosen, "format": format}
+
+
+def _read_secret(secret: str) -> str:
+    if not secret:
+        return new_secret()
+    if not _SHORTEST_SECRET <= len(secret) <= _LONGEST_SECRET or not secret.isprintable() or " " in secret:
+        raise InvalidInput(
+            {"secret": [f"Give {_SHORTEST_SECRET} to {_LONGEST_SECRET} characters without spaces, or none at all."]}
+        )
+    return secret

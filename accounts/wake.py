@@ -1,0 +1,9 @@
+"""The wake-ups of accounts: names of tasks in accounts/tasks.py."""
+
+from crm.common.wake import nudge_after_commit
+
+DELIVER_WEBHOOKS = "accounts.deliver_webhooks"
+
+
+def deliverer() -> None:
+    nudge_after_commit(DELIVER_WEBHOOKS)
