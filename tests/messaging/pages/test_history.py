@@ -141,7 +141,7 @@ def test_the_fragment_has_the_list_and_announces_how_many(acme, browser):
     part = browser.get(HISTORY, headers=FRAGMENT)
     text = part.content.decode()
     assert text.lstrip().startswith('<div id="history"')
-    assert '<span hx-swap-oob="innerHTML:#announce">2 messages shown</div>' in text
+    assert '<span hx-swap-oob="innerHTML:#announce">2 messages shown</span>' in text
     assert part["Cache-Control"] == "no-store"
     assert {"HX-Request", "HX-History-Restore-Request"} <= set(re.split(r",\s*", part["Vary"]))
     assert "<html" in browser.get(HISTORY, headers=FRAGMENT | {"HX-History-Restore-Request": "true"}).content.decode()
