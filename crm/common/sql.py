@@ -20,7 +20,10 @@ def on_postgres() -> bool:
 
 
 def now_sql() -> str:
-    """SQL for the database's own clock (D11), in the text form Django keeps on SQLite. Percent signs are escaped."""
+    """SQL for the database's own clock (D11), in the text form Django keeps on SQLite.
+
+    Percent signs are escaped: execute it with parameters, were it an empty list, or SQLite reads them as they stand.
+    """
     return "STATEMENT_TIMESTAMP()" if on_postgres() else "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
 
 

@@ -140,5 +140,5 @@ def free_expired(*, limit: int = 5000) -> tuple[int, list[int]]:
             [limit],
         )
         unknown = [row[0] for row in cursor.fetchall()]
-        cursor.execute(f"DELETE FROM messaging_sendingprocess WHERE seen_at <= {later_sql(-3600)}")
+        cursor.execute(f"DELETE FROM messaging_sendingprocess WHERE seen_at <= {later_sql(-3600)}", [])
     return requeued, unknown

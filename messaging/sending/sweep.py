@@ -56,7 +56,8 @@ def sweep() -> Swept:
         cursor.execute(
             f"""DELETE FROM messaging_providercallback WHERE id IN (
                     SELECT id FROM messaging_providercallback WHERE processed_at IS NOT NULL
-                    AND received_at <= {later_sql(-86400 * CALLBACKS_KEPT_DAYS)} LIMIT 5000)"""
+                    AND received_at <= {later_sql(-86400 * CALLBACKS_KEPT_DAYS)} LIMIT 5000)""",
+            [],
         )
     if found.requeued or found.unknown:
         log.warning("leases of a lost sender ended: %s", asdict(found))

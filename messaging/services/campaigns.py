@@ -223,7 +223,8 @@ def finish_campaigns() -> list[int]:
                         SELECT 1 FROM messaging_message m WHERE m.campaign_id = c.id
                         AND m.status IN ('scheduled', 'held', 'queued', 'claimed', 'submitting'))
                     ORDER BY id {skip_locked()})
-                RETURNING id, client_id"""
+                RETURNING id, client_id""",
+            [],
         )
         finished = cursor.fetchall()
     for campaign_id, client_id in sorted(finished):

@@ -156,6 +156,7 @@ def campaigns_to_expand() -> list[int]:
                 SELECT c.id FROM messaging_campaign c WHERE c.state = 'cancelled'
                     AND c.finished_at > {later_sql(-86400)}
                     AND EXISTS (SELECT 1 FROM messaging_message m WHERE m.campaign_id = c.id
-                                AND m.status IN ('held', 'queued'))"""
+                                AND m.status IN ('held', 'queued'))""",
+            [],
         )
         return [row[0] for row in cursor.fetchall()]

@@ -1,5 +1,6 @@
 """A campaign's money and people: quoted, reserved, charged to the micro, each recipient once (D9, M1, M2, M9)."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from contacts.models import Contact, GroupMember
 from contacts.services import add_to_group, create_contact, record_opt_out, remove_from_group
 from crm.common.errors import InvalidInput, NotFound, WrongState
+from crm.common.sql import database_now
 from messaging import wake
 from messaging.errors import ClientSuspended, QuoteChanged
 from messaging.models import Campaign, Message
@@ -391,6 +393,21 @@ def test_a_foreign_group_is_not_found_and_not_written_to(acme, zuri, road):
     assert GroupMember.objects.for_client(zuri).count() == 3
 
 
+def test_D9_a_dead_worker_is_replaced_when_its_lease_ends(acme, road, woken, monkeypatch):
+    monkeypatch.setattr("messaging.services.audience.CHUNK", 2)
+    campaign = confirm(make_draft(acme, make_group(acme, make_contacts(acme, 5))))
+    monkeypatch.setattr(expansion, "_finish", lambda *arguments: None)
+    assert expand_campaign(campaign_id=campaign.pk) == 5
+    monkeypatch.undo()
+    assert campaigns_to_expand() == [], "its lease is live"
+    assert expand_campaign(campaign_id=campaign.pk) == 0
+    age_leases()
+    assert campaigns_to_expand() == [campaign.pk]
+    assert expand_campaign(campaign_id=campaign.pk) == 0, "nobody twice"
+    assert (statuses(), reserved(acme)) == ({"queued": 5}, 0)
+    assert campaigns_to_expand() == []
+
+
 def test_D3_a_lost_wake_up_is_found(acme, carrier, woken):
     road = make_road(carrier.url)
     campaign = confirm(make_draft(acme, make_group(acme, make_contacts(acme, 3))))
@@ -430,6 +447,7 @@ def test_campaign_finishes_only_when_nobody_waits(acme, road):
     submit(road)
     record_outcomes([outcome(pks[0], "rejected")])
     assert finish_campaigns() == [campaign.pk]
+    assert abs(fresh(campaign).finished_at - database_now()) < timedelta(seconds=5)
     shown = progress_of([fresh(campaign)])[campaign.pk]
     assert (shown.sent, shown.failed, shown.unconfirmed, shown.percent) == (2, 1, 2, 100)
     assert shown.spent_micros == 2 * ONE

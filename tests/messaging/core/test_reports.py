@@ -10,6 +10,7 @@ from contacts.models import OptOut
 from messaging.models import EventKind, MessageEvent, ProviderCallback
 from messaging.providers.base import UnreadableCallback
 from messaging.sending.recording import record_outcomes
+from messaging.sending.sweep import sweep
 from messaging.services import reports
 from messaging.services.reports import process_callbacks, store_callback
 from tests.messaging.core.world import (
@@ -341,6 +342,20 @@ def test_one_unreadable_callback_does_not_stop_the_others(acme, road, monkeypatc
     assert ProviderCallback.objects.order_by("pk").first().note.startswith("unreadable")
     with pytest.raises(UnreadableCallback):
         store_callback(account=road, kind="delivery", content_type=FORM, query="", body=b"\xff")
+
+
+def test_raw_callbacks_are_kept_for_a_month(acme, road):
+    for provider_id in ("AT1", "AT2"):
+        report(road, provider_id)
+    run_sql("UPDATE messaging_providercallback SET processed_at = received_at")
+    sweep()
+    assert ProviderCallback.objects.count() == 2
+    run_sql(
+        "UPDATE messaging_providercallback SET received_at = '2026-01-01 00:00:00+00:00' "
+        "WHERE id = (SELECT MAX(id) FROM messaging_providercallback)"
+    )
+    sweep()
+    assert ProviderCallback.objects.count() == 1
 
 
 def test_every_line_of_a_timeline_has_a_kind_of_ours(acme, road):

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from contacts.services import record_opt_out
-from messaging.models import Message, ProviderAccount
+from messaging.models import Message, ProviderAccount, SendingProcess
 from messaging.sending import loop, runner
 from messaging.sending.claims import claim, give_back, mark_submitting, new_owner
 from messaging.sending.recording import record_outcomes, retry_seconds
@@ -435,8 +435,12 @@ class TestClaims:
         assert sweep().requeued == 0
         run_sql("UPDATE messaging_sendingprocess SET seen_at = '2026-01-01 00:00:00+00:00'")
         assert sweep().requeued == 1
-        loop.claims.be_seen(owner="a")
-        loop.claims.leave(owner="a")
+        loop.claims.be_seen(owner="b")
+        run_sql("UPDATE messaging_sendingprocess SET seen_at = '2026-01-01 00:00:00+00:00' WHERE owner = 'a'")
+        sweep()
+        assert list(SendingProcess.objects.values_list("owner", flat=True)) == ["b"]
+        loop.claims.leave(owner="b")
+        assert not SendingProcess.objects.exists()
 
 
 def test_every_step_of_the_states_is_a_known_one():
