@@ -6,6 +6,7 @@ from crm.common.money import from_micros
 from crm.common.sql import later_sql
 from messaging.models import Campaign, CampaignState
 from messaging.sending.sweep import free_leases
+from messaging.services.tallies import counted_sql, recount
 from wallet import services as wallet
 from wallet.models import Reservation
 from wallet.reconciliation import Check, Difference, register
@@ -86,7 +87,32 @@ def repair_reservations(difference: Difference) -> bool:
     return True
 
 
+def tally_differences() -> list[Difference]:
+    """Clients whose tallies are not what their messages add up to."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT DISTINCT client_id FROM (
+                    SELECT client_id, hour, channel, state FROM (
+                        SELECT client_id, hour, channel, state, messages, cost_micros FROM messaging_messagetally
+                        UNION ALL
+                        SELECT client_id, hour, channel, state, -messages, -cost_micros FROM ({counted_sql()}) AS c
+                    ) AS both_sides GROUP BY client_id, hour, channel, state
+                    HAVING SUM(messages) <> 0 OR SUM(cost_micros) <> 0
+                ) AS d ORDER BY client_id""",
+            [],
+        )
+        rows = cursor.fetchall()
+    return [Difference(f"client {pk}: tallies differ from its messages", pk) for (pk,) in rows]
+
+
+def repair_tallies(difference: Difference) -> bool:
+    """Count the client's messages anew."""
+    recount(client_id=difference.client_id)
+    return True
+
+
 def register_checks() -> None:
     register(Check("message charges", charge_differences))
     register(Check("message leases", lease_differences, repair_leases))
+    register(Check("message tallies", tally_differences, repair_tallies))
     register(Check("campaign reservations", reservation_differences, repair_reservations))

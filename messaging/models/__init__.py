@@ -5,6 +5,7 @@ from messaging.models.campaigns import Campaign, CampaignState
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
 from messaging.models.providers import CallbackKind, ProviderAccount, ProviderCallback, Route, SendingProcess
 from messaging.models.senders import SenderId, SenderState
+from messaging.models.tallies import MessageTally, TallyState
 
 __all__ = [
     "CallbackKind",
@@ -15,10 +16,12 @@ __all__ = [
     "Message",
     "MessageEvent",
     "MessageStatus",
+    "MessageTally",
     "ProviderAccount",
     "ProviderCallback",
     "Route",
     "SenderId",
     "SenderState",
     "SendingProcess",
+    "TallyState",
 ]

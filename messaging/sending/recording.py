@@ -15,6 +15,7 @@ from django.db import transaction
 from crm.common.sql import database_now, lock_rows, now_sql, update_rows
 from messaging.models import Campaign, CampaignState, EventKind, Message, MessageStatus
 from messaging.providers.base import Outcome
+from messaging.services.tallies import count_steps, lock_statuses
 from messaging.services.timeline import charge_reference, write_events
 from messaging.states import sources_sql
 from wallet import services as wallet
@@ -225,7 +226,7 @@ def _stopped_campaigns(ids: set[int]) -> set[int]:
 def _move(
     columns: Sequence[str], rows: Sequence[tuple], *, where: str, assign: str, params: Sequence = ()
 ) -> list[Moved]:
-    lock_rows(Message, [row[0] for row in rows])
+    before = lock_statuses([row[0] for row in rows])
     changed = update_rows(
         Message,
         columns,
@@ -233,9 +234,14 @@ def _move(
         where=where,
         params=params,
         assign=assign,
-        returning=("id", "client_id", "campaign_id", "status", "cost_micros"),
+        returning=("id", "client_id", "campaign_id", "status", "cost_micros", "created_at", "channel"),
     )
-    return [Moved(*row) for row in changed]
+    moved = [Moved(*row[:5]) for row in changed]
+    count_steps(
+        (row.client_id, accepted_at, channel, before[row.id], row.status, row.cost_micros)
+        for row, (*_, accepted_at, channel) in zip(moved, changed, strict=True)
+    )
+    return moved
 
 
 def _write_events(moved: Sequence[Moved], events: Mapping[int, tuple[str, str, str]], now: datetime) -> None:

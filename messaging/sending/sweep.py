@@ -15,6 +15,7 @@ from messaging.sending.runner import accounts_with_work
 from messaging.services.campaigns import finish_campaigns
 from messaging.services.expansion import campaigns_to_expand
 from messaging.services.providers import accounts_out_of_use, divert_queue
+from messaging.services.tallies import merge_tallies
 from messaging.services.timeline import write_events
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def sweep() -> Swept:
     if _exists(f"messaging_providercallback WHERE processed_at IS NULL AND due_at <= {now_sql()}"):
         wake.callbacks()
     finish_campaigns()
+    merge_tallies()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""DELETE FROM messaging_providercallback WHERE id IN (

@@ -18,6 +18,7 @@ from messaging.models import Channel, EventKind, Message, MessageStatus, SenderI
 from messaging.models.messages import public_id
 from messaging.services.providers import RouteTable
 from messaging.services.senders import choose_sender
+from messaging.services.tallies import count_steps
 from messaging.services.timeline import charge_reference, write_events
 from wallet import pricing
 from wallet import services as wallet
@@ -270,6 +271,7 @@ def store_messages(
     )
     kind = EventKind.SCHEDULED if schedule_at else EventKind.QUEUED
     write_events([(row.id, client.pk, kind, "", "") for row in rows], at=now)
+    count_steps((client.pk, now, Channel.SMS.value, "", status, row.cost_micros) for row in rows)
     charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
     if charges:
         wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation)
