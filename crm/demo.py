@@ -26,7 +26,7 @@ from messaging.services.providers import add_route, connect_provider
 SANDBOX = "Sandbox"  # name of its provider account
 ADAPTER = "africastalking"
 EMAIL = "demo@tarishi.test"
-CREDIT = Decimal(1000)
+CREDIT = Decimal(25_000)  # enough for a list of 10,000 and some more
 SENDER_IDS = ("TARISHI", "HOSPITAL")
 PEOPLE = (("Amina", "+254712345678"), ("Baraka", "+254722000101"), ("Zuri", "+254733000102"))
 GROUP = "First friends"
