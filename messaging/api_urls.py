@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.api import SendMessageView, SendSmsView, SmsHistoryView, SmsStatusView
+from messaging.api.messages import SendMessageView, SendSmsView, SmsHistoryView, SmsStatusView
 
 urlpatterns = [
     path("messages/send", SendMessageView.as_view(), name="api_send_message"),

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from crm.opening import open_ready_client
-from messaging import api
+from messaging.api import messages as api
 from messaging.models import Message, MessageEvent, MessageStatus
 from tests.api.caller import Caller
 from tests.factories import PASSWORD
