@@ -39,10 +39,13 @@ class PriceList:
             self._rates[channel, region] = price
         return price
 
-    def quote(self, text: str, channel: str, region: str) -> Quote:
-        """The price of one message with exactly this text to one recipient.    Raises: NoPrice, EmptyText."""
+    def quote(self, text: str, channel: str, region: str, unit_rule: UnitRule | None = None) -> Quote:
+        """The price of one message with exactly this text to one recipient. unit_rule: in place of the plan's.
+
+        Raises: NoPrice, EmptyText.
+        """
         price = self.unit_price_micros(channel, region)
-        counted = count_units(text, self.unit_rule)
+        counted = count_units(text, unit_rule or self.unit_rule)
         return Quote(
             counted.units, counted.segments, counted.encoding, counted.characters, price, counted.units * price
         )

@@ -33,6 +33,7 @@ class Message(models.Model):
     entry `message:<id>` took. `contact_id` names whose data filled the text; that contact may be gone since.
     `queued_at`: when it joined the queue; a first attempt that surely failed counts as joining it anew.
     `unconfirmed`: the provider was written to and its answer is unknown; it is never sent again blindly (D5).
+    `batch_id`: where one call's messages share an id, the id of its first message.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -45,6 +46,7 @@ class Message(models.Model):
     sender = models.CharField(max_length=15)
     text = models.TextField()
     reference = models.CharField(max_length=100, blank=True, help_text="The caller's own id")
+    batch_id = models.BigIntegerField(null=True)
     source = models.CharField(max_length=12, default="api", help_text="api, campaign, dashboard, command")
     api_key_id = models.BigIntegerField(null=True)
     simulated = models.BooleanField(default=False)
@@ -93,6 +95,7 @@ class Message(models.Model):
             models.Index(
                 fields=["campaign", "status"], condition=Q(campaign__isnull=False), name="message_by_campaign"
             ),
+            models.Index(fields=["batch_id"], condition=Q(batch_id__isnull=False), name="message_by_batch"),
             # The queue and its leases: small, because rows leave them within seconds.
             models.Index(
                 fields=["provider_account", "priority", "id"], condition=Q(status="queued"), name="message_queue"

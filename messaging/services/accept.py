@@ -1,23 +1,24 @@
 """Accepting messages: the one way in for every door. What it returns is committed, paid for and queued (D1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db import transaction
 
 from accounts.models import Client
 from contacts import queries as contacts
 from crm.common.errors import DomainError
-from crm.common.phones import InvalidPhone, Phone, PhoneReader
+from crm.common.phones import Phone, PhoneReader
 from crm.common.sql import allocate_ids, database_now, insert_rows
-from crm.common.text_units import MAX_CHARACTERS, EmptyText, clean_text
+from crm.common.text_units import MAX_CHARACTERS, EmptyText, UnitRule, clean_text
 from messaging import wake
 from messaging.errors import ChannelNotAvailable, ClientSuspended, InvalidSchedule, NoRoute, TextTooLong
 from messaging.models import Channel, EventKind, Message, MessageStatus, SenderId
 from messaging.models.messages import public_id
 from messaging.services.providers import RouteTable
-from messaging.services.senders import choose_sender
+from messaging.services.senders import SenderBook
 from messaging.services.tallies import count_steps
 from messaging.services.timeline import charge_reference, write_events
 from wallet import pricing
@@ -29,12 +30,16 @@ FURTHEST_SCHEDULE = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One message as a door received it: the recipient as written, the final text, and the caller's own reference."""
+    """One message as a door received it: the recipient as written, the final text, and the caller's own reference.
+
+    sender: where the messages of one call have senders of their own; None for the call's.
+    """
 
     recipient: str
     text: str
     reference: str = ""
     contact_id: int | None = None
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +107,48 @@ def accept_messages(
     source: str = "api",
     api_key_id: int | None = None,
     schedule_at: datetime | None = None,
+    all_or_nothing: bool = False,
+    or_default_sender: bool = False,
+    as_batch: bool = False,
+    unit_rule: UnitRule | None = None,
 ) -> list[Accepted | Refused]:
     """Store, charge and queue a call's messages in one transaction; one result per draft, in order.
 
     A recipient that cannot be sent to is Refused and costs nothing; the others are charged together or not at all.
     In simulation mode messages cost nothing and never leave.
+    all_or_nothing: the first draft that is refused for its sender, number or text, in this order, refuses the call;
+    its error has the fact `position`. A message that repeats another of the call word for word is Refused all the same.
+    or_default_sender: a sender ID that is not approved means the default one. as_batch: what is accepted shares a
+    `batch_id`. unit_rule: counts units where the caller's contract has a rule of its own; None for the price plan's.
     Raises, and then nothing happened: ClientSuspended, ChannelNotAvailable, SenderNotApproved, NoSender, EmptyText,
     UnreadableText, TextTooLong, InvalidSchedule, wallet.errors.InsufficientBalance.
     """
     check_may_send(client, channel)
-    origin = choose_sender(client=client, name=sender)
-    texts = {raw: check_text(raw) for raw in {draft.text for draft in drafts}}
+    book = SenderBook(client)
+    origins = _attempt(
+        {draft.sender or sender for draft in drafts} or {sender},
+        lambda name: book.choose(name, or_default=or_default_sender),
+    )
+    texts = _attempt({draft.text for draft in drafts}, check_text)
+    if not all_or_nothing:
+        _raise_first(origins.values())
+        _raise_first(texts.values())
     with transaction.atomic():
         now = database_now()
         if schedule_at is not None and not now < schedule_at <= now + FURTHEST_SCHEDULE:
             raise InvalidSchedule()
-        results, rows = _price_drafts(client, origin, drafts, texts)
+        parts = [(origins[draft.sender or sender], texts[draft.text]) for draft in drafts]
+        results, rows = _price_drafts(client, drafts, parts, unit_rule)
+        if all_or_nothing:
+            _refuse_whole(results)
         store_messages(
             client=client,
             rows=[row for row in rows if row is not None],
-            origin=origin.name,
             now=now,
             source=source,
             api_key_id=api_key_id,
             schedule_at=schedule_at,
+            as_batch=as_batch,
         )
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
     answer: list[Accepted | Refused] = []
@@ -137,7 +160,7 @@ def accept_messages(
                 Accepted(
                     id=row.id,
                     recipient=row.recipient,
-                    sender=origin.name,
+                    sender=row.sender,
                     status=status,
                     units=row.units,
                     segments=row.segments,
@@ -153,6 +176,7 @@ class NewMessage:
     """A priced message about to be stored; `id` is given by store_messages."""
 
     recipient: str
+    sender: str
     text: str
     units: int
     segments: int
@@ -164,43 +188,81 @@ class NewMessage:
     id: int = 0
 
 
+_Given = TypeVar("_Given")
+_Read = TypeVar("_Read")
+
+
+def _attempt(values: Iterable[_Given], read: Callable[[_Given], _Read]) -> dict[_Given, _Read | DomainError]:
+    """What each different value is read as, or why it cannot be."""
+    found: dict[_Given, _Read | DomainError] = {}
+    for value in values:
+        try:
+            found[value] = read(value)
+        except DomainError as error:
+            found[value] = error
+    return found
+
+
+def _raise_first(results: Iterable[object]) -> None:
+    for result in results:
+        if isinstance(result, DomainError):
+            raise result
+
+
+def _refuse_whole(refusals: Sequence[Refused | None]) -> None:
+    for position, refused in enumerate(refusals):
+        if refused and not isinstance(refused.error, DuplicateRecipient):
+            refused.error.facts["position"] = position
+            raise refused.error
+
+
 def _price_drafts(
-    client: Client, origin: SenderId, drafts: Sequence[Draft], texts: dict[str, str]
+    client: Client,
+    drafts: Sequence[Draft],
+    parts: Sequence[tuple[SenderId | DomainError, str | DomainError]],
+    unit_rule: UnitRule | None,
 ) -> tuple[list[Refused | None], list[NewMessage | None]]:
-    """Read numbers, leave out whom we must not write to, find price and road. Queries do not grow with the drafts."""
+    """Read numbers, leave out whom we must not write to, find price and road. Queries do not grow with the drafts.
+
+    parts: each draft's sender and text as read, or why they cannot be.
+    """
     refusals: list[Refused | None] = [None] * len(drafts)
     found: list[NewMessage | None] = [None] * len(drafts)
     reader = PhoneReader(client.country)
-    phones: list[Phone | None] = []
-    for index, draft in enumerate(drafts):
+    ready: list[tuple[int, SenderId, Phone, str]] = []
+    for index, (draft, (origin, text)) in enumerate(zip(drafts, parts, strict=True)):
         try:
-            phones.append(reader.read(draft.recipient))
-        except InvalidPhone as error:
-            phones.append(None)
+            if isinstance(origin, DomainError):
+                raise origin
+            phone = reader.read(draft.recipient)
+            if isinstance(text, DomainError):
+                raise text
+            ready.append((index, origin, phone, text))
+        except DomainError as error:
             refusals[index] = Refused(draft.recipient, error)
     gone = contacts.opted_out_among(
-        Channel.SMS, [(client.pk, phone.e164, origin.name) for phone in phones if phone is not None]
+        Channel.SMS, [(client.pk, phone.e164, origin.name) for _, origin, phone, _ in ready]
     )
     prices = pricing.load_prices(client.pk)
     routes = None if client.simulation else RouteTable(Channel.SMS)
-    seen: set[str] = set()
-    for index, (draft, phone) in enumerate(zip(drafts, phones, strict=True)):
-        if phone is None:
-            continue
+    seen: set[tuple[str, str, str]] = set()
+    for index, origin, phone, text in ready:
+        draft = drafts[index]
         try:
-            if phone.e164 in seen:
+            if (phone.e164, origin.name, text) in seen:
                 raise DuplicateRecipient()
             if (client.pk, phone.e164, origin.name) in gone:
                 raise OptedOut()
-            quote = prices.quote(texts[draft.text], Channel.SMS, phone.region)
+            quote = prices.quote(text, Channel.SMS, phone.region, unit_rule)
             account_id = routes.account_for(country=phone.region, sender=origin.name) if routes else None
         except (OptedOut, DuplicateRecipient, NoPrice, NoRoute) as error:
             refusals[index] = Refused(draft.recipient, error)
             continue
-        seen.add(phone.e164)
+        seen.add((phone.e164, origin.name, text))
         found[index] = NewMessage(
             recipient=phone.e164,
-            text=texts[draft.text],
+            sender=origin.name,
+            text=text,
             units=quote.units,
             segments=quote.segments,
             encoding=quote.encoding,
@@ -213,7 +275,8 @@ def _price_drafts(
 
 
 MESSAGE_COLUMNS = (
-    "id", "client_id", "campaign_id", "contact_id", "channel", "recipient", "sender", "text", "reference", "source",
+    "id", "client_id", "campaign_id", "batch_id", "contact_id", "channel", "recipient", "sender", "text", "reference",
+    "source",
     "api_key_id", "simulated", "status", "priority", "units", "segments", "encoding", "cost_micros",
     "provider_account_id", "provider_message_id", "network_code", "attempts", "lease_owner", "unconfirmed",
     "error_code", "error_message", "created_at", "schedule_at", "queued_at",
@@ -224,7 +287,6 @@ def store_messages(
     *,
     client: Client,
     rows: Sequence[NewMessage],
-    origin: str,
     now: datetime,
     source: str,
     api_key_id: int | None = None,
@@ -233,11 +295,13 @@ def store_messages(
     priority: int = 0,
     simulated: bool | None = None,
     reservation: str | None = None,
+    as_batch: bool = False,
 ) -> None:
     """Write messages, their events and their charges with a number of statements that does not depend on how many.
 
     Must run inside the caller's transaction; sets each row's id; wakes the senders after the commit. The wallet row is
-    touched last. Raises: InsufficientBalance, ReservationShort - and the caller's transaction must then roll back.
+    touched last. as_batch: the messages share an id, that of the first.
+    Raises: InsufficientBalance, ReservationShort - and the caller's transaction must then roll back.
     """
     if not rows:
         return
@@ -246,6 +310,7 @@ def store_messages(
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
     for row, pk in zip(rows, allocate_ids(Message, len(rows)), strict=True):
         row.id = pk
+    batch_id = rows[0].id if as_batch else None
     common = (source, api_key_id, simulated, status, priority)
     queued_at = None if schedule_at else now
     insert_rows(
@@ -256,10 +321,11 @@ def store_messages(
                 row.id,
                 client.pk,
                 campaign_id,
+                batch_id,
                 row.contact_id,
                 Channel.SMS,
                 row.recipient,
-                origin,
+                row.sender,
                 row.text,
                 row.reference,
             )

@@ -117,6 +117,7 @@ class Renderer:
             return None, [], error.code
         message = NewMessage(
             recipient=contact[1],
+            sender=self.sender,
             text=text,
             units=quote.units,
             segments=quote.segments,

@@ -109,7 +109,6 @@ def _write(campaign: Campaign, owner: str, old: int, new: int, rows: list[NewMes
     store_messages(
         client=campaign.client,
         rows=fresh,
-        origin=campaign.sender_name,
         now=database_now(),
         source="campaign",
         campaign_id=campaign.pk,

@@ -31,19 +31,35 @@ def approve_sender_id(*, client: Client, name: str, default: bool = False) -> Se
     return sender
 
 
-def choose_sender(*, client: Client, name: str | None) -> SenderId:
-    """The approved sender ID called `name`, letter case ignored where that is unambiguous, or the default for None.
+class SenderBook:
+    """A client's approved sender IDs, loaded once for a call that may name several."""
 
-    Raises: SenderNotApproved (fact: sender), NoSender.
-    """
-    approved = list(SenderId.objects.for_client(client).filter(state=SenderState.APPROVED))
-    if not name:
-        for sender in approved:
+    def __init__(self, client: Client) -> None:
+        self._approved = list(SenderId.objects.for_client(client).filter(state=SenderState.APPROVED))
+
+    def choose(self, name: str | None, *, or_default: bool = False) -> SenderId:
+        """The approved sender ID called `name`, letter case ignored where that is unambiguous; the default for None.
+
+        or_default: a name that could be a sender ID but is not approved means the default one.
+        Raises: SenderNotApproved (fact: sender), NoSender.
+        """
+        if not name:
+            return self._default()
+        exact = [sender for sender in self._approved if sender.name == name]
+        alike = exact or [sender for sender in self._approved if sender.name.casefold() == name.casefold()]
+        if len(alike) == 1:
+            return alike[0]
+        if or_default and NAME.fullmatch(name):
+            return self._default()
+        raise SenderNotApproved(f"The sender ID “{name[:20]}” is not approved for your account.", sender=name)
+
+    def _default(self) -> SenderId:
+        for sender in self._approved:
             if sender.is_default:
                 return sender
         raise NoSender()
-    exact = [sender for sender in approved if sender.name == name]
-    alike = exact or [sender for sender in approved if sender.name.casefold() == name.casefold()]
-    if len(alike) != 1:
-        raise SenderNotApproved(f"The sender ID “{name[:20]}” is not approved for your account.", sender=name)
-    return alike[0]
+
+
+def choose_sender(*, client: Client, name: str | None) -> SenderId:
+    """`SenderBook.choose` for a single name. Raises: SenderNotApproved (fact: sender), NoSender."""
+    return SenderBook(client).choose(name)
