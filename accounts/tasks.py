@@ -1,13 +1,28 @@
-"""Periodic work of accounts; the schedule is in crm/settings.py."""
+"""Periodic work of accounts, and webhooks; the schedule is in crm/settings.py."""
 
 from celery import shared_task
 
+from accounts import wake
+from accounts.delivery import claims, upkeep
+from accounts.delivery.loop import Deliverer
 from accounts.services.idempotency import forget_expired_answers
 from accounts.services.rates import forget_old_counters
+from crm.common.linger import keep_at
+from crm.common.stopping import stop_requested
+
+
+@shared_task(name=wake.DELIVER_WEBHOOKS, ignore_result=True)
+def deliver_webhooks() -> None:
+    """Deliver the events that wait, and what joins them meanwhile."""
+    keep_at(wake.DELIVER_WEBHOOKS, lambda: Deliverer(stop=stop_requested).run())
 
 
 @shared_task(name="accounts.sweep", ignore_result=True)
 def sweep() -> None:
-    """Forget counters and kept answers that have served their time."""
+    """Find webhooks that a lost wake-up left behind; forget what has served its time; tell owners of failing ones."""
+    if claims.due_endpoints(limit=1):
+        wake.deliverer()
     forget_old_counters()
     forget_expired_answers()
+    upkeep.forget_old_deliveries()
+    upkeep.tell_owners()

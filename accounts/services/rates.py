@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
-from accounts.models import RateCounter
+from accounts.models import Client, RateCounter
 from crm.common.sql import on_postgres
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,11 @@ class Rate:
     @property
     def remaining(self) -> int:
         return max(0, self.limit - self.calls)
+
+
+def limit_for(client: Client, documented: int | None = None) -> int:
+    """Calls a minute: the client's own limit where one is set, else the contract's, else the installation's."""
+    return client.rate_limit or documented or settings.API_RATE_PER_MINUTE
 
 
 def count_call(*, name: str, limit: int) -> Rate:

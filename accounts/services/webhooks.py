@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -99,8 +99,21 @@ def resume_endpoint(*, endpoint: WebhookEndpoint) -> bool:
 
 
 def delete_endpoint(*, endpoint: WebhookEndpoint) -> None:
-    """Forget the endpoint and its log; what waited for it is not sent."""
-    _own(endpoint).delete()
+    """Forget the endpoint and its log; what waited for it is not sent.
+
+    It is paused first, so that nothing new is written down for it. What somebody is writing down at this very moment
+    makes the database refuse; then once more.
+    """
+    pause_endpoint(endpoint=endpoint)
+    for is_last in (False, False, True):
+        try:
+            with transaction.atomic():
+                _own(endpoint).update(lease_owner="", lease_until=None)
+                _own(endpoint).delete()
+            return
+        except IntegrityError:
+            if is_last:
+                raise
 
 
 def rotate_secret(*, endpoint: WebhookEndpoint, secret: str = "") -> IssuedEndpoint:

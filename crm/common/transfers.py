@@ -143,8 +143,12 @@ class _Handle:
         unsent = error in _BEFORE_WRITING or curl.getinfo(pycurl.REQUEST_SIZE) == 0
         if self.too_long:
             problem = f"the answer was longer than {self.limits.answer_bytes} bytes"
-        kind = "unsent" if unsent and self.attempts < 2 else "unknown"
-        return Ended(kind, problem=problem, seconds=seconds, refused=self.refused)
+        return Ended(
+            "unsent" if unsent and self.attempts < 2 else "unknown",
+            problem=problem,
+            seconds=seconds,
+            refused=self.refused,
+        )
 
 
 class Transfers:
