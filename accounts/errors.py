@@ -15,3 +15,62 @@ class IdempotencyKeyReused(DomainError):
 
     code = "idempotency_key_reused"
     default_message = "This Idempotency-Key was used with another body. Use a new key for a new request."
+
+
+class CredentialsMissing(DomainError):
+    code = "credentials_missing"
+    default_message = "Give both values of the credential."
+
+
+class KeyMissing(DomainError):
+    code = "key_missing"
+    default_message = "Give your API key."
+
+
+class KeyUnknown(DomainError):
+    code = "key_unknown"
+    default_message = "The API key is unknown, revoked or expired."
+
+
+class WrongSecret(DomainError):
+    code = "wrong_secret"
+    default_message = "The secret does not belong to this API key."
+
+
+class WrongAppKey(DomainError):
+    code = "wrong_app_key"
+    default_message = "The application key does not belong to this API key."
+
+
+class KeyNotAllowed(DomainError):
+    """The key lacks the scope, or is used from an address outside its list."""
+
+    code = "key_not_allowed"
+    default_message = "This API key may not do this."
+
+
+class TooManyCalls(DomainError):
+    """Fact: `retry_after`, seconds."""
+
+    code = "too_many_calls"
+    default_message = "Too many requests: wait until the limit resets."
+
+
+class TokenMissing(DomainError):
+    code = "token_missing"
+    default_message = "There is no access token in this request."
+
+
+class TokenInvalid(DomainError):
+    code = "token_invalid"
+    default_message = "This is no access token of ours, or its key has ended."
+
+
+class TokenExpired(DomainError):
+    code = "token_expired"
+    default_message = "The access token has expired."
+
+
+class TokenEnded(DomainError):
+    code = "token_ended"
+    default_message = "The access token was logged out."

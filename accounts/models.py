@@ -141,6 +141,19 @@ class ApiKey(models.Model):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
 
 
+class EndedToken(models.Model):
+    """An access token that was logged out, kept until it would have expired by itself."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False)
+    token_id = models.CharField(max_length=32, unique=True)
+    expires_at = models.DateTimeField()
+
+    objects = TenantManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="ended_token_by_expiry")]
+
+
 class RateCounter(models.Model):
     """How many calls of one kind a key made in the present minute. One row per key and kind, used again each minute."""
 

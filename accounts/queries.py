@@ -20,6 +20,16 @@ def find_key(api_key: str) -> ApiKey | None:
     return found if found and hmac.compare_digest(found.key_hash, wanted) else None
 
 
+def has_secret(key: ApiKey, secret: str) -> bool:
+    """Whether `secret` is the one issued with `key`."""
+    return hmac.compare_digest(key.secret_hash, digest(secret))
+
+
+def has_app_key(key: ApiKey, app_key: str) -> bool:
+    """Whether `app_key` is the application key issued with `key`."""
+    return hmac.compare_digest(key.app_key_hash, digest(app_key))
+
+
 def keys_for(client: Client) -> QuerySet[ApiKey]:
     """Every key of `client`, newest first, revoked ones included."""
     return ApiKey.objects.for_client(client).select_related("created_by")

@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from accounts.services.rates import Rate, count_call
+from accounts.services.rates import Rate, count_call, limit_for
 
 
 class KeyThrottle(BaseThrottle):
     """Counts a call under the key and the view's `rate_kind`, and leaves the count in `request.rate` for the headers.
 
-    The limit is the view's `rate_per_minute` where a dialect documents one, else the client's own, else the default.
     A caller without a key is not counted: it is refused anyway.
     """
 
@@ -22,7 +20,7 @@ class KeyThrottle(BaseThrottle):
         key = request.auth
         if key is None:
             return True
-        limit = view.rate_per_minute or key.client.rate_limit or settings.API_RATE_PER_MINUTE
+        limit = limit_for(key.client, view.rate_per_minute)
         self.rate = request.rate = count_call(name=f"{view.rate_kind}:{key.pk}", limit=limit)
         return not self.rate.is_exceeded
 
