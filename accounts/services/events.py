@@ -32,7 +32,11 @@ def listening_clients(client_ids: Iterable[int], *events: str) -> set[int]:
 
     A client's own endpoints only: events of others never reach them (T2).
     """
-    rows = WebhookEndpoint.objects.filter(client_id__in=set(client_ids), active=True).values_list("client_id", "events")
+    rows = (
+        WebhookEndpoint.objects.unscoped()
+        .filter(client_id__in=set(client_ids), active=True)
+        .values_list("client_id", "events")
+    )
     return {client_id for client_id, wanted in rows if "*" in wanted or any(event in wanted for event in events)}
 
 
@@ -52,7 +56,7 @@ def record_events_bulk(rows: Sequence[tuple[int, str, Mapping[str, Any]]]) -> in
     if not rows:
         return 0
     endpoints: dict[int, list[WebhookEndpoint]] = defaultdict(list)
-    listening = WebhookEndpoint.objects.filter(client_id__in={row[0] for row in rows}, active=True)
+    listening = WebhookEndpoint.objects.unscoped().filter(client_id__in={row[0] for row in rows}, active=True)
     for endpoint in listening.only("client_id", "events", "format"):
         endpoints[endpoint.client_id].append(endpoint)
     if not endpoints:
