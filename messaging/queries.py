@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Client
 from contacts.models import Contact, GroupMember
+from messaging import statistics
 from messaging.models import (
     Campaign,
     CampaignState,
@@ -93,7 +94,10 @@ def messages_for(
     """
     found = Message.objects.for_client(client).order_by("-pk")
     if status and status != "all":
-        found = found.filter(status__in=STORED_AS.get(status, []))
+        stored = STORED_AS.get(status, [])
+        if len(stored) > 1 and MessageStatus.READ in stored and not statistics.anything_read(client):
+            stored = [status for status in stored if status != MessageStatus.READ]
+        found = found.filter(status__in=stored)
     if recipient:
         exact = recipient.startswith("+") and len(recipient) >= 12
         found = found.filter(recipient=recipient) if exact else found.filter(recipient__startswith=recipient)

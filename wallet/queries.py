@@ -90,6 +90,24 @@ def entries_for(
     return entries
 
 
+def statement_for(
+    client_id: int, *, kind: str = "all", since: datetime | None = None, before: datetime | None = None
+) -> QuerySet[LedgerEntry]:
+    """The ledger as programs read it, newest first: an adjustment counts as a credit or a debit by its sign."""
+    entries = LedgerEntry.objects.for_client(client_id).order_by("-pk")
+    if kind == EntryKind.CREDIT:
+        entries = entries.filter(kind__in=[EntryKind.CREDIT, EntryKind.ADJUSTMENT], amount_micros__gt=0)
+    elif kind == EntryKind.DEBIT:
+        entries = entries.filter(kind__in=[EntryKind.DEBIT, EntryKind.ADJUSTMENT], amount_micros__lt=0)
+    elif kind == EntryKind.REFUND:
+        entries = entries.filter(kind=EntryKind.REFUND)
+    if since:
+        entries = entries.filter(created_at__gte=since)
+    if before:
+        entries = entries.filter(created_at__lt=before)
+    return entries
+
+
 def start_of_day(day: date, time_zone: str) -> datetime:
     """The first moment of `day` in `time_zone`, in UTC; clamped at the ends of the calendar."""
     local = datetime.combine(day, time.min, tzinfo=ZoneInfo(time_zone))

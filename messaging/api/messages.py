@@ -8,18 +8,20 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Client
 from crm.common.api import params
 from crm.common.api.envelope import listing, success
+from crm.common.api.pages import rows_of_page
 from crm.common.api.views import ApiView
 from crm.common.channels import Channel
 from crm.common.errors import InvalidInput, NotFound
 from crm.common.money import json_money
 from crm.common.phones import InvalidPhone, read_phone
-from messaging import queries
+from messaging import queries, statistics
 from messaging.models import Message
 from messaging.serializers import MessageRequest, SmsRequest, show_accepted, show_event, show_message
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
@@ -171,31 +173,62 @@ class SmsHistoryView(ApiView):
     def get(self, request: Request, client_id: int) -> Response:
         asked = request.query_params
         page = params.read_page(asked)
-        found = _filtered(request.auth.client, asked)
+        filters = _read_filters(request.auth.client, asked)
+        found = queries.messages_for(request.auth.client, **filters)
         if cursor := params.read_word(asked, "cursor"):
             rows = list(found.filter(pk__lt=_read_cursor(cursor))[: page.size])
             meta: dict[str, Any] = {"per_page": page.size}
         else:
-            rows = list(found[page.start : page.stop])
-            meta = page.meta(found.count())
+            total = _count(request.auth.client, found, filters)
+            rows = rows_of_page(found, page, total)
+            meta = page.meta(total)
         meta["next_cursor"] = str(rows[-1].pk) if len(rows) == page.size else None
         return Response(listing([show_message(row) | {"message": row.text} for row in rows], meta))
 
 
-def _filtered(client: Client, asked: Mapping[str, str]) -> QuerySet[Message]:
-    """Raises: InvalidInput, for any parameter that cannot be read."""
+def _read_filters(client: Client, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of queries.messages_for. Raises: InvalidInput, for any parameter that cannot be read."""
     campaign = params.read_count(asked, "campaign", default=0)
-    return queries.messages_for(
-        client,
-        status=params.read_choice(asked, "status", _STATUSES, default="all"),
-        recipient=_read_recipient(client, params.read_word(asked, "recipient")),
-        sender=params.read_word(asked, "sender"),
-        campaign_id=min(campaign, queries.LARGEST_ID) or None,
-        reference=params.read_word(asked, "reference"),
-        channel=params.read_choice(asked, "channel", {"": 1} | dict(Channel.choices), default=""),
-        since=params.read_moment(asked, "from_date", client.time_zone),
-        before=params.read_moment(asked, "to_date", client.time_zone, ends=True),
-    )
+    return {
+        "status": params.read_choice(asked, "status", _STATUSES, default="all"),
+        "recipient": _read_recipient(client, params.read_word(asked, "recipient")),
+        "sender": params.read_word(asked, "sender"),
+        "campaign_id": min(campaign, queries.LARGEST_ID) or None,
+        "reference": params.read_word(asked, "reference"),
+        "channel": params.read_choice(asked, "channel", {"": 1} | dict(Channel.choices), default=""),
+        "since": params.read_moment(asked, "from_date", client.time_zone),
+        "before": params.read_moment(asked, "to_date", client.time_zone, ends=True),
+    }
+
+
+_TALLIED = ("status", "channel", "since", "before")
+
+
+def _count(client: Client, found: QuerySet[Message], filters: Mapping[str, Any]) -> int:
+    narrowed = any(value for name, value in filters.items() if name not in _TALLIED)
+    tallied = {name: filters[name] for name in _TALLIED}
+    return statistics.count_messages(client, found, **tallied, narrowed=narrowed)
+
+
+class SmsStatisticsView(ApiView):
+    """How the client's messages fared: in all, today, and this month, by its own calendar."""
+
+    required_scope = "messages:read"
+
+    def get(self, request: Request, client_id: int) -> Response:
+        found = statistics.statistics_of(request.auth.client, timezone.now())
+        total = found.pop("total")
+        data: dict[str, Any] = {f"total_{name}": value for name, value in _show_fared(total).items()}
+        return Response(success(data | {name: _show_fared(fared) for name, fared in found.items()}))
+
+
+def _show_fared(fared: statistics.Fared) -> dict[str, Any]:
+    return {
+        "sent": fared.sent,
+        "delivered": fared.delivered,
+        "failed": fared.failed,
+        "cost": json_money(fared.cost_micros),
+    }
 
 
 def _read_recipient(client: Client, text: str) -> str:

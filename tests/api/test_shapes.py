@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from crm.opening import open_ready_client
 from messaging.api import messages as api
 from messaging.models import Message, MessageEvent, MessageStatus
+from messaging.services.tallies import recount
 from tests.api.caller import Caller
 from tests.factories import PASSWORD
 
@@ -48,6 +49,8 @@ def check_both_readings(body):
 
 def set_message(**fields):
     Message.objects.unscoped().update(**fields)
+    for client_id in Message.objects.unscoped().values_list("client_id", flat=True).order_by().distinct():
+        recount(client_id=client_id)
 
 
 def test_messages_send(acme):
@@ -216,6 +219,7 @@ def test_sms_history_filters(acme):
     Message.objects.unscoped().filter(reference="a").update(
         status="failed", created_at=datetime(2025, 1, 31, 21, 30, tzinfo=UTC)
     )
+    recount(client_id=acme.client.pk)
 
     def found(**params):
         return [row["recipient"] for row in acme.get("sms/history", params).json()["data"]]
