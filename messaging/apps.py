@@ -5,6 +5,10 @@ class MessagingConfig(AppConfig):
     name = "messaging"
 
     def ready(self) -> None:
-        from messaging.reconciliation import register_checks  # models exist only now
+        from accounts.signals import client_resumed, client_suspended  # models exist only now
+        from messaging.reconciliation import register_checks
+        from messaging.services import suspension
 
         register_checks()
+        client_suspended.connect(suspension.hold_everything, dispatch_uid="messaging")
+        client_resumed.connect(suspension.release_single_messages, dispatch_uid="messaging")

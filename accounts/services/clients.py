@@ -7,6 +7,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts.models import Client, ClientState, Membership, Role, User
+from accounts.signals import client_resumed, client_suspended
 from crm.common.countries import COUNTRIES, CURRENCIES, is_country
 from crm.common.errors import InvalidInput
 
@@ -57,18 +58,23 @@ def open_client(
     return client
 
 
+@transaction.atomic
 def suspend_client(*, client: Client, reason: str) -> None:
-    """Stop everything `client` does through the API; the reason is shown to it. Raises: InvalidInput."""
+    """Stop everything `client` does and what it has queued; the reason is shown to it. Raises: InvalidInput."""
     reason = reason.strip()
     if not 1 <= len(reason) <= 200:
         raise InvalidInput({"reason": ["Say why, in at most 200 characters: the client reads it."]})
     client.state, client.suspended_reason = ClientState.SUSPENDED, reason
     client.save(update_fields=["state", "suspended_reason"])
+    client_suspended.send(Client, client=client)
 
 
+@transaction.atomic
 def resume_client(*, client: Client) -> None:
+    """Let `client` act again; single messages that waited leave now, paused campaigns wait for a person."""
     client.state, client.suspended_reason = ClientState.ACTIVE, ""
     client.save(update_fields=["state", "suspended_reason"])
+    client_resumed.send(Client, client=client)
 
 
 def _find_errors(*, name: str, country: str, currency: str, time_zone: str) -> Errors:
