@@ -15,6 +15,7 @@ from django.db import transaction
 from crm.common.sql import database_now, lock_rows, now_sql, update_rows
 from messaging.models import Campaign, CampaignState, EventKind, Message, MessageStatus
 from messaging.providers.base import Outcome
+from messaging.services.announcing import announce_messages
 from messaging.services.tallies import count_steps, lock_statuses
 from messaging.services.timeline import charge_reference, write_events
 from messaging.states import sources_sql
@@ -58,7 +59,7 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
         status, unconfirmed, next_attempt, kind = MessageStatus.SENT, False, None, EventKind.SENT
         code = outcome.error_code
         if outcome.kind == "ambiguous":
-            unconfirmed, kind, code = True, EventKind.UNCONFIRMED, code or "unconfirmed"
+            unconfirmed, kind, code = True, EventKind.UNCONFIRMED, code or "no_clear_answer"
         elif outcome.kind == "rejected":
             status, kind = MessageStatus.FAILED, EventKind.FAILED
         elif outcome.kind == "retry":
@@ -241,6 +242,7 @@ def _move(
         (row.client_id, accepted_at, channel, before[row.id], row.status, row.cost_micros)
         for row, (*_, accepted_at, channel) in zip(moved, changed, strict=True)
     )
+    announce_messages((row.id, row.client_id, row.status) for row in moved if row.status != before[row.id])
     return moved
 
 
