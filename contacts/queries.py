@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Client
 from contacts.importing import checking
 from contacts.importing.reading import Table
 from contacts.importing.rows import RowReader
-from contacts.models import Channel, Contact, ContactImport, Group, GroupMember, OptOut, normal_address
+from contacts.models import Channel, Contact, ContactImport, Group, GroupMember, ImportReject, OptOut, normal_address
 from crm.common.phones import InvalidPhone, digits, read_phone
 from crm.common.sql import as_json, rows_sql
 
@@ -26,8 +26,12 @@ def contacts_for(
     group: int | None = None,
     department: str = "",
     contact_import: int | None = None,
+    opted_out: bool | None = None,
 ) -> QuerySet[Contact]:
-    """The client's contacts, newest first. search: part of a name, address, department or number."""
+    """The client's contacts, newest first. search: part of a name, address, department or number.
+
+    opted_out: only those who want no SMS from any sender, or only the others.
+    """
     found = Contact.objects.for_client(client)
     if group is not None:
         found = found.filter(pk__in=GroupMember.objects.filter(client=client, group_id=group).values("contact_id"))
@@ -35,6 +39,9 @@ def contacts_for(
         found = found.filter(department=department)
     if contact_import is not None:
         found = found.filter(last_import_id=contact_import)
+    if opted_out is not None:
+        gone = OptOut.objects.for_client(client).filter(channel=Channel.SMS, sender="", address=OuterRef("phone"))
+        found = found.filter(Exists(gone) if opted_out else ~Exists(gone))
     if text := search.replace("\x00", "").strip()[:200]:
         found = found.filter(_matches(text, client.country))
     return found.order_by("-pk")
@@ -164,6 +171,12 @@ def audience_size(client_id: int, group_ids: Sequence[int], *, sender: str = "")
 def imports_for(client: Client) -> QuerySet[ContactImport]:
     """The client's imports, newest first, with the person and the group."""
     return ContactImport.objects.for_client(client).select_related("by", "group").order_by("-pk")
+
+
+def rejects_of(batch: ContactImport, *, limit: int) -> list[ImportReject]:
+    """The first rows that were refused for their contents, in the order of the file."""
+    rejects = ImportReject.objects.for_client(batch.client_id).filter(contact_import=batch).exclude(reason="duplicate")
+    return list(rejects.defer("cells").order_by("row")[:limit])
 
 
 def check_import(batch: ContactImport) -> checking.Check:

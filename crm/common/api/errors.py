@@ -24,6 +24,12 @@ DOMAIN_ERRORS: dict[str, tuple[int, str]] = {
     "idempotency_key_reused": (422, "IDEMPOTENCY_KEY_REUSED"),
 }
 
+# DomainError.code → the facts that stand in the body: what is too little, or what is in the way.
+SHOWN_FACTS: dict[str, tuple[str, ...]] = {
+    "insufficient_balance": ("balance",),
+    "conflict": ("contact_id", "group_id"),
+}
+
 # HTTP status → error_code, for refusals that never reach a service.
 HTTP_ERRORS: dict[int, str] = {
     400: "INVALID_REQUEST",
@@ -83,7 +89,7 @@ def _domain_response(error: DomainError, fields: Mapping[str, str]) -> Response:
         ]
     elif error.code in fields:
         errors = [{"field": fields[error.code], "message": message}]
-    facts = {"balance": error.facts["balance"]} if error.code == "insufficient_balance" else {}
+    facts = {name: error.facts[name] for name in SHOWN_FACTS.get(error.code, ()) if name in error.facts}
     headers = {"Retry-After": str(error.facts["retry_after"])} if "retry_after" in error.facts else {}
     return Response(failure(error_code, message, errors=errors, **facts), status=status, headers=headers)
 
