@@ -28,6 +28,7 @@ _MESSAGE = {
     "error_message": None,
     "campaign_id": None,
     "reference": None,
+    "batch_id": None,
 }
 _TOPUP = {
     "transaction_id": "TXN-20251009-001",

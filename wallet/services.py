@@ -14,7 +14,8 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from accounts.models import Client, User
-from crm.common.money import format_money, from_micros, to_micros
+from accounts.services.events import record_events
+from crm.common.money import format_money, from_micros, json_money, to_micros
 from crm.common.sql import insert_rows
 from wallet import queries
 from wallet.errors import AdjustmentRefused, InsufficientBalance, RefundMismatch, ReservationShort
@@ -92,8 +93,10 @@ def credit_wallet(*, client: Client, amount: Decimal, reference: str, descriptio
     Raises, and then moves nothing: ValueError (not positive), IntegrityError (credited before).
     """
     open_wallet(client=client)
-    balance = _move(client.pk, balance=_positive(amount))
-    return _record(client.pk, EntryKind.CREDIT, to_micros(amount), balance, reference, description)
+    micros = _positive(amount)
+    balance = _move(client.pk, balance=micros)
+    _tell_balance(client.pk, micros, balance, reference)
+    return _record(client.pk, EntryKind.CREDIT, micros, balance, reference, description)
 
 
 @transaction.atomic
@@ -123,6 +126,7 @@ def adjust_balance(
         raise AdjustmentRefused(f"An adjustment above {limit} needs a second member of staff.")
     open_wallet(client=client)
     balance = _move(client.pk, balance=micros)
+    _tell_balance(client.pk, micros, balance, reference)
     description = reason.strip() + (f" (approved by {approved_by})" if approved_by else "")
     return _record(client.pk, EntryKind.ADJUSTMENT, micros, balance, reference, description[:200], by)
 
@@ -271,6 +275,17 @@ def _positive(amount: Decimal) -> int:
     if micros <= 0:
         raise ValueError("an amount to move is positive")
     return micros
+
+
+def _tell_balance(client_id: int, micros: int, balance_after: int, reference: str) -> None:
+    """The event `balance.updated`: somebody put money in, or corrected the balance. What sending costs is not told."""
+    data = {
+        "old_balance": json_money(balance_after - micros),
+        "new_balance": json_money(balance_after),
+        "amount_added": json_money(micros),
+        "transaction_id": reference.removeprefix("topup:"),
+    }
+    record_events(client_id, [("balance.updated", data)])
 
 
 def _record(

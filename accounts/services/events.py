@@ -4,12 +4,13 @@ The apps above call these beside what they change. A client without an endpoint 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts import wake
 from accounts.events import EVENTS
@@ -32,11 +33,19 @@ def listening_clients(client_ids: Iterable[int], *events: str) -> set[int]:
 
     A client's own endpoints only: events of others never reach them (T2).
     """
-    rows = (
-        WebhookEndpoint.objects.unscoped()
-        .filter(client_id__in=set(client_ids), active=True)
-        .values_list("client_id", "events")
-    )
+    if not (ids := set(client_ids)):
+        return set()
+    active = WebhookEndpoint.objects.unscoped().filter(client_id__in=ids, active=True)
+    return _wanting(active, events)
+
+
+def every_listening_client(event: str) -> set[int]:
+    """All clients that have an endpoint for `event`. One query."""
+    return _wanting(WebhookEndpoint.objects.unscoped().filter(active=True), (event,))
+
+
+def _wanting(endpoints: QuerySet[WebhookEndpoint], events: Collection[str]) -> set[int]:
+    rows = endpoints.values_list("client_id", "events")
     return {client_id for client_id, wanted in rows if "*" in wanted or any(event in wanted for event in events)}
 
 
@@ -101,6 +110,7 @@ def _flattened(event: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if event not in _MESSAGE_STATES:
         return dict(data)
     flat = {name: data[name] for name in _FLAT_MESSAGE}
+    flat["message_id"] = data.get("batch_id") or flat["message_id"]
     if str(flat["recipient"]).isdigit():
         flat["recipient"] = f"+{flat['recipient']}"
     return flat

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from accounts.models import Client
+from accounts.services.events import record_events
 from contacts import wake
 from contacts.errors import UnreadableFile
 from contacts.importing import engine, matching, reading
@@ -235,7 +236,7 @@ def _end(batch: ContactImport, token: str, state: ImportState, error: str = "") 
         )
         if not mine.update(state=state, error=error, lease_token="", lease_until=None, finished_at=database_now()):
             return False
-        _after_end(batch)
+        _after_end(batch, state)
     return True
 
 
@@ -250,14 +251,25 @@ def stop_import(*, contact_import: ContactImport) -> ContactImport:
         fields = {"state": ImportState.STOPPED, "lease_token": "", "lease_until": None, "finished_at": database_now()}
         if not running.update(**fields):
             raise WrongState("This import is not running.")
-        _after_end(contact_import)
+        _after_end(contact_import, ImportState.STOPPED)
     contact_import.refresh_from_db()
     return contact_import
 
 
-def _after_end(batch: ContactImport) -> None:
-    """Remove the file, and wake the client's next import: it had to wait for this one."""
+def _after_end(batch: ContactImport, state: ImportState) -> None:
+    """Tell the client's webhooks, remove the file, wake the client's next import: it had to wait for this one."""
     path = batch.path
+    data = {
+        "import_id": batch.pk,
+        "filename": batch.filename,
+        "status": state.value,
+        "total": batch.rows_total,
+        "imported": batch.imported,
+        "updated": batch.updated,
+        "skipped": batch.skipped + batch.duplicate_rows,
+        "failed": batch.failed,
+    }
+    record_events(batch.client_id, [("import.completed", data)])
     transaction.on_commit(lambda: path.unlink(missing_ok=True))
     waiting = ContactImport.objects.filter(client_id=batch.client_id, state=ImportState.READY).order_by("pk").first()
     if waiting:

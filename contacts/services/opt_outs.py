@@ -1,9 +1,12 @@
 """Who does not want messages. Recording twice is harmless; the sending side asks again just before it submits (D10)."""
 
+from django.db import transaction
+
 from accounts.models import Client
+from accounts.services.events import moment, record_events
 from contacts.models import Channel, OptOut, normal_address
 from crm.common.errors import InvalidInput
-from crm.common.phones import InvalidPhone, read_phone
+from crm.common.phones import InvalidPhone, digits, read_phone
 from crm.common.sql import database_now, insert_rows
 
 
@@ -13,9 +16,21 @@ def record_opt_out(*, client_id: int, channel: str, address: str, sender: str = 
     Returns whether this is news. `source` is an OptOutSource.
     """
     columns = ["client_id", "channel", "address", "sender", "source", "created_at"]
-    row = (client_id, Channel(channel), normal_address(channel, address), sender, source, database_now())
+    address, now = normal_address(channel, address), database_now()
     suffix = 'ON CONFLICT ("client_id", "channel", "address", "sender") DO NOTHING RETURNING "id"'
-    return bool(insert_rows(OptOut, columns, [row], suffix=suffix))
+    with transaction.atomic():
+        row = (client_id, Channel(channel), address, sender, source, now)
+        if not insert_rows(OptOut, columns, [row], suffix=suffix):
+            return False
+        data = {
+            "channel": str(channel),
+            "recipient": digits(address),
+            "sender": sender or None,
+            "source": str(source),
+            "opted_out_at": moment(now),
+        }
+        record_events(client_id, [("contact.opted_out", data)])
+    return True
 
 
 def read_client_phone(*, client: Client, phone: str) -> str:

@@ -4,6 +4,7 @@ from django.db import connection, transaction
 
 from crm.common.sql import database_now, later_sql, now_sql, skip_locked
 from messaging.models import EventKind
+from messaging.services.announcing import announce_messages
 from messaging.services.tallies import count_steps
 from messaging.services.timeline import write_events
 
@@ -42,4 +43,5 @@ def _advance(assign: str, where: str, before: str, kind: str) -> int:
     count_steps(
         (client_id, accepted_at, channel, before, kind, cost) for _, client_id, accepted_at, channel, cost in moved
     )
+    announce_messages((pk, client_id, kind) for pk, client_id, *_ in moved)
     return len(moved)

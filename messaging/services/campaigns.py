@@ -16,6 +16,7 @@ from messaging import wake
 from messaging.errors import NoSender, QuoteChanged
 from messaging.models import Campaign, CampaignState, Message, MessageStatus
 from messaging.services.accept import check_may_send, check_text
+from messaging.services.announcing import announce_campaigns
 from messaging.services.audience import Quote, problems_of, quote_campaign
 from messaging.services.senders import choose_sender
 from wallet import services as wallet
@@ -229,4 +230,5 @@ def finish_campaigns() -> list[int]:
         finished = cursor.fetchall()
     for campaign_id, client_id in sorted(finished):
         wallet.release_reservation(client_id=client_id, reference=f"campaign:{campaign_id}")
+    announce_campaigns(finished)
     return [campaign_id for campaign_id, _ in finished]

@@ -1,0 +1,81 @@
+"""What became of messages and campaigns, told to the client's webhooks in the transaction that moved them (W1)."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from accounts.services.events import listening_clients, moment, record_events_bulk
+from crm.common.money import json_money
+from crm.common.phones import digits
+from messaging import queries
+from messaging.models import Campaign, Message, MessageStatus
+
+# The steps of a message that are told; what happens inside the queue is nobody's business.
+EVENT_OF = {
+    MessageStatus.SENT: "message.sent",
+    MessageStatus.DELIVERED: "message.delivered",
+    MessageStatus.FAILED: "message.failed",
+    MessageStatus.READ: "message.read",
+}
+
+
+def announce_messages(moved: Iterable[tuple[int, int, str]]) -> None:
+    """Tell of (message id, client id, status it has now). Costs one query where no client listens, four where one does.
+
+    What is told is read after the move, in the same transaction.
+    """
+    told = {pk: (client_id, EVENT_OF[MessageStatus(status)]) for pk, client_id, status in moved if status in EVENT_OF}
+    if not told:
+        return
+    listening = listening_clients({client_id for client_id, _ in told.values()}, *EVENT_OF.values())
+    wanted = [pk for pk, (client_id, _) in told.items() if client_id in listening]
+    if not wanted:
+        return
+    messages = Message.objects.filter(client_id__in=listening, pk__in=wanted).order_by("pk")
+    record_events_bulk([(row.client_id, told[row.pk][1], describe(row)) for row in messages])
+
+
+def describe(message: Message) -> dict[str, Any]:
+    """A message as events show it (contracts/dialects/native.md, "Webhooks").
+
+    batch_id: what a call with several recipients answered, where its contract has one id for all of them.
+    """
+    return {
+        "message_id": message.message_id,
+        "id": message.pk,
+        "channel": message.channel,
+        "recipient": digits(message.recipient),
+        "status": message.status,
+        "sent_at": moment(message.sent_at),
+        "delivered_at": moment(message.delivered_at),
+        "error_code": message.error_code or None,
+        "error_message": message.error_message or None,
+        "campaign_id": message.campaign_id,
+        "reference": message.reference or None,
+        "batch_id": f"msg_{message.batch_id}" if message.batch_id else None,
+    }
+
+
+def announce_campaigns(finished: Sequence[tuple[int, int]]) -> None:
+    """Tell of (campaign id, client id) that everybody has been written to. One query where nobody listens."""
+    listening = listening_clients({client_id for _, client_id in finished}, "campaign.completed")
+    rows = []
+    for client_id in sorted(listening):
+        mine = [campaign_id for campaign_id, owner in finished if owner == client_id]
+        campaigns = list(Campaign.objects.for_client(client_id).filter(pk__in=mine).order_by("pk"))
+        progress = queries.progress_of(campaigns)
+        for campaign in campaigns:
+            now = progress[campaign.pk]
+            data = {
+                "campaign_id": campaign.pk,
+                "name": campaign.name,
+                "status": campaign.state,
+                "recipients": now.audience,
+                "sent": now.sent,
+                "delivered": now.delivered,
+                "failed": now.failed,
+                "not_sent": now.not_sent,
+                "cost": json_money(now.spent_micros),
+                "finished_at": moment(campaign.finished_at),
+            }
+            rows.append((client_id, "campaign.completed", data))
+    record_events_bulk(rows)
