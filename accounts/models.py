@@ -60,6 +60,9 @@ class Client(models.Model):
     contact_email = models.EmailField(blank=True)
     simulation = models.BooleanField(default=False, help_text="Sends are simulated: nothing leaves, nothing is charged")
     low_balance_micros = models.BigIntegerField(default=100_000_000, help_text="Warn below it; millionths of currency")
+    low_balance_told_at = models.DateTimeField(
+        null=True, editable=False, help_text="Told that the balance is low; empty once it is not any more"
+    )
     rate_limit = models.PositiveIntegerField(null=True, blank=True, help_text="API calls a minute; empty: the default")
     state = models.CharField(max_length=12, choices=ClientState, default=ClientState.ACTIVE)
     suspended_reason = models.CharField(max_length=200, blank=True)

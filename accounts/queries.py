@@ -1,11 +1,12 @@
 """Reads of accounts that several doors share."""
 
 import hmac
+from datetime import datetime
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from accounts.models import ApiKey, Client
+from accounts.models import ApiKey, Client, DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from crm.common.crypto import digest
 
 
@@ -33,3 +34,38 @@ def has_app_key(key: ApiKey, app_key: str) -> bool:
 def keys_for(client: Client) -> QuerySet[ApiKey]:
     """Every key of `client`, newest first, revoked ones included."""
     return ApiKey.objects.for_client(client).select_related("created_by")
+
+
+def endpoints_for(client: Client) -> QuerySet[WebhookEndpoint]:
+    """A client's webhooks, oldest first."""
+    return WebhookEndpoint.objects.for_client(client).order_by("pk")
+
+
+def deliveries_for(
+    endpoint: WebhookEndpoint,
+    *,
+    state: str = "",
+    event: str = "",
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> QuerySet[WebhookDelivery]:
+    """What was written down for an endpoint, newest first. state: one of DeliveryState, or "retrying": it failed and
+    will be tried again. since, before: when the event happened.
+    """
+    found = WebhookDelivery.objects.for_client(endpoint.client_id).filter(endpoint=endpoint).order_by("-pk")
+    if state == "retrying":
+        found = found.filter(state=DeliveryState.WAITING, tries__gt=0)
+    elif state:
+        found = found.filter(state=state)
+    if event:
+        found = found.filter(event=event)
+    if since:
+        found = found.filter(created_at__gte=since)
+    if before:
+        found = found.filter(created_at__lt=before)
+    return found
+
+
+def attempts_of(delivery: WebhookDelivery) -> list[WebhookAttempt]:
+    """Every attempt of a delivery, oldest first."""
+    return list(WebhookAttempt.objects.for_client(delivery.client_id).filter(delivery=delivery).order_by("pk"))

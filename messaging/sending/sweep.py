@@ -17,6 +17,7 @@ from messaging.services.expansion import campaigns_to_expand
 from messaging.services.providers import accounts_out_of_use, divert_queue
 from messaging.services.tallies import merge_tallies
 from messaging.services.timeline import write_events
+from wallet.low_balances import tell_low_balances
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def sweep() -> Swept:
         wake.callbacks()
     finish_campaigns()
     merge_tallies()
+    tell_low_balances()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""DELETE FROM messaging_providercallback WHERE id IN (
