@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from accounts.models import Membership
 
 SESSION_KEY = "client_id"
+_NOBODY_SIGNS_IN = ("/api/", "/console/", "/static/", "/callbacks/")
 
 
 class CurrentClientMiddleware:
@@ -19,7 +20,10 @@ class CurrentClientMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.membership = None  # type: ignore[attr-defined]
         request.client = None  # type: ignore[attr-defined]
-        if not request.path.startswith(("/api/", "/static/", "/callbacks/")) and request.user.is_authenticated:
+        if (
+            not request.path.startswith(_NOBODY_SIGNS_IN)
+            and request.user.is_authenticated
+        ):
             memberships = list(Membership.objects.filter(user=request.user).select_related("client"))
             chosen = request.session.get(SESSION_KEY)
             membership = next(

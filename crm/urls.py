@@ -1,4 +1,6 @@
-"""The URL map. `/api` belongs to programs, `/callbacks` to providers, `/app` to members, `/staff` to the operator."""
+"""The URL map. `/api` and `/console` are for programs, `/callbacks` for providers, `/app` for members, `/staff` for
+the operator.
+"""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -12,6 +14,10 @@ urlpatterns = [
     path("api/<int:client_id>/", include("wallet.api_urls")),
     path("api/<int:client_id>/", include("contacts.api_urls")),
     path("api/<int:client_id>/", include("accounts.api_urls")),
+    path("api/integration/", include("messaging.dialects.mifumo.urls")),
+    path("api/v1/", include("messaging.dialects.paydunya.urls")),
+    path("console/", include("messaging.dialects.smspresto.urls")),
+    path("", include("messaging.dialects.texin.urls")),  # last under /api: it answers whatever is left there
     path("", pages.front, name="front"),
     path("app", pages.home, name="home"),
     path("theme", pages.set_theme, name="set_theme"),

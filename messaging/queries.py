@@ -56,9 +56,11 @@ def page_status(status: str) -> str:
 
 
 def find_message(client: Client, identifier: str) -> Message | None:
-    """A client's message by our id (`MSG-000123`), its number (`123`) or the provider's own id; else None."""
+    """A client's message by our id in any dialect's spelling (`MSG-000123`, `API-0000000123`, `msg_000000123`), by its
+    number (`123`) or by the provider's own id; else None.
+    """
     text = identifier.strip()
-    number = text[4:] if text[:4].upper() == "MSG-" else text
+    number = text[4:] if text[:4].upper() in ("MSG-", "API-", "MSG_") else text
     messages = Message.objects.for_client(client)
     if number.isascii() and number.isdigit() and len(number) <= 19 and int(number) <= LARGEST_ID:
         found = messages.filter(pk=int(number)).first()

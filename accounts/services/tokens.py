@@ -1,4 +1,4 @@
-"""Access tokens: an hour's stand-in for a key and its secret. JWT (RFC 7519) signed with HS256; they carry no secret."""
+"""Access tokens: an hour's stand-in for a key and its secret. JWT (RFC 7519), HS256; they carry no secret."""
 
 import hashlib
 import hmac

@@ -74,6 +74,8 @@ class OptedOut(DomainError):
 
 
 class DuplicateRecipient(DomainError):
+    """The same text to the same number a second time. Fact: `first`, the position of the draft that it repeats."""
+
     code = "duplicate_recipient"
     default_message = "This number is given twice; it is sent once."
 
@@ -245,12 +247,12 @@ def _price_drafts(
     )
     prices = pricing.load_prices(client.pk)
     routes = None if client.simulation else RouteTable(Channel.SMS)
-    seen: set[tuple[str, str, str]] = set()
+    seen: dict[tuple[str, str, str], int] = {}
     for index, origin, phone, text in ready:
         draft = drafts[index]
         try:
-            if (phone.e164, origin.name, text) in seen:
-                raise DuplicateRecipient()
+            if (first := seen.get((phone.e164, origin.name, text))) is not None:
+                raise DuplicateRecipient(first=first)
             if (client.pk, phone.e164, origin.name) in gone:
                 raise OptedOut()
             quote = prices.quote(text, Channel.SMS, phone.region, unit_rule)
@@ -258,7 +260,7 @@ def _price_drafts(
         except (OptedOut, DuplicateRecipient, NoPrice, NoRoute) as error:
             refusals[index] = Refused(draft.recipient, error)
             continue
-        seen.add((phone.e164, origin.name, text))
+        seen[phone.e164, origin.name, text] = index
         found[index] = NewMessage(
             recipient=phone.e164,
             sender=origin.name,
