@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 # What happens to a request after it was accepted in full: nobody can know that it was.
-LOST_ANSWERS = ("hang", "reset", "error", "garble", "truncate", "drip")
+LOST_ANSWERS = ("hang", "drop", "reset", "error", "garble", "truncate", "drip")
 # What surely accepted nothing.
 SURELY_NOT = ("busy", "gateway")
 
@@ -123,6 +123,8 @@ class _Connection(socketserver.StreamRequestHandler):
             return True
         if fault == "hang":
             self.server.gone.wait(30)
+        elif fault == "drop":  # closes politely, with not a byte: libcurl would send again by itself
+            return False
         elif fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()

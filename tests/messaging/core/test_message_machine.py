@@ -212,7 +212,7 @@ class MessageMachine(RuleBasedStateMachine):
 
 class TestMessages(MessageMachine.TestCase, TestCase):  # type: ignore[name-defined,misc]
     settings = settings(
-        max_examples=settings().max_examples if NIGHTLY else 60,
+        max_examples=settings().max_examples if NIGHTLY else 40,
         stateful_step_count=60 if NIGHTLY else 30,
         deadline=None,
     )

@@ -92,6 +92,15 @@ def test_D5_an_unknown_outcome_is_never_sent_again(acme, carrier, short_times, f
     assert balance(acme) == 996 * ONE
 
 
+def test_D5_a_kept_connection_that_ends_is_not_written_to_again_by_itself(acme, carrier):
+    road = make_road(carrier.url)
+    accept(acme, 12)
+    carrier.plan.extend(["ok", "drop"] * 6)
+    run_loop(road, slots=1)
+    assert carrier.accepted == {number(n): 1 for n in range(12)}
+    assert Message.objects.unscoped().filter(unconfirmed=True).count() == 6
+
+
 @pytest.mark.parametrize("fault", ["busy", "gateway"])
 def test_D6_what_surely_was_not_taken_goes_again(acme, carrier, fault):
     road = make_road(carrier.url)
