@@ -12,6 +12,7 @@ from contacts.models import Contact, GroupMember
 from messaging import statistics
 from messaging.models import (
     Campaign,
+    CampaignRecipient,
     CampaignState,
     Message,
     MessageEvent,
@@ -134,6 +135,12 @@ def campaigns_for(client: Client, *, state: str = "") -> QuerySet[Campaign]:
     """A client's campaigns, newest first."""
     found = Campaign.objects.for_client(client).select_related("sender").order_by("-pk")
     return found.filter(state=state) if state else found
+
+
+def listed_numbers(client: Client, campaigns: list[Campaign]) -> dict[int, int]:
+    """How many numbers some campaigns were given one by one, by id; those without any are left out."""
+    found = CampaignRecipient.objects.for_client(client).filter(campaign__in=campaigns).order_by()
+    return dict(found.values_list("campaign_id").annotate(n=Count("pk")))
 
 
 @dataclass(frozen=True, slots=True)

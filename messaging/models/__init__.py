@@ -1,7 +1,7 @@
 """What messaging keeps."""
 
 from crm.common.channels import Channel
-from messaging.models.campaigns import Campaign, CampaignState
+from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignState
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
 from messaging.models.providers import CallbackKind, ProviderAccount, ProviderCallback, Route, SendingProcess
 from messaging.models.senders import SenderId, SenderState
@@ -10,6 +10,7 @@ from messaging.models.tallies import MessageTally, TallyState
 __all__ = [
     "CallbackKind",
     "Campaign",
+    "CampaignRecipient",
     "CampaignState",
     "Channel",
     "EventKind",

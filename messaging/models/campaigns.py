@@ -18,11 +18,12 @@ class CampaignState(models.TextChoices):
 
 
 class Campaign(models.Model):
-    """A text to the members of some groups, each message filled from its contact.
+    """A text to the members of some groups and to listed numbers, each message filled from its contact.
 
     The quote is what the review page showed and the person confirmed: it is reserved in the wallet, and expansion into
     messages draws on that reservation alone. `cursor` is the last contact expanded; `until_contact` the newest contact
-    at the moment of confirming, so that nobody who joins later is written to unseen.
+    at the moment of confirming, so that nobody who joins later is written to unseen. The listed numbers
+    (CampaignRecipient) are expanded after the groups; `listed_cursor` is the last of them expanded.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+")
@@ -40,6 +41,7 @@ class Campaign(models.Model):
     quoted_cost_micros = models.BigIntegerField(default=0)
 
     cursor = models.BigIntegerField(default=0)
+    listed_cursor = models.BigIntegerField(default=0, db_default=0)
     until_contact = models.BigIntegerField(default=0)
     expanded_at = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=64, blank=True)
@@ -75,3 +77,24 @@ class Campaign(models.Model):
     def reservation(self) -> str:
         """The reference under which the wallet holds this campaign's money."""
         return f"campaign:{self.pk}"
+
+
+class CampaignRecipient(models.Model):
+    """A number that a campaign was given by itself instead of by a group; it need not be in the client's book.
+
+    Where a contact has it, that contact fills the text. Once per campaign, whatever the groups hold.
+    """
+
+    client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="+", db_index=False)
+    phone = models.CharField(max_length=16, help_text="E.164 with plus")
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["campaign", "phone"], name="campaign_number_once")]
+        indexes = [models.Index(fields=["campaign", "id"], name="campaign_numbers_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.campaign_id}: {self.phone}"

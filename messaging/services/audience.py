@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from accounts.models import Client
 from contacts import queries as contacts
@@ -10,7 +11,7 @@ from crm.common.merge_fields import MergeTemplate, parse_template
 from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
 from messaging.errors import NoRoute
-from messaging.models import Campaign, Channel
+from messaging.models import Campaign, CampaignRecipient, Channel
 from messaging.services.accept import NewMessage
 from messaging.services.providers import RouteTable
 from wallet import pricing
@@ -124,26 +125,42 @@ class Renderer:
             encoding=quote.encoding,
             cost_micros=0 if self.simulated else quote.cost_micros,
             account_id=account_id,
-            contact_id=contact[0],
+            contact_id=contact[0] or None,
         )
         return message, self.filler.missing(values), ""
 
 
+class Place(NamedTuple):
+    """How far a walk through an audience has come: the last contact of the groups, the last listed number."""
+
+    contact: int = 0
+    listed: int = 0
+
+
 def walk_audience(
-    *, client_id: int, group_ids: Sequence[int], sender: str, after: int = 0, until: int | None = None
-) -> Iterator[list]:
-    """Chunks of contacts of some groups, by id, without those who opted out of `sender`."""
-    while True:
-        rows = contacts.audience(client_id, group_ids, sender=sender, after_id=after, limit=CHUNK)
-        if not rows:
-            return
-        after = rows[-1][0]
-        if until is not None and after > until:
-            rows = [row for row in rows if row[0] <= until]
-            if rows:
-                yield rows
-            return
-        yield rows
+    *, campaign: Campaign, sender: str, after: Place = Place(), until: int | None = None
+) -> Iterator[tuple[Place, list]]:
+    """A campaign's people in chunks, each with the place after it: the contacts of its groups by id up to `until`,
+    then its listed numbers that are in none of those groups. Without those who opted out of `sender`.
+    """
+    group_ids = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))
+    contact, listed = after
+    while rows := contacts.audience(campaign.client_id, group_ids, sender=sender, after_id=contact, limit=CHUNK):
+        last = rows[-1][0]
+        rows = [row for row in rows if until is None or row[0] <= until]
+        if rows:
+            contact = rows[-1][0]
+            yield Place(contact, listed), rows
+        if until is not None and last > until:
+            break
+    numbers = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign).order_by("pk")
+    while chunk := list(numbers.filter(pk__gt=listed).values_list("pk", "phone")[:CHUNK]):
+        listed = chunk[-1][0]
+        phones = [phone for _, phone in chunk]
+        rows = contacts.people_by_phone(
+            campaign.client_id, phones, sender=sender, outside=group_ids, until_contact=until
+        )
+        yield Place(contact, listed), rows
 
 
 def quote_campaign(campaign: Campaign) -> Quote:
@@ -155,8 +172,7 @@ def quote_campaign(campaign: Campaign) -> Quote:
     client = campaign.client
     sender = campaign.sender_name
     renderer = Renderer(client=client, text=campaign.text, sender=sender, simulated=client.simulation)
-    group_ids = list(campaign.groups.values_list("pk", flat=True).filter(client_id=client.pk))
-    for rows in walk_audience(client_id=client.pk, group_ids=group_ids, sender=sender):
+    for _, rows in walk_audience(campaign=campaign, sender=sender):
         for row in rows:
             message, missing, reason = renderer.render(row)
             for name in missing:

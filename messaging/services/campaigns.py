@@ -1,6 +1,7 @@
 """Campaigns: composed, priced to the last unit, confirmed, paused, resumed, cancelled. Expansion is next door."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
@@ -11,10 +12,11 @@ from accounts.models import Client, User
 from contacts.models import Contact, Group
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.money import from_micros
-from crm.common.sql import in_key_order, now_sql, skip_locked
+from crm.common.phones import InvalidPhone, PhoneReader
+from crm.common.sql import in_key_order, insert_rows, now_sql, skip_locked
 from messaging import wake
 from messaging.errors import NoSender, QuoteChanged
-from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging.models import Campaign, CampaignRecipient, CampaignState, Message, MessageStatus
 from messaging.services.accept import check_may_send, check_text
 from messaging.services.announcing import announce_campaigns
 from messaging.services.audience import Quote, problems_of, quote_campaign
@@ -89,11 +91,60 @@ def delete_draft(*, client: Client, campaign_id: int) -> None:
     campaign.delete()
 
 
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """A number left out of a campaign's list, as it was given, and why."""
+
+    recipient: str
+    error: DomainError
+
+
+@transaction.atomic
+def list_recipients(
+    *, client: Client, campaign_id: int, recipients: Sequence[str] = (), contact_ids: Sequence[int] = ()
+) -> list[Unlisted]:
+    """Make these numbers, in any spelling, and the numbers of these contacts the campaign's list, instead of its
+    former one. A number given twice counts once. Returns those that cannot be read; the others are listed.
+
+    Raises: NotFound, WrongState (no draft any more), InvalidInput (`contacts`: one is not the client's, or has no
+    number).
+    """
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
+    if not drafts.update(updated_at=timezone.now()):
+        raise WrongState("This campaign was started already and cannot be changed.")
+    reader = PhoneReader(client.country)
+    phones: dict[str, None] = {}
+    left_out = []
+    for recipient in recipients:
+        try:
+            phones[reader.read(recipient).e164] = None
+        except InvalidPhone as error:
+            left_out.append(Unlisted(recipient, error))
+    wanted = set(contact_ids)
+    found = Contact.objects.for_client(client).filter(pk__in=wanted, phone__isnull=False).order_by("pk")
+    own = list(found.values_list("phone", flat=True))
+    if len(own) != len(wanted):
+        raise InvalidInput({"contacts": ["One of these contacts does not exist or has no phone number."]})
+    phones |= dict.fromkeys(own)
+    CampaignRecipient.objects.for_client(client).filter(campaign=campaign).delete()
+    insert_rows(
+        CampaignRecipient, ("client_id", "campaign_id", "phone"), [(client.pk, campaign_id, phone) for phone in phones]
+    )
+    return left_out
+
+
 def confirm_campaign(
-    *, client: Client, campaign_id: int, by: User | None, expected_recipients: int, expected_cost_micros: int
+    *,
+    client: Client,
+    campaign_id: int,
+    by: User | None,
+    expected_recipients: int | None,
+    expected_cost_micros: int | None,
 ) -> Campaign:
     """Start a draft for exactly the people and the price that the person saw; its cost is reserved in this step.
 
+    A program may leave either figure open (None): it takes what the campaign comes to now.
     Raises, and then nothing moved: NotFound, WrongState (started before), ClientSuspended, InvalidInput (a problem of
     the text or audience), QuoteChanged (fact: quote), wallet.errors.InsufficientBalance.
     """
@@ -108,7 +159,8 @@ def confirm_campaign(
         problems.append("Nobody in these groups can be sent to.")
     if problems:
         raise InvalidInput({"campaign": problems})
-    if (quote.recipients, quote.cost_micros) != (expected_recipients, expected_cost_micros):
+    seen = (expected_recipients, expected_cost_micros)
+    if any(old not in (None, new) for old, new in zip(seen, (quote.recipients, quote.cost_micros), strict=True)):
         raise QuoteChanged(quote=quote)
     with transaction.atomic():
         started = (

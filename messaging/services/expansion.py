@@ -10,7 +10,7 @@ from messaging.models import Campaign, CampaignState, Message, MessageStatus
 from messaging.sending.claims import new_owner
 from messaging.sending.recording import cancel_messages
 from messaging.services.accept import NewMessage, store_messages
-from messaging.services.audience import CHUNK, Renderer, walk_audience
+from messaging.services.audience import CHUNK, Place, Renderer, walk_audience
 from wallet import queries as wallet_queries
 from wallet import services as wallet
 from wallet.errors import ReservationShort
@@ -40,21 +40,16 @@ def expand_campaign(*, campaign_id: int) -> int:
     renderer = Renderer(
         client=campaign.client, text=campaign.text, sender=campaign.sender_name, simulated=campaign.simulated
     )
-    group_ids = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))
-    cursor = campaign.cursor
-    for contacts in walk_audience(
-        client_id=campaign.client_id,
-        group_ids=group_ids,
-        sender=campaign.sender_name,
-        after=campaign.cursor,
-        until=campaign.until_contact,
+    place = Place(campaign.cursor, campaign.listed_cursor)
+    for following, people in walk_audience(
+        campaign=campaign, sender=campaign.sender_name, after=place, until=campaign.until_contact
     ):
-        rows = [message for message, _, _ in map(renderer.render, contacts) if message is not None]
-        stored = _store_chunk(campaign, owner, cursor, contacts[-1][0], rows)
+        rows = [message for message, _, _ in map(renderer.render, people) if message is not None]
+        stored = _store_chunk(campaign, owner, place, following, rows)
         if stored is None:
             return written  # paused, cancelled, or another worker has it
         written += stored
-        cursor = contacts[-1][0]
+        place = following
         if stored < len(rows) and campaign.stop_reason:
             break
     _finish(campaign, owner)
@@ -72,7 +67,7 @@ def _take_lease(campaign_id: int, owner: str) -> bool:
         return cursor.rowcount == 1
 
 
-def _store_chunk(campaign: Campaign, owner: str, old: int, new: int, rows: list[NewMessage]) -> int | None:
+def _store_chunk(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
     """Write one chunk; None where the campaign is no longer ours to expand."""
     try:
         return _write(campaign, owner, old, new, rows)
@@ -91,12 +86,12 @@ def _store_chunk(campaign: Campaign, owner: str, old: int, new: int, rows: list[
 
 
 @transaction.atomic
-def _write(campaign: Campaign, owner: str, old: int, new: int, rows: list[NewMessage]) -> int | None:
+def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE messaging_campaign SET "cursor" = %s, lease_until = {later_sql(LEASE_SECONDS)}
-                WHERE id = %s AND "cursor" = %s AND lease_owner = %s AND state = 'sending'""",
-            [new, campaign.pk, old, owner],
+            f"""UPDATE messaging_campaign SET "cursor" = %s, listed_cursor = %s, lease_until = {later_sql(LEASE_SECONDS)}
+                WHERE id = %s AND "cursor" = %s AND listed_cursor = %s AND lease_owner = %s AND state = 'sending'""",
+            [*new, campaign.pk, *old, owner],
         )
         if cursor.rowcount != 1:
             return None

@@ -1,0 +1,169 @@
+"""Shapes of what the native API of campaigns takes and gives (contracts/dialects/native.md, "Campaigns")."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from crm.common.money import json_money
+from messaging.models import Campaign, CampaignState
+from messaging.queries import Progress
+from messaging.services.audience import Quote
+
+MOST_LISTED = 10_000
+_LARGEST_ID = 2**63 - 1
+STATUSES = {
+    CampaignState.DRAFT: "draft",
+    CampaignState.SENDING: "sending",
+    CampaignState.PAUSED: "paused",
+    CampaignState.DONE: "completed",
+    CampaignState.CANCELLED: "cancelled",
+    CampaignState.STOPPED: "stopped",
+}
+
+
+def _ids(help_text: str) -> serializers.ListField:
+    child = serializers.IntegerField(min_value=1, max_value=_LARGEST_ID)
+    return serializers.ListField(
+        child=child, max_length=MOST_LISTED, required=False, allow_null=True, help_text=help_text
+    )
+
+
+class CampaignRequest(serializers.Serializer):
+    """POST campaigns. Recipients, groups and contacts may be combined; everybody is written to once."""
+
+    name = serializers.CharField(max_length=120, help_text="For your own eyes.")
+    message = serializers.CharField(
+        trim_whitespace=False,
+        max_length=5000,
+        help_text="The text, at most 480 characters once filled in. {name}, {first_name}, {phone}, {department} or any "
+        "attribute is filled from each contact; {name|friend} where it may be missing.",
+    )
+    sender = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        max_length=15,
+        help_text="An approved sender ID; left out: your default.",
+    )
+    recipients = serializers.ListField(
+        child=serializers.CharField(allow_blank=True, max_length=254),
+        max_length=MOST_LISTED,
+        required=False,
+        allow_null=True,
+        help_text="Phone numbers. Those that cannot be read are left out and named in the answer.",
+    )
+    groups = _ids("Ids of groups.")
+    contacts = _ids("Ids of contacts.")
+    channel = serializers.ChoiceField(choices=["sms"], default="sms", help_text="Campaigns go out by SMS.")
+    schedule_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="Not available for campaigns yet: leave it out."
+    )
+
+
+class CampaignChange(CampaignRequest):
+    """PATCH campaigns/{id}: only what is given changes; recipients and contacts replace the former list."""
+
+    name = serializers.CharField(max_length=120, required=False, help_text="For your own eyes.")
+    message = serializers.CharField(
+        trim_whitespace=False, max_length=5000, required=False, help_text="The text, with its {placeholders}."
+    )
+
+
+class LaunchRequest(serializers.Serializer):
+    """POST campaigns/{id}/send: what you saw in the estimate, if it is to be sent for that only."""
+
+    expected_recipients = serializers.IntegerField(
+        required=False, allow_null=True, min_value=0, max_value=_LARGEST_ID, help_text="409 if it is another number now."
+    )
+    expected_cost = serializers.DecimalField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_digits=15,
+        decimal_places=6,
+        help_text="409 if the cost is another now.",
+    )
+
+
+class RefusedRecipientShape(serializers.Serializer):
+    recipient = serializers.CharField()
+    error = serializers.CharField()
+
+
+class CampaignShape(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    message = serializers.CharField()
+    sender = serializers.CharField(allow_null=True)
+    channel = serializers.CharField()
+    status = serializers.ChoiceField(choices=list(STATUSES.values()))
+    reason = serializers.CharField(allow_null=True, help_text="Why it was stopped, or whom it left out.")
+    recipients = serializers.IntegerField(
+        help_text="People it reaches, once it was started; before that the numbers listed one by one."
+    )
+    queued = serializers.IntegerField(help_text="Waiting to leave.")
+    sent = serializers.IntegerField(help_text="Left; no final report yet.")
+    delivered = serializers.IntegerField()
+    failed = serializers.IntegerField(help_text="Not delivered; refunded.")
+    not_sent = serializers.IntegerField(help_text="Cancelled or left out; not charged.")
+    cost = serializers.FloatField(help_text="Charged so far, net of refunds.")
+    quoted_cost = serializers.FloatField(help_text="What was reserved when it was started.")
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class SavedCampaignShape(CampaignShape):
+    refused = RefusedRecipientShape(many=True, help_text="Numbers left out of the list, as given.")
+
+
+class EstimateShape(serializers.Serializer):
+    id = serializers.IntegerField()
+    recipients = serializers.IntegerField(help_text="People who would be written to.")
+    units = serializers.IntegerField()
+    cost = serializers.FloatField()
+    currency = serializers.CharField()
+    balance = serializers.FloatField(help_text="What is there and not reserved.")
+    affordable = serializers.BooleanField()
+    problems = serializers.ListField(child=serializers.CharField(), help_text="What keeps it from being sent.")
+
+
+class DeletedCampaignShape(serializers.Serializer):
+    id = serializers.IntegerField()
+
+
+def show_campaign(campaign: Campaign, progress: Progress, listed: int) -> dict[str, Any]:
+    """`progress` by messaging.queries.progress_of; `listed`: how many numbers it has by itself."""
+    return {
+        "id": campaign.pk,
+        "name": campaign.name,
+        "message": campaign.text,
+        "sender": campaign.sender.name if campaign.sender else None,
+        "channel": campaign.channel,
+        "status": STATUSES.get(CampaignState(campaign.state), str(campaign.state)),
+        "reason": campaign.stop_reason or None,
+        "recipients": listed if campaign.state == CampaignState.DRAFT else progress.audience,
+        "queued": progress.queued + progress.unexpanded,
+        "sent": progress.sent,
+        "delivered": progress.delivered,
+        "failed": progress.failed,
+        "not_sent": progress.not_sent,
+        "cost": json_money(progress.spent_micros),
+        "quoted_cost": json_money(campaign.quoted_cost_micros),
+        "created_at": campaign.created_at,
+        "started_at": campaign.confirmed_at,
+        "finished_at": campaign.finished_at,
+    }
+
+
+def show_estimate(campaign: Campaign, quote: Quote, problems: list[str], available_micros: int) -> dict[str, Any]:
+    return {
+        "id": campaign.pk,
+        "recipients": quote.recipients,
+        "units": quote.units,
+        "cost": json_money(quote.cost_micros),
+        "currency": campaign.client.currency,
+        "balance": json_money(available_micros),
+        "affordable": quote.cost_micros <= available_micros,
+        "problems": problems,
+    }

@@ -1,0 +1,289 @@
+"""Native API of campaigns (contracts/dialects/native.md, "Campaigns")."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from django.db import transaction
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import Client
+from crm.common.api import params
+from crm.common.api.describe import PAGES, Param, describe
+from crm.common.api.envelope import listing, success
+from crm.common.api.pages import rows_of_page
+from crm.common.api.views import ApiView
+from crm.common.errors import InvalidInput, WrongState
+from crm.common.money import to_micros
+from messaging import queries
+from messaging.api.campaign_shapes import (
+    STATUSES,
+    CampaignChange,
+    CampaignRequest,
+    CampaignShape,
+    DeletedCampaignShape,
+    EstimateShape,
+    LaunchRequest,
+    SavedCampaignShape,
+    show_campaign,
+    show_estimate,
+)
+from messaging.models import Campaign, CampaignState
+from messaging.services import campaigns as services
+from messaging.services.audience import problems_of, quote_campaign
+from wallet.queries import balance_of
+
+_NOT_FOUND = {404: "There is no such campaign."}
+_STARTED = {409: "It was started before: only a draft can be changed."}
+_FIELDS = {"text": "message"}  # the service's words for the fields of these requests
+_STORED = {shown: stored for stored, shown in STATUSES.items()}
+
+
+class CampaignsView(ApiView):
+    """The client's campaigns."""
+
+    required_scope = "campaigns"
+
+    @describe(
+        "List campaigns",
+        "Newest first.",
+        answers=CampaignShape,
+        paged=True,
+        query=(*PAGES, Param("status", "Only those.", choices=("all", *_STORED), default="all")),
+    )
+    def get(self, request: Request, client_id: int) -> Response:
+        client, asked = request.auth.client, request.query_params
+        page = params.read_page(asked)
+        status = params.read_choice(asked, "status", {"all": 1} | dict.fromkeys(_STORED, 1), default="all")
+        found = queries.campaigns_for(client, state=_STORED.get(status, ""))
+        total = found.count()
+        return Response(listing(_show_all(client, rows_of_page(found, page, total)), page.meta(total)))
+
+    @describe(
+        "Write a campaign",
+        "Makes a draft; nothing is sent or charged before `POST campaigns/{id}/send`.",
+        takes=CampaignRequest,
+        answers=SavedCampaignShape,
+        example={
+            "name": "Monthly Newsletter",
+            "message": "Check out our latest offers!",
+            "sender": "YOURSTORE",
+            "recipients": ["254712345678", "254723456789"],
+        },
+    )
+    def post(self, request: Request, client_id: int) -> Response:
+        asked = self.read(CampaignRequest)
+        _refuse_schedule(asked)
+        if not (asked.get("recipients") or asked.get("groups") or asked.get("contacts")):
+            raise InvalidInput({"recipients": ["Give recipients, groups or contacts."]})
+        client = request.auth.client
+        with transaction.atomic():
+            campaign = _in_our_words(
+                lambda: services.save_draft(
+                    client=client,
+                    by=None,
+                    name=asked["name"],
+                    text=asked["message"],
+                    group_ids=asked.get("groups") or [],
+                    sender=asked.get("sender"),
+                )
+            )
+            refused = _list(client, campaign, asked)
+            if asked.get("recipients") and not asked.get("groups") and not asked.get("contacts"):
+                _refuse_nobody(asked["recipients"], refused)
+        return _saved(client, campaign.pk, refused)
+
+
+class CampaignView(ApiView):
+    """One campaign."""
+
+    required_scope = "campaigns"
+
+    @describe("Read a campaign", "Its figures are those of this moment.", answers=CampaignShape, refuses=_NOT_FOUND)
+    def get(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        return _one(request.auth.client, campaign_id)
+
+    @describe(
+        "Change a draft",
+        "Only what is given changes; recipients and contacts together replace the former list.",
+        takes=CampaignChange,
+        answers=SavedCampaignShape,
+        refuses=_NOT_FOUND | _STARTED,
+        example={"message": "Check out our latest offers, {first_name|friend}!"},
+    )
+    def patch(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        client = request.auth.client
+        campaign = services.get_campaign(client=client, campaign_id=campaign_id)
+        asked = self.read(CampaignChange)
+        _refuse_schedule(asked)
+        own_groups = campaign.groups.values_list("pk", flat=True)
+        refused: Sequence[services.Unlisted] = ()
+        with transaction.atomic():
+            _in_our_words(
+                lambda: services.save_draft(
+                    client=client,
+                    by=None,
+                    campaign_id=campaign_id,
+                    name=asked.get("name", campaign.name),
+                    text=asked.get("message", campaign.text),
+                    group_ids=list(own_groups) if asked.get("groups") is None else asked["groups"],
+                    sender=asked.get("sender") or (campaign.sender.name if campaign.sender else None),
+                )
+            )
+            if asked.get("recipients") is not None or asked.get("contacts") is not None:
+                refused = _list(client, campaign, asked)
+        return _saved(client, campaign_id, refused)
+
+    @describe(
+        "Delete a draft",
+        answers=DeletedCampaignShape,
+        refuses=_NOT_FOUND | _STARTED,
+        message="Campaign deleted",
+    )
+    def delete(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        services.delete_draft(client=request.auth.client, campaign_id=campaign_id)
+        return Response(success({"id": campaign_id}, message="Campaign deleted"))
+
+
+class EstimateView(ApiView):
+    """What a draft would come to now."""
+
+    required_scope = "campaigns"
+
+    @describe(
+        "Estimate a draft",
+        "Fills in, counts and prices the text for every recipient. Nothing is reserved.",
+        answers=EstimateShape,
+        refuses=_NOT_FOUND | _STARTED,
+    )
+    def get(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        client = request.auth.client
+        campaign = services.get_campaign(client=client, campaign_id=campaign_id)
+        if campaign.state != CampaignState.DRAFT:
+            raise WrongState("This campaign was started already: read it for what it costs.")
+        quote = quote_campaign(campaign)
+        available = to_micros(balance_of(client.pk).available)
+        return Response(success(show_estimate(campaign, quote, problems_of(campaign, quote), available)))
+
+
+class LaunchView(ApiView):
+    """Starts a campaign."""
+
+    required_scope = "campaigns"
+    error_fields: ClassVar[dict[str, str]] = {"channel_not_available": "channel", "no_price": "recipients"}
+
+    @describe(
+        "Send a campaign",
+        "Reserves the whole cost in one step, or refuses; then the messages leave, and each is charged as it is made.",
+        takes=LaunchRequest,
+        answers=CampaignShape,
+        refuses=_NOT_FOUND
+        | {402: "The wallet cannot pay for the whole campaign.", 409: "It was started before, or costs something else now."},
+        example={"expected_cost": 2},
+    )
+    def post(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        client = request.auth.client
+        services.get_campaign(client=client, campaign_id=campaign_id)
+        asked = self.read(LaunchRequest)
+        cost = asked.get("expected_cost")
+        services.confirm_campaign(
+            client=client,
+            campaign_id=campaign_id,
+            by=None,
+            expected_recipients=asked.get("expected_recipients"),
+            expected_cost_micros=None if cost is None else to_micros(cost),
+        )
+        return _one(client, campaign_id)
+
+
+class _StepView(ApiView):
+    """A step of a running campaign."""
+
+    required_scope = "campaigns"
+    step: ClassVar[Callable[..., Campaign]]
+
+    def _take(self, request: Request, campaign_id: int) -> Response:
+        type(self).step(client=request.auth.client, campaign_id=campaign_id)
+        return _one(request.auth.client, campaign_id)
+
+
+class PauseView(_StepView):
+    step = services.pause_campaign
+
+    @describe(
+        "Pause a campaign",
+        "Within seconds nothing more leaves.",
+        answers=CampaignShape,
+        refuses=_NOT_FOUND | {409: "It is not running."},
+    )
+    def post(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        return self._take(request, campaign_id)
+
+
+class ResumeView(_StepView):
+    step = services.resume_campaign
+
+    @describe(
+        "Resume a campaign",
+        "The rest leaves, and only the rest.",
+        answers=CampaignShape,
+        refuses=_NOT_FOUND | {409: "It is not paused."},
+    )
+    def post(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        return self._take(request, campaign_id)
+
+
+class CancelView(_StepView):
+    step = services.cancel_campaign
+
+    @describe(
+        "Cancel a campaign",
+        "Nothing more leaves, and what had not left is refunded.",
+        answers=CampaignShape,
+        refuses=_NOT_FOUND | {409: "It is neither running nor paused."},
+    )
+    def post(self, request: Request, client_id: int, campaign_id: int) -> Response:
+        return self._take(request, campaign_id)
+
+
+def _show_all(client: Client, campaigns: list[Campaign]) -> list[dict[str, Any]]:
+    progress, listed = queries.progress_of(campaigns), queries.listed_numbers(client, campaigns)
+    return [show_campaign(row, progress[row.pk], listed.get(row.pk, 0)) for row in campaigns]
+
+
+def _one(client: Client, campaign_id: int) -> Response:
+    """A campaign's own `message` is its text, so the envelope says nothing besides."""
+    campaign = services.get_campaign(client=client, campaign_id=campaign_id)
+    return Response(success(_show_all(client, [campaign])[0]))
+
+
+def _saved(client: Client, campaign_id: int, refused: Sequence[services.Unlisted]) -> Response:
+    campaign = services.get_campaign(client=client, campaign_id=campaign_id)
+    rows = [{"recipient": row.recipient, "error": str(row.error)} for row in refused]
+    return Response(success(_show_all(client, [campaign])[0] | {"refused": rows}))
+
+
+def _list(client: Client, campaign: Campaign, asked: dict[str, Any]) -> list[services.Unlisted]:
+    return services.list_recipients(
+        client=client,
+        campaign_id=campaign.pk,
+        recipients=asked.get("recipients") or [],
+        contact_ids=asked.get("contacts") or [],
+    )
+
+
+def _refuse_nobody(recipients: list[str], refused: Sequence[services.Unlisted]) -> None:
+    if len(refused) == len(recipients):
+        raise InvalidInput({f"recipients.{n}": [str(row.error)] for n, row in enumerate(refused)})
+
+
+def _refuse_schedule(asked: dict[str, Any]) -> None:
+    if asked.get("schedule_at") is not None:
+        raise InvalidInput({"schedule_at": ["Campaigns cannot be scheduled on this installation. Send it when it is due."]})
+
+
+def _in_our_words(act: Callable[[], Campaign]) -> Campaign:
+    try:
+        return act()
+    except InvalidInput as refusal:
+        raise InvalidInput({_FIELDS.get(name, name): told for name, told in refusal.errors.items()}) from None

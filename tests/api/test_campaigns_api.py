@@ -1,0 +1,183 @@
+"""The native API of campaigns: written, priced, sent, paused, resumed, cancelled."""
+
+import json
+
+import pytest
+
+from contacts import services as contacts
+from messaging.models import Campaign, CampaignRecipient, Message
+from messaging.services import audience
+from messaging.services.expansion import expand_campaign
+from tests.api.caller import fields_of, refusal
+
+pytestmark = pytest.mark.django_db
+
+DRAFT = {
+    "name": "Monthly Newsletter", "message": "Check out our latest offers!", "sender": "HOSPITAL",
+    "recipients": ["254712345678", "254723456789"],
+}  # fmt: skip
+
+
+def call(caller, method, path, body=None):
+    return caller.browser.generic(
+        method, caller.url(path), json.dumps(body or {}), content_type="application/json",
+        headers={"X-API-KEY": caller.key},
+    )  # fmt: skip
+
+
+def texts_of(campaign_id):
+    rows = Message.objects.unscoped().filter(campaign_id=campaign_id).order_by("pk")
+    return dict(rows.values_list("recipient", "text"))
+
+
+def test_a_campaign_to_plain_numbers_is_sent_once_to_each_and_charged(acme):
+    body = acme.post("campaigns", DRAFT).json()
+    assert (body["status"], body["data"]["status"], body["id"]) == ("success", "draft", body["data"]["id"])
+    assert (body["data"]["recipients"], body["data"]["refused"], body["data"]["cost"]) == (2, [], 0)
+    path = f"campaigns/{body['id']}"
+    assert acme.get(f"{path}/estimate").json()["data"] == {
+        "id": body["id"], "recipients": 2, "units": 2, "cost": 2, "currency": "KES", "balance": 10,
+        "affordable": True, "problems": [],
+    }  # fmt: skip
+    assert acme.balance() == 10
+    started = acme.post(f"{path}/send", {}).json()["data"]
+    assert (started["status"], started["recipients"], started["quoted_cost"]) == ("sending", 2, 2)
+    expand_campaign(campaign_id=body["id"])
+    expand_campaign(campaign_id=body["id"])
+    assert set(texts_of(body["id"])) == {"+254712345678", "+254723456789"}
+    now = acme.get(path).json()["data"]
+    assert (now["queued"], now["cost"], acme.balance()) == (2, 2, 8)
+    assert refusal(acme.post(f"{path}/send", {}), 409, "CONFLICT")
+    history = acme.get("sms/history", {"campaign": body["id"]}).json()
+    assert history["meta"]["total"] == 2
+
+
+def test_listed_numbers_groups_and_contacts_are_written_to_once_and_filled_in(acme):
+    people = {
+        phone: contacts.create_contact(client=acme.client, phone=phone, name=name)
+        for phone, name in (("0712000001", "Amina Ali"), ("0712000002", "Juma"), ("0712000003", "Zuri"))
+    }
+    group = contacts.create_group(client=acme.client, name="Staff")
+    contacts.add_to_group(group=group, contact_ids=[people["0712000001"].pk])
+    contacts.record_opt_out(client_id=acme.client.pk, channel="sms", address="+254712000009", source="api")
+    body = acme.post("campaigns", DRAFT | {
+        "message": "Hi {first_name|friend}", "groups": [group.pk], "contacts": [people["0712000003"].pk],
+        "recipients": ["0712000001", "+254712000002", "254712000002", "0712000008", "0712000009", "12"],
+    }).json()["data"]  # fmt: skip
+    assert (body["recipients"], [row["recipient"] for row in body["refused"]]) == (5, ["12"])
+    assert acme.get(f"campaigns/{body['id']}/estimate").json()["recipients"] == 4
+    acme.post(f"campaigns/{body['id']}/send", {"expected_recipients": 4, "expected_cost": 4})
+    expand_campaign(campaign_id=body["id"])
+    assert texts_of(body["id"]) == {
+        "+254712000001": "Hi Amina", "+254712000002": "Hi Juma", "+254712000003": "Hi Zuri", "+254712000008": "Hi friend",
+    }  # fmt: skip
+    stray = Message.objects.unscoped().get(recipient="+254712000008")
+    assert stray.contact_id is None
+    assert acme.balance() == 6
+
+
+def test_D9_a_list_longer_than_a_chunk_is_expanded_once_each_though_its_worker_dies(acme, monkeypatch):
+    monkeypatch.setattr(audience, "CHUNK", 2)
+    body = acme.post("campaigns", DRAFT | {"recipients": [f"071200000{n}" for n in range(7)]}).json()
+    acme.post(f"campaigns/{body['id']}/send", {})
+    from messaging.services import expansion
+
+    real, calls = expansion._write, []
+
+    def dies_at_the_third(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise SystemExit
+        return real(*args)
+
+    monkeypatch.setattr(expansion, "_write", dies_at_the_third)
+    with pytest.raises(SystemExit):
+        expand_campaign(campaign_id=body["id"])
+    assert len(texts_of(body["id"])) == 4
+    Campaign.objects.unscoped().update(lease_until=None)
+    monkeypatch.setattr(expansion, "_write", real)
+    expand_campaign(campaign_id=body["id"])
+    assert len(texts_of(body["id"])) == 7
+    assert acme.balance() == 3
+
+
+def test_M9_402_and_409_start_nothing(acme):
+    poor = acme.post("campaigns", DRAFT | {"recipients": [f"07120000{n:02}" for n in range(11)]}).json()["id"]
+    assert refusal(acme.post(f"campaigns/{poor}/send", {}), 402, "INSUFFICIENT_BALANCE")["balance"] == 10
+    two = acme.post("campaigns", DRAFT).json()["id"]
+    refusal(acme.post(f"campaigns/{two}/send", {"expected_cost": 1}), 409, "CONFLICT")
+    refusal(acme.post(f"campaigns/{two}/send", {"expected_recipients": 3}), 409, "CONFLICT")
+    assert acme.get(f"campaigns/{two}").json()["data"]["status"] == "draft"
+    assert (acme.balance(), Message.objects.unscoped().count()) == (10, 0)
+
+
+def test_pause_resume_and_cancel_answer_with_the_state_and_refuse_what_is_not_running(acme):
+    pk = acme.post("campaigns", DRAFT).json()["id"]
+    for verb in ("pause", "resume", "cancel"):
+        refusal(acme.post(f"campaigns/{pk}/{verb}", {}), 409, "CONFLICT")
+    acme.post(f"campaigns/{pk}/send", {})
+    expand_campaign(campaign_id=pk)
+    states = [acme.post(f"campaigns/{pk}/{verb}", {}).json()["data"]["status"] for verb in ("pause", "resume", "cancel")]
+    assert states == ["paused", "sending", "cancelled"]
+    expand_campaign(campaign_id=pk)
+    assert (acme.get(f"campaigns/{pk}").json()["data"]["not_sent"], acme.balance()) == (2, 10)
+
+
+def test_a_draft_is_changed_and_deleted_and_a_started_one_is_not(acme):
+    pk = acme.post("campaigns", DRAFT).json()["id"]
+    changed = call(acme, "PATCH", f"campaigns/{pk}", {"message": "New text"}).json()["data"]
+    assert (changed["message"], changed["name"], changed["recipients"]) == ("New text", DRAFT["name"], 2)
+    fewer = call(acme, "PATCH", f"campaigns/{pk}", {"recipients": ["0712000001"]}).json()["data"]
+    assert (fewer["recipients"], fewer["message"]) == (1, "New text")
+    acme.post(f"campaigns/{pk}/send", {})
+    refusal(call(acme, "PATCH", f"campaigns/{pk}", {"recipients": ["0712000002"]}), 409, "CONFLICT")
+    refusal(call(acme, "DELETE", f"campaigns/{pk}"), 409, "CONFLICT")
+    assert CampaignRecipient.objects.unscoped().get().phone == "+254712000001"
+    other = acme.post("campaigns", DRAFT).json()["id"]
+    assert call(acme, "DELETE", f"campaigns/{other}").json()["data"] == {"id": other}
+    refusal(acme.get(f"campaigns/{other}"), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": ""}, "name"), ({"message": ""}, "message"), ({"message": "x" * 481}, "message"),
+        ({"sender": "NOBODY"}, "sender"), ({"recipients": []}, "recipients"), ({"recipients": ["12"]}, "recipients.0"),
+        ({"recipients": ["0712000001"] * 10_001}, "recipients"), ({"groups": [999]}, "groups"),
+        ({"contacts": [999]}, "contacts"), ({"channel": "email"}, "channel"),
+        ({"schedule_at": "2099-01-01T00:00:00Z"}, "schedule_at"), ({"client_id": 999}, "client_id"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_a_campaign_is_refused_and_nothing_is_kept(acme, change, field):
+    assert field in fields_of(refusal(acme.post("campaigns", DRAFT | change), 400, "INVALID_REQUEST"))
+    assert not Campaign.objects.unscoped().exists()
+    assert not CampaignRecipient.objects.unscoped().exists()
+
+
+def test_the_list_is_newest_first_filtered_and_paged(acme):
+    first, second = (acme.post("campaigns", DRAFT).json()["id"] for _ in range(2))
+    acme.post(f"campaigns/{first}/send", {})
+    assert [row["id"] for row in acme.get("campaigns").json()["data"]] == [second, first]
+    assert [row["id"] for row in acme.get("campaigns", {"status": "sending"}).json()["data"]] == [first]
+    assert acme.get("campaigns", {"per_page": 1, "page": 2}).json()["meta"]["total"] == 2
+    refusal(acme.get("campaigns", {"status": "x"}), 400, "INVALID_REQUEST")
+
+
+def test_T1_another_clients_campaign_groups_and_contacts_look_unknown(acme, stranger):
+    pk = stranger.post("campaigns", DRAFT | {"sender": "ZURI"}).json()["id"]
+    group = contacts.create_group(client=stranger.client, name="Staff")
+    person = contacts.create_contact(client=stranger.client, phone="0712000001")
+    for verb in ("", "/estimate"):
+        assert acme.get(f"campaigns/{pk}{verb}").content == acme.get(f"campaigns/999999{verb}").content
+    for verb in ("send", "pause", "resume", "cancel"):
+        refusal(acme.post(f"campaigns/{pk}/{verb}", {}), 404, "NOT_FOUND")
+    assert fields_of(refusal(acme.post("campaigns", DRAFT | {"groups": [group.pk]}), 400, "INVALID_REQUEST")) == ["groups"]
+    assert fields_of(refusal(acme.post("campaigns", DRAFT | {"contacts": [person.pk]}), 400, "INVALID_REQUEST")) == ["contacts"]
+    assert stranger.get(f"campaigns/{pk}").json()["data"]["status"] == "draft"
+
+
+def test_I1_a_send_with_a_key_starts_the_campaign_once(acme):
+    pk = acme.post("campaigns", DRAFT).json()["id"]
+    first = acme.post(f"campaigns/{pk}/send", {}, Idempotency_Key="go")
+    second = acme.post(f"campaigns/{pk}/send", {}, Idempotency_Key="go")
+    assert (second.status_code, second.json(), second["Idempotent-Replayed"]) == (200, first.json(), "true")
