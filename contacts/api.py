@@ -209,9 +209,7 @@ class GroupView(ApiView):
         services.rename_group(group=group, name=self.read(GroupRequest)["name"])
         return Response(success(show_group(group), message="Group saved"))
 
-    @describe(
-        "Delete a group", "Its contacts stay.", answers=DeletedShape, refuses=_NO_GROUP, message="Group deleted"
-    )
+    @describe("Delete a group", "Its contacts stay.", answers=DeletedShape, refuses=_NO_GROUP, message="Group deleted")
     def delete(self, request: Request, client_id: int, group_id: int) -> Response:
         services.delete_group(group=_group(request.auth.client, group_id))
         return Response(success({"id": group_id}, message="Group deleted"))

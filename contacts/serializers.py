@@ -74,7 +74,7 @@ class ImportRequest(serializers.Serializer):
     duplicates = serializers.ChoiceField(
         choices=["update", "skip"],
         default="update",
-        help_text="What a row does to a contact that exists: overwrite its values (a blank cell never does), or nothing.",
+        help_text="What a row does to a contact that exists: overwrite its values (blank cells never do), or nothing.",
     )
 
 

@@ -22,12 +22,28 @@ ENCODINGS = {"gsm7": "GSM-7", "ucs2": "UCS-2"}
 class MessageRequest(serializers.Serializer):
     """POST messages/send."""
 
-    channel = serializers.ChoiceField(choices=Channel.choices)
-    recipient = serializers.CharField(max_length=_LONGEST_ADDRESS)
-    sender = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    body = serializers.CharField(trim_whitespace=False)
-    schedule_at = serializers.DateTimeField(required=False, allow_null=True)
-    reference = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=100)
+    channel = serializers.ChoiceField(choices=Channel.choices, help_text="`sms` is open on every account.")
+    recipient = serializers.CharField(
+        max_length=_LONGEST_ADDRESS,
+        help_text="Phone number: `254712345678`, `+254712345678`, or `0712345678` read in your country.",
+    )
+    sender = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        help_text="An approved sender ID of at most 11 characters; left out: your default.",
+    )
+    body = serializers.CharField(trim_whitespace=False, help_text="The text, at most 480 characters.")
+    schedule_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="Send it then: a moment within the next year."
+    )
+    reference = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        max_length=100,
+        help_text="Your own id; returned with the message, and a filter of the history.",
+    )
 
 
 class SmsRequest(serializers.Serializer):
@@ -38,11 +54,18 @@ class SmsRequest(serializers.Serializer):
         min_length=1,
         max_length=MOST_RECIPIENTS,
         required=False,
+        help_text="Phone numbers, 1 to 1000.",
     )
-    recipient = serializers.CharField(required=False, max_length=_LONGEST_ADDRESS)
-    message = serializers.CharField(trim_whitespace=False)
-    sender_id = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    sender = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    recipient = serializers.CharField(
+        required=False, max_length=_LONGEST_ADDRESS, help_text="One number, instead of `recipients`."
+    )
+    message = serializers.CharField(trim_whitespace=False, help_text="The text, at most 480 characters.")
+    sender_id = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, help_text="An approved sender ID; left out: your default."
+    )
+    sender = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, help_text="Another name of `sender_id`."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "recipients" not in attrs:
@@ -51,6 +74,109 @@ class SmsRequest(serializers.Serializer):
             attrs["recipients"] = [attrs["recipient"]]
         attrs["sender_id"] = attrs.get("sender_id") or attrs.get("sender")
         return attrs
+
+
+_SHOWN = ["queued", "sent", "delivered", "failed", "scheduled", "cancelled", "read"]
+
+
+class AcceptedShape(serializers.Serializer):
+    """What messages/send answers."""
+
+    id = serializers.IntegerField()
+    message_id = serializers.CharField()
+    provider_message_id = serializers.CharField(allow_null=True, help_text="Known once it has left.")
+    channel = serializers.CharField()
+    recipient = serializers.CharField(help_text="International, digits only.")
+    sender = serializers.CharField()
+    status = serializers.ChoiceField(choices=_SHOWN)
+    units = serializers.IntegerField(help_text="What is billed.")
+    cost = serializers.FloatField()
+    encoding = serializers.ChoiceField(choices=list(ENCODINGS.values()))
+    segments = serializers.IntegerField(help_text="Parts on air.")
+    reference = serializers.CharField(allow_null=True)
+
+
+class RecipientShape(serializers.Serializer):
+    """One line of what sms/send answers."""
+
+    recipient = serializers.CharField(help_text="As you wrote it.")
+    status = serializers.ChoiceField(choices=["queued", "failed"])
+    message_id = serializers.CharField(allow_null=True)
+    error = serializers.CharField(required=False, help_text="Why it was refused.")
+
+
+class SmsShape(serializers.Serializer):
+    sent = serializers.IntegerField(help_text="How many were accepted.")
+    failed = serializers.IntegerField(help_text="How many were refused; they cost nothing.")
+    total_cost = serializers.FloatField()
+    results = RecipientShape(many=True, help_text="In the order of the request.")
+
+
+class StoredShape(serializers.Serializer):
+    """What every reading of a message has in common."""
+
+    id = serializers.IntegerField()
+    message_id = serializers.CharField()
+    provider_message_id = serializers.CharField(allow_null=True)
+    channel = serializers.CharField()
+    recipient = serializers.CharField(help_text="International, digits only.")
+    sender = serializers.CharField()
+    status = serializers.ChoiceField(choices=_SHOWN)
+    units = serializers.IntegerField()
+    cost = serializers.FloatField()
+    campaign_id = serializers.IntegerField(allow_null=True)
+    reference = serializers.CharField(allow_null=True)
+    schedule_at = serializers.DateTimeField(allow_null=True)
+    queued_at = serializers.DateTimeField(allow_null=True)
+    sent_at = serializers.DateTimeField(allow_null=True)
+    delivered_at = serializers.DateTimeField(allow_null=True)
+    failed_at = serializers.DateTimeField(allow_null=True)
+    error_code = serializers.CharField(allow_null=True)
+    error_message = serializers.CharField(allow_null=True)
+
+
+class HistoryShape(StoredShape):
+    message = serializers.CharField(help_text="The text.")
+
+
+class EventShape(serializers.Serializer):
+    event = serializers.CharField()
+    code = serializers.CharField(allow_null=True)
+    detail = serializers.CharField(allow_null=True, help_text="The network's own words.")
+    at = serializers.DateTimeField()
+
+
+class StatusShape(StoredShape):
+    events = EventShape(many=True, help_text="Everything that happened to it, oldest first.")
+
+
+class FaredShape(serializers.Serializer):
+    sent = serializers.IntegerField(help_text="All that left the queue, whatever became of them since.")
+    delivered = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    cost = serializers.FloatField(help_text="Net of refunds.")
+
+
+class StatisticsShape(serializers.Serializer):
+    total_sent = serializers.IntegerField(help_text="All that left the queue, whatever became of them since.")
+    total_delivered = serializers.IntegerField()
+    total_failed = serializers.IntegerField()
+    total_cost = serializers.FloatField(help_text="Net of refunds.")
+    today = FaredShape(help_text="Accepted today, by your time zone.")
+    this_month = FaredShape(help_text="Accepted this month, by your time zone.")
+
+
+class TransactionShape(serializers.Serializer):
+    id = serializers.IntegerField()
+    type = serializers.ChoiceField(choices=["credit", "debit", "refund"])
+    amount = serializers.FloatField(help_text="Never negative: the type says which way it went.")
+    balance_after = serializers.FloatField()
+    description = serializers.CharField()
+    status = serializers.ChoiceField(choices=["completed"])
+    message_id = serializers.CharField(allow_null=True)
+    campaign_id = serializers.IntegerField(allow_null=True)
+    reference = serializers.CharField(help_text="What caused it.")
+    created_at = serializers.DateTimeField()
 
 
 def show_accepted(accepted: Accepted, *, channel: str, reference: str) -> dict[str, Any]:

@@ -87,9 +87,12 @@ def count_messages(
         return found.count()
     if status == "queued":
         waiting = _tallied(client, (T.WAITING,), channel, since, before)
-        return waiting - found.model.objects.for_client(client).filter(
-            _accepted(channel, since, before, "created_at"), status=MessageStatus.SCHEDULED
-        ).count()
+        return (
+            waiting
+            - found.model.objects.for_client(client)
+            .filter(_accepted(channel, since, before, "created_at"), status=MessageStatus.SCHEDULED)
+            .count()
+        )
     if status not in _TALLIED:
         return found.count()
     return _tallied(client, _TALLIED[status], channel, since, before)

@@ -73,7 +73,11 @@ class LaunchRequest(serializers.Serializer):
     """POST campaigns/{id}/send: what you saw in the estimate, if it is to be sent for that only."""
 
     expected_recipients = serializers.IntegerField(
-        required=False, allow_null=True, min_value=0, max_value=_LARGEST_ID, help_text="409 if it is another number now."
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=_LARGEST_ID,
+        help_text="409 if it is another number now.",
     )
     expected_cost = serializers.DecimalField(
         required=False,

@@ -178,7 +178,10 @@ class LaunchView(ApiView):
         takes=LaunchRequest,
         answers=CampaignShape,
         refuses=_NOT_FOUND
-        | {402: "The wallet cannot pay for the whole campaign.", 409: "It was started before, or costs something else now."},
+        | {
+            402: "The wallet cannot pay for the whole campaign.",
+            409: "It was started before, or costs something else now.",
+        },
         example={"expected_cost": 2},
     )
     def post(self, request: Request, client_id: int, campaign_id: int) -> Response:
@@ -279,7 +282,9 @@ def _refuse_nobody(recipients: list[str], refused: Sequence[services.Unlisted]) 
 
 def _refuse_schedule(asked: dict[str, Any]) -> None:
     if asked.get("schedule_at") is not None:
-        raise InvalidInput({"schedule_at": ["Campaigns cannot be scheduled on this installation. Send it when it is due."]})
+        raise InvalidInput(
+            {"schedule_at": ["Campaigns cannot be scheduled on this installation. Send it when it is due."]}
+        )
 
 
 def _in_our_words(act: Callable[[], Campaign]) -> Campaign:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from accounts.models import Client
 from crm.common.api import params
+from crm.common.api.describe import DAYS, PAGES, Param, describe
 from crm.common.api.envelope import listing, success
 from crm.common.api.pages import rows_of_page
 from crm.common.api.views import ApiView
@@ -23,7 +24,18 @@ from crm.common.money import json_money
 from crm.common.phones import InvalidPhone, read_phone
 from messaging import queries, statistics
 from messaging.models import Message
-from messaging.serializers import MessageRequest, SmsRequest, show_accepted, show_event, show_message
+from messaging.serializers import (
+    AcceptedShape,
+    HistoryShape,
+    MessageRequest,
+    SmsRequest,
+    SmsShape,
+    StatisticsShape,
+    StatusShape,
+    show_accepted,
+    show_event,
+    show_message,
+)
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
 
 _LONGEST_WAIT = 10  # seconds
@@ -32,6 +44,9 @@ _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.I
 # A waiting request holds a thread, and a web process has few: one may wait, others are answered at once (RFC 7240
 # leaves a preference to the server).
 _waiting = threading.BoundedSemaphore(1)
+
+
+_STATUSES = {"all": 1, "queued": 1, "sent": 1, "delivered": 1, "failed": 1, "scheduled": 1, "cancelled": 1, "read": 1}
 
 
 class SendMessageView(ApiView):
@@ -52,6 +67,35 @@ class SendMessageView(ApiView):
         "text_too_long": "body",
     }
 
+    @describe(
+        "Send a message",
+        "One message to one recipient. Answered once it is stored, paid for and queued. With `Prefer: wait=10` the "
+        "answer is held until it has left, at most 10 seconds.",
+        takes=MessageRequest,
+        answers=AcceptedShape,
+        refuses={402: "The wallet cannot pay for it: nothing is sent."},
+        example={
+            "channel": "sms",
+            "recipient": "254712345678",
+            "sender": "HOSPITAL",
+            "body": "Your results are ready.",
+        },
+        example_answer={
+            "id": 123,
+            "message_id": "MSG-000123",
+            "provider_message_id": None,
+            "channel": "sms",
+            "recipient": "254712345678",
+            "sender": "HOSPITAL",
+            "status": "queued",
+            "units": 1,
+            "cost": 1,
+            "encoding": "GSM-7",
+            "segments": 1,
+            "reference": None,
+        },
+        message="Message queued for sending",
+    )
     def post(self, request: Request, client_id: int) -> Response:
         asked = self.read(MessageRequest)
         reference = asked.get("reference") or ""
@@ -108,6 +152,28 @@ class SendSmsView(ApiView):
         "text_too_long": "message",
     }
 
+    @describe(
+        "Send an SMS to many",
+        "One text to up to 1000 numbers. The accepted ones are paid for together or not at all; a number that cannot "
+        "be sent to is named in `results` and costs nothing. If none can be sent to: 400.",
+        takes=SmsRequest,
+        answers=SmsShape,
+        refuses={402: "The wallet cannot pay for all of it: nothing is sent."},
+        example={
+            "recipients": ["254712345678", "254723456789"],
+            "message": "We close at noon today.",
+            "sender_id": "HOSPITAL",
+        },
+        example_answer={
+            "sent": 2,
+            "failed": 0,
+            "total_cost": 2,
+            "results": [
+                {"recipient": "254712345678", "status": "queued", "message_id": "MSG-000124"},
+                {"recipient": "254723456789", "status": "queued", "message_id": "MSG-000125"},
+            ],
+        },
+    )
     def post(self, request: Request, client_id: int) -> Response:
         asked = self.read(SmsRequest)
         results = accept_messages(
@@ -154,6 +220,14 @@ class SmsStatusView(ApiView):
 
     required_scope = "messages:read"
 
+    @describe(
+        "Read a message",
+        "Where it is and what happened to it. `message_id` is ours (`MSG-000123`), its number, or the network's id. "
+        "The top-level `status` is the message's.",
+        answers=StatusShape,
+        flat=True,
+        refuses={404: "There is no such message."},
+    )
     def get(self, request: Request, client_id: int, message_id: str) -> Response:
         message = queries.find_message(request.auth.client, message_id)
         if message is None:
@@ -162,14 +236,29 @@ class SmsStatusView(ApiView):
         return Response(success(data, status=data["status"]))
 
 
-_STATUSES = {"all": 1, "queued": 1, "sent": 1, "delivered": 1, "failed": 1, "scheduled": 1, "cancelled": 1, "read": 1}
-
-
 class SmsHistoryView(ApiView):
     """The client's messages, newest first: by page, or by `cursor` where the pages go deep."""
 
     required_scope = "messages:read"
 
+    @describe(
+        "List messages",
+        "Newest first. For deep reading follow `meta.next_cursor` instead of counting pages: it neither skips nor "
+        "repeats while new messages arrive.",
+        answers=HistoryShape,
+        paged=True,
+        query=(
+            *PAGES,
+            Param("status", "Only those; `delivered` includes read ones.", choices=tuple(_STATUSES), default="all"),
+            *DAYS,
+            Param("recipient", "A phone number, or the beginning of one."),
+            Param("sender", "Exactly this sender ID."),
+            Param("campaign", "Id of a campaign.", "integer"),
+            Param("reference", "Your own id."),
+            Param("channel", "Only this channel.", choices=tuple(Channel.values)),
+            Param("cursor", "`next_cursor` of the page before; then `meta` has no totals."),
+        ),
+    )
     def get(self, request: Request, client_id: int) -> Response:
         asked = request.query_params
         page = params.read_page(asked)
@@ -215,6 +304,11 @@ class SmsStatisticsView(ApiView):
 
     required_scope = "messages:read"
 
+    @describe(
+        "Read statistics",
+        "How your messages fared, by the day and month in which they were accepted.",
+        answers=StatisticsShape,
+    )
     def get(self, request: Request, client_id: int) -> Response:
         found = statistics.statistics_of(request.auth.client, timezone.now())
         total = found.pop("total")

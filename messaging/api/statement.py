@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from accounts.models import Client
 from crm.common.api import params
+from crm.common.api.describe import DAYS, PAGES, Param, describe
 from crm.common.api.envelope import listing
 from crm.common.api.pages import rows_of_page
 from crm.common.api.views import ApiView
@@ -16,6 +17,7 @@ from crm.common.money import json_money
 from crm.common.phones import digits
 from messaging.models import Message
 from messaging.models.messages import public_id
+from messaging.serializers import TransactionShape
 from wallet import queries as wallets
 from wallet.models import EntryKind, LedgerEntry
 
@@ -29,6 +31,17 @@ class TransactionsView(ApiView):
 
     required_scope = "wallet:read"
 
+    @describe(
+        "Read the statement",
+        "Every movement of the wallet, newest first: what came in, what each message cost, what was given back.",
+        answers=TransactionShape,
+        paged=True,
+        query=(
+            *PAGES,
+            *DAYS,
+            Param("type", "Only those.", choices=("all", "credit", "debit", "refund"), default="all"),
+        ),
+    )
     def get(self, request: Request, client_id: int) -> Response:
         client, asked = request.auth.client, request.query_params
         page = params.read_page(asked)

@@ -133,12 +133,15 @@ class Renderer:
 class Place(NamedTuple):
     """How far a walk through an audience has come: the last contact of the groups, the last listed number."""
 
-    contact: int = 0
-    listed: int = 0
+    contact: int
+    listed: int
+
+
+START = Place(0, 0)
 
 
 def walk_audience(
-    *, campaign: Campaign, sender: str, after: Place = Place(), until: int | None = None
+    *, campaign: Campaign, sender: str, after: Place = START, until: int | None = None
 ) -> Iterator[tuple[Place, list]]:
     """A campaign's people in chunks, each with the place after it: the contacts of its groups by id up to `until`,
     then its listed numbers that are in none of those groups. Without those who opted out of `sender`.

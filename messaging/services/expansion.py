@@ -89,7 +89,8 @@ def _store_chunk(campaign: Campaign, owner: str, old: Place, new: Place, rows: l
 def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE messaging_campaign SET "cursor" = %s, listed_cursor = %s, lease_until = {later_sql(LEASE_SECONDS)}
+            f"""UPDATE messaging_campaign
+                SET "cursor" = %s, listed_cursor = %s, lease_until = {later_sql(LEASE_SECONDS)}
                 WHERE id = %s AND "cursor" = %s AND listed_cursor = %s AND lease_owner = %s AND state = 'sending'""",
             [*new, campaign.pk, *old, owner],
         )

@@ -54,9 +54,9 @@ def lock_statuses(ids: Sequence[int]) -> dict[int, str]:
 
 
 _MERGE = (
-    'ON CONFLICT (client_id, hour, channel, state) WHERE merged DO UPDATE SET '
-    'messages = messaging_messagetally.messages + excluded.messages, '
-    'cost_micros = messaging_messagetally.cost_micros + excluded.cost_micros'
+    "ON CONFLICT (client_id, hour, channel, state) WHERE merged DO UPDATE SET "
+    "messages = messaging_messagetally.messages + excluded.messages, "
+    "cost_micros = messaging_messagetally.cost_micros + excluded.cost_micros"
 )
 
 

@@ -69,7 +69,8 @@ def test_listed_numbers_groups_and_contacts_are_written_to_once_and_filled_in(ac
     acme.post(f"campaigns/{body['id']}/send", {"expected_recipients": 4, "expected_cost": 4})
     expand_campaign(campaign_id=body["id"])
     assert texts_of(body["id"]) == {
-        "+254712000001": "Hi Amina", "+254712000002": "Hi Juma", "+254712000003": "Hi Zuri", "+254712000008": "Hi friend",
+        "+254712000001": "Hi Amina", "+254712000002": "Hi Juma", "+254712000003": "Hi Zuri",
+        "+254712000008": "Hi friend",
     }  # fmt: skip
     stray = Message.objects.unscoped().get(recipient="+254712000008")
     assert stray.contact_id is None
@@ -117,7 +118,9 @@ def test_pause_resume_and_cancel_answer_with_the_state_and_refuse_what_is_not_ru
         refusal(acme.post(f"campaigns/{pk}/{verb}", {}), 409, "CONFLICT")
     acme.post(f"campaigns/{pk}/send", {})
     expand_campaign(campaign_id=pk)
-    states = [acme.post(f"campaigns/{pk}/{verb}", {}).json()["data"]["status"] for verb in ("pause", "resume", "cancel")]
+    states = [
+        acme.post(f"campaigns/{pk}/{verb}", {}).json()["data"]["status"] for verb in ("pause", "resume", "cancel")
+    ]
     assert states == ["paused", "sending", "cancelled"]
     expand_campaign(campaign_id=pk)
     assert (acme.get(f"campaigns/{pk}").json()["data"]["not_sent"], acme.balance()) == (2, 10)
@@ -171,8 +174,12 @@ def test_T1_another_clients_campaign_groups_and_contacts_look_unknown(acme, stra
         assert acme.get(f"campaigns/{pk}{verb}").content == acme.get(f"campaigns/999999{verb}").content
     for verb in ("send", "pause", "resume", "cancel"):
         refusal(acme.post(f"campaigns/{pk}/{verb}", {}), 404, "NOT_FOUND")
-    assert fields_of(refusal(acme.post("campaigns", DRAFT | {"groups": [group.pk]}), 400, "INVALID_REQUEST")) == ["groups"]
-    assert fields_of(refusal(acme.post("campaigns", DRAFT | {"contacts": [person.pk]}), 400, "INVALID_REQUEST")) == ["contacts"]
+    assert fields_of(refusal(acme.post("campaigns", DRAFT | {"groups": [group.pk]}), 400, "INVALID_REQUEST")) == [
+        "groups"
+    ]
+    assert fields_of(refusal(acme.post("campaigns", DRAFT | {"contacts": [person.pk]}), 400, "INVALID_REQUEST")) == [
+        "contacts"
+    ]
     assert stranger.get(f"campaigns/{pk}").json()["data"]["status"] == "draft"
 
 

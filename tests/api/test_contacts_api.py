@@ -41,7 +41,12 @@ def test_a_contact_is_added_read_changed_replaced_and_deleted(acme):
     changed = change(acme, "PATCH", path, {"department": "Support"}).json()["data"]
     assert (changed["department"], changed["name"]) == ("Support", "John Doe")
     replaced = change(acme, "PUT", path, {"phone": "254712345678", "name": "J. Doe"}).json()["data"]
-    assert (replaced["name"], replaced["department"], replaced["email"], replaced["attributes"]) == ("J. Doe", "", "", {})
+    assert (replaced["name"], replaced["department"], replaced["email"], replaced["attributes"]) == (
+        "J. Doe",
+        "",
+        "",
+        {},
+    )
     assert acme.get(path).json()["data"] == replaced
     assert change(acme, "DELETE", path).json()["data"] == {"id": body["id"]}
     refusal(acme.get(path), 404, "NOT_FOUND")
@@ -52,7 +57,12 @@ def test_a_number_that_exists_is_409_with_its_id_or_changed_by_upsert(acme):
     again = json.loads(acme.post("contacts", {"phone": "+254 712 345 678", "name": "Other"}).content)
     assert (again["error_code"], again["contact_id"]) == ("CONFLICT", first)
     upserted = acme.post("contacts?upsert=true", {"phone": "254712345678", "name": "Jane"}).json()["data"]
-    assert (upserted["id"], upserted["name"], upserted["department"], upserted["created"]) == (first, "Jane", "Sales", False)
+    assert (upserted["id"], upserted["name"], upserted["department"], upserted["created"]) == (
+        first,
+        "Jane",
+        "Sales",
+        False,
+    )
     assert Contact.objects.for_client(acme.client).count() == 1
 
 
@@ -124,7 +134,9 @@ def refusal_body(response):
 
 
 def test_a_small_file_is_imported_before_the_answer(acme):
-    text = "Department;Phone;Name;Email;Town\nSales;0712000001;Amina;a@x.test;Kisumu\n;abc;Juma;;\n;0712000001;Again;;\n"
+    text = (
+        "Department;Phone;Name;Email;Town\nSales;0712000001;Amina;a@x.test;Kisumu\n;abc;Juma;;\n;0712000001;Again;;\n"
+    )
     body = upload(acme, text, group="Pupils").json()
     assert body["status"] == "success"
     result = {name: body[name] for name in ("total", "imported", "updated", "skipped", "failed")}

@@ -53,7 +53,9 @@ PAGES = (
 )
 DAYS = (
     Param("from_date", "From this day on, in your time zone, or from this moment.", "day", example="2025-10-09"),
-    Param("to_date", "Up to the end of this day, in your time zone, or before this moment.", "day", example="2025-10-31"),
+    Param(
+        "to_date", "Up to the end of this day, in your time zone, or before this moment.", "day", example="2025-10-31"
+    ),
 )
 
 
