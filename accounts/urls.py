@@ -3,7 +3,7 @@
 from allauth.account import views as allauth_views
 from django.urls import path
 
-from accounts import views
+from accounts.views import keys, webhooks
 from crm.common.access import public_page
 
 urlpatterns = [
@@ -11,10 +11,24 @@ urlpatterns = [
     path("logout", public_page(allauth_views.logout), name="account_logout"),
     path("register", public_page(allauth_views.signup), name="account_signup"),
     path("login/inactive", public_page(allauth_views.account_inactive), name="account_inactive"),
-    path("password/change", views.change_password, name="account_change_password"),
-    path("no-organisation", views.no_organisation, name="no_organisation"),
-    path("app/switch", views.switch_client, name="switch_client"),
-    path("app/settings/api-webhooks", views.api_keys, name="api_keys"),
-    path("app/settings/api-webhooks/keys/new", views.new_api_key, name="new_api_key"),
-    path("app/settings/api-webhooks/keys/<int:key_id>/revoke", views.revoke_key, name="revoke_api_key"),
+    path("password/change", keys.change_password, name="account_change_password"),
+    path("no-organisation", keys.no_organisation, name="no_organisation"),
+    path("app/switch", keys.switch_client, name="switch_client"),
+    path("app/settings/api-webhooks", keys.api_keys, name="api_keys"),
+    path("app/settings/api-webhooks/keys/new", keys.new_api_key, name="new_api_key"),
+    path("app/settings/api-webhooks/keys/<int:key_id>/revoke", keys.revoke_key, name="revoke_api_key"),
+    *(
+        path(f"app/settings/api-webhooks/webhooks/{route}", view, name=name)
+        for route, view, name in (
+            ("new", webhooks.new_webhook, "new_webhook"),
+            ("<int:endpoint_id>", webhooks.webhook, "webhook"),
+            ("<int:endpoint_id>/edit", webhooks.edit_webhook, "edit_webhook"),
+            ("<int:endpoint_id>/rotate", webhooks.rotate, "rotate_webhook"),
+            ("<int:endpoint_id>/delete", webhooks.delete, "delete_webhook"),
+            ("<int:endpoint_id>/pause", webhooks.pause, "pause_webhook"),
+            ("<int:endpoint_id>/resume", webhooks.resume, "resume_webhook"),
+            ("<int:endpoint_id>/test", webhooks.test, "test_webhook"),
+            ("<int:endpoint_id>/redeliver", webhooks.redeliver, "redeliver_webhook"),
+        )
+    ),
 ]

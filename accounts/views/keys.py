@@ -64,6 +64,7 @@ def api_keys(request: HttpRequest) -> HttpResponse:
         "rows": rows,
         "may_write": request.membership.may("keys.write"),
         "base_url": settings.PUBLIC_URL,
+        "endpoints": list(queries.endpoints_for(request.client)),
     }
     return render(request, "accounts/api_key_list.html", context)
 
