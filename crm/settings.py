@@ -167,6 +167,7 @@ else:  # one attempt for a wake-up: a request must not wait for a broker that is
 CELERY_BEAT_SCHEDULE = {
     "messaging-sweep": {"task": "messaging.sweep", "schedule": 10.0, "options": {"expires": 9}},
     "contacts-sweep": {"task": "contacts.sweep", "schedule": 20.0, "options": {"expires": 19}},
+    "wallet-sweep": {"task": "wallet.sweep", "schedule": 15.0, "options": {"expires": 14}},
     "accounts-sweep": {"task": "accounts.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 
@@ -211,6 +212,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 << 20
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 50 << 20)
 MAX_IMPORT_ROWS = env.int("MAX_IMPORT_ROWS", 1_000_000)
+IMPORT_HOLD_CONSECUTIVE = env.int("IMPORT_HOLD_CONSECUTIVE", 250)  # so many numbers in a row wait for staff; 0: never
 
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -230,6 +232,18 @@ API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)
 # --- outside ----------------------------------------------------------------------------------------------------------
 AFRICASTALKING_BASE_URL = env.str("AFRICASTALKING_BASE_URL", "")  # empty: the account's own, else the vendor's
 SENDING_SLOTS = env.int("SENDING_SLOTS", 128)  # messages in flight per provider account and process
+MPESA_BASE_URL = env.str("MPESA_BASE_URL", "")  # empty: the account's own, else Safaricom's
+MPESA_CREDENTIALS = {  # an account of its own once MPESA_SHORTCODE is set; others are entered in the back office
+    "kind": env.str("MPESA_KIND", "paybill"),
+    "shortcode": env.str("MPESA_SHORTCODE", ""),
+    "till": env.str("MPESA_TILL", ""),
+    "passkey": env.str("MPESA_PASSKEY", ""),
+    "consumer_key": env.str("MPESA_CONSUMER_KEY", ""),
+    "consumer_secret": env.str("MPESA_CONSUMER_SECRET", ""),
+}
+MPESA_HAS_STATEMENT = env.bool("MPESA_HAS_STATEMENT", False)
+TOPUP_MIN = env.int("TOPUP_MIN", 100)  # whole shillings
+TOPUP_MAX = env.int("TOPUP_MAX", 50_000)
 WEBHOOK_ALLOWED_NETWORKS = env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])
 WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)

@@ -1,13 +1,28 @@
 """Native API of the wallet (contracts/dialects/native.md)."""
 
+import json
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import RequestInProgress
+from accounts.services.idempotency import amend_answer
 from crm.common.api.describe import describe
-from crm.common.api.envelope import success
+from crm.common.api.envelope import failure, success
+from crm.common.api.renderers import render_json
 from crm.common.api.views import ApiView
+from crm.common.errors import NotFound
 from wallet import queries
+from wallet.models import Asked, TopUp, TopUpState
+from wallet.payments.registry import METHODS
+from wallet.topups.outcomes import words_of
+from wallet.topups.queries import find_top_up
+from wallet.topups.settling import is_being_asked
+from wallet.topups.starting import Started, ask_for_prompt, start_top_up
 
 
 class BalanceShape(serializers.Serializer):
@@ -42,3 +57,113 @@ class BalanceView(ApiView):
                 }
             )
         )
+
+
+class TopUpRequest(serializers.Serializer):
+    """The body of wallet/topup; limits and numbers are the service's to judge."""
+
+    amount = serializers.DecimalField(max_digits=12, decimal_places=2)
+    payment_method = serializers.CharField(max_length=20, default="mpesa")
+    phone_number = serializers.CharField(max_length=30)
+
+    def validate_amount(self, amount: Decimal) -> int:
+        if amount != int(amount):
+            raise serializers.ValidationError("Give whole shillings.")
+        return int(amount)
+
+    def validate_payment_method(self, method: str) -> str:
+        if method not in METHODS:
+            raise serializers.ValidationError(f"Choose one of: {', '.join(METHODS)}.")
+        return method
+
+
+class TopUpStartView(ApiView):
+    """Ask for money on a phone. The top-up's own status stands at the top level, as documented.
+
+    With an Idempotency-Key the row and the answer that is kept are written in one transaction, without the network; the
+    prompt is asked for after it, and the kept answer becomes the one that was given.
+    """
+
+    required_scope = "wallet:topup"
+    error_fields: ClassVar[dict[str, str]] = {"prompt_open": "phone_number", "repeat_blocked": "amount"}
+
+    def post(self, request: Request, client_id: int) -> Response:
+        asked = self.read(TopUpRequest)
+        self.started = start_top_up(
+            client=request.auth.client,
+            amount=asked["amount"],
+            phone=asked["phone_number"],
+            method=asked["payment_method"],
+            sure=True,  # a program repeats by its Idempotency-Key
+        )
+        return Response(_show_started(self.started.top_up))
+
+    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The prompt is asked for when no transaction is open any more."""
+        started: Started | None = getattr(self, "started", None)
+        if started is not None and isinstance(response, Response) and response.status_code == 200:
+            top_up = ask_for_prompt(started=started)
+            if top_up.state == TopUpState.FAILED:
+                words = words_of(top_up)
+                unreachable = top_up.asked == Asked.UNSENT
+                response.status_code = 503 if unreachable else 400
+                code = "PROVIDER_UNAVAILABLE" if unreachable else "INVALID_REQUEST"
+                response.data = failure(code, words.sentence)
+            else:
+                response.data = _show_started(top_up)
+            if (key := request.headers.get("Idempotency-Key")) is not None:
+                amend_answer(
+                    client=request.auth.client,
+                    endpoint=request.path,
+                    key=key,
+                    status=response.status_code,
+                    body=render_json(response.data).decode(),
+                )
+        elif "Idempotent-Replayed" in response.headers and self._is_being_asked(request, response):
+            running = RequestInProgress(retry_after=1)
+            response = Response(failure("CONFLICT", str(running)), status=409, headers={"Retry-After": "1"})
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    @staticmethod
+    def _is_being_asked(request: Request, response: HttpResponse) -> bool:
+        """Whether the first call with this key has not been answered yet: its prompt is being asked for."""
+        kept = json.loads(response.content)
+        top_up = find_top_up(request.auth.client, str(kept.get("transaction_id", "")))
+        return top_up is not None and is_being_asked(top_up)
+
+
+class TopUpStatusView(ApiView):
+    """Where a top-up is."""
+
+    required_scope = "wallet:topup"
+
+    def get(self, request: Request, client_id: int, transaction_id: str) -> Response:
+        top_up = find_top_up(request.auth.client, transaction_id)
+        if top_up is None:
+            raise NotFound("There is no such top-up.")
+        data = _show(top_up)
+        return Response(success(data, status=data["status"]))
+
+
+def _show_started(top_up: TopUp) -> dict[str, Any]:
+    data = {
+        "transaction_id": top_up.transaction_id,
+        "status": str(top_up.state),
+        "amount": top_up.amount,
+        "checkout_request_id": top_up.checkout_request_id or None,
+    }
+    return success(data, message="Please check your phone for M-Pesa prompt", status=str(top_up.state))
+
+
+def _show(top_up: TopUp) -> dict[str, Any]:
+    failed = top_up.state == TopUpState.FAILED
+    return {
+        "transaction_id": top_up.transaction_id,
+        "status": str(top_up.state),
+        "amount": top_up.amount,
+        "payment_method": top_up.method,
+        "mpesa_receipt": top_up.receipt,
+        "completed_at": top_up.completed_at,
+        "created_at": top_up.created_at,
+        "reason": words_of(top_up).sentence if failed else None,
+    }

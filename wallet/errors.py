@@ -46,3 +46,57 @@ class AdjustmentRefused(DomainError):
     """A manual adjustment lacks its reason, its staff member or the second person that its size calls for."""
 
     code = "adjustment_refused"
+
+
+class TopUpsClosed(DomainError):
+    """There is no account to pay into, or the client's currency is not its own."""
+
+    code = "topups_closed"
+    default_message = "Top-ups are not open here yet. Ask your account manager to add credit."
+
+
+class PromptOpen(DomainError):
+    """A prompt may still be on that phone: the operator takes one at a time. Fact: retry_after, in seconds."""
+
+    code = "prompt_open"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(
+            f"A payment request is still open on that phone. Answer it there, or wait {retry_after} seconds.",
+            retry_after=retry_after,
+        )
+
+
+class SameAmountAgain(DomainError):
+    """The same amount was asked for a moment ago; the payer must say that a second payment is meant.
+
+    Facts: transaction_id of the first one.
+    """
+
+    code = "same_amount_again"
+    default_message = "The first request for this amount may still arrive. Do not pay twice."
+
+
+class RepeatBlocked(DomainError):
+    """The operator refuses the same amount from the same number so soon. Fact: retry_after, in seconds."""
+
+    code = "repeat_blocked"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(
+            f"M-Pesa refuses the same amount from the same number within two minutes. Wait {retry_after} seconds.",
+            retry_after=retry_after,
+        )
+
+
+class CheckedJustNow(DomainError):
+    """The operator was asked within the last seconds. Fact: retry_after."""
+
+    code = "checked_just_now"
+    default_message = "M-Pesa was asked a moment ago. Wait five seconds."
+
+
+class PaymentRefused(DomainError):
+    """A payment cannot be given to this client: it is credited, dismissed, or has cents."""
+
+    code = "payment_refused"

@@ -1,10 +1,11 @@
-"""Filters of the ledger page."""
+"""Forms of the wallet's pages."""
 
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from crm.common.money import from_micros
 from wallet.models import EntryKind
 
 # Shown words; the stored values stay out of the languages. "Charge" and "credit" are seen from the client's side.
@@ -33,3 +34,37 @@ class LedgerFilter(forms.Form):
         if first and last and first > last:
             self.add_error("to_date", _("This day is before the first one."))
         return chosen
+
+
+class ThresholdForm(forms.Form):
+    """Below which balance the client is warned, in whole units of its currency."""
+
+    amount = forms.IntegerField(
+        label=_("Warn below"),
+        min_value=0,
+        max_value=100_000_000,
+        help_text=_("An e-mail goes to the owner and to finance, once a day at most. 0: no warning."),
+    )
+
+    @classmethod
+    def of(cls, low_balance_micros: int) -> "ThresholdForm":
+        return cls(initial={"amount": int(from_micros(low_balance_micros))})
+
+
+class TopUpForm(forms.Form):
+    """Shapes only: limits and numbers are the service's to judge. sure: a second payment of the amount is meant."""
+
+    amount = forms.IntegerField(label=_("Amount"), max_value=10**9)
+    phone = forms.CharField(label=_("M-Pesa number"), max_length=30)
+    sure = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    next = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["amount"].widget.attrs.update({"min": least, "max": most, "step": 1, "inputmode": "numeric"})
+        self.fields["phone"].widget = forms.TextInput({"inputmode": "tel", "autocomplete": "tel"})
+        self.fields["phone"].help_text = _("Any M-Pesa number can pay, not only your own.")
+
+
+class ClaimForm(forms.Form):
+    code = forms.CharField(label=_("M-Pesa code"), max_length=20, help_text=_("From the message, such as PGH7X8Y9Z0"))

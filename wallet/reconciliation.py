@@ -11,10 +11,13 @@ from wallet import queries, services
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that does not agree. text: one line for the operator; client_id: whose it is, if one client's."""
+    """Something that does not agree. text: one line for the operator; client_id: whose it is, if one client's;
+    reference: what a repair needs to find it again.
+    """
 
     text: str
     client_id: int | None = None
+    reference: str = ""
 
 
 def _unrepairable(difference: Difference) -> bool:

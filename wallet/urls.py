@@ -1,10 +1,19 @@
-"""Pages of wallet, mounted at the root by crm/urls.py."""
+"""Pages and callbacks of the wallet, mounted at the root by crm/urls.py."""
 
 from django.urls import path
 
-from wallet import views
+from wallet import callbacks
+from wallet.views import ledger, topups
 
 app_name = "wallet"
 urlpatterns = [
-    path("app/wallet", views.ledger, name="ledger"),
+    path("app/wallet", ledger.ledger, name="ledger"),
+    path("app/wallet/threshold", ledger.threshold, name="threshold"),
+    path("app/wallet/topup", topups.topup, name="topup"),
+    path("app/wallet/topups", topups.topup_list, name="topup_list"),
+    path("app/wallet/topups/claim", topups.claim, name="claim"),
+    path("app/wallet/topups/<int:pk>", topups.topup_detail, name="topup_detail"),
+    path("app/wallet/topups/<int:pk>/check", topups.check, name="topup_check"),
+    path("callbacks/pay/<str:token>", callbacks.payment_notice, name="payment_notice"),
+    path("callbacks/pay/<str:token>/<slug:kind>", callbacks.paybill_notice, name="paybill_notice"),
 ]

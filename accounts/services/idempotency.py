@@ -47,6 +47,12 @@ def answer_once(
     return Answer(status, body)
 
 
+def amend_answer(*, client: Client, endpoint: str, key: str, status: int, body: str) -> None:
+    """Change a kept answer to the one that was given in the end, where the effect went on after its transaction."""
+    kept = IdempotencyRecord.objects.for_client(client).filter(endpoint=endpoint[:200], key_hash=digest(key))
+    kept.update(status=status, body=body)
+
+
 def forget_expired_answers(*, limit: int = 5_000) -> int:
     """Delete up to `limit` answers whose 24 hours are over; returns how many."""
     expired = IdempotencyRecord.objects.unscoped().filter(expires_at__lte=Now()).values("pk")[:limit]

@@ -52,12 +52,25 @@ MEANINGS: dict[str, dict[str, str]] = {
         "API_RATE_PER_MINUTE": "Calls a minute for each API key, where its client has no limit of its own.",
         "MAX_IMPORT_BYTES": "Largest contact file.",
         "MAX_IMPORT_ROWS": "Most rows of a contact file.",
+        "TOPUP_MIN": "Least of one top-up, in whole shillings.",
+        "TOPUP_MAX": "Most of one top-up; M-Pesa itself takes 250,000.",
         "SENDING_SLOTS": "Messages in flight for each provider account and worker process; also the most whose outcome "
         "can be unknown after a crash.",
     },
     "Outside": {
         "AFRICASTALKING_BASE_URL": "Address of Africa's Talking for accounts that name none, and for the account "
         "called Sandbox. Empty: the vendor's own.",
+        "MPESA_BASE_URL": "Address of M-Pesa's Daraja API for accounts that name none, and for the account called "
+        "Sandbox. Empty: Safaricom's own.",
+        "MPESA_SHORTCODE": "The paybill, or a till's head-office number. Set, it makes an account called Environment, "
+        "which all top-ups are paid into.",
+        "MPESA_KIND": "`paybill` or `till`.",
+        "MPESA_TILL": "Till number, for a till.",
+        "MPESA_PASSKEY": "Passkey of the shortcode for M-Pesa Express.",
+        "MPESA_CONSUMER_KEY": "Consumer key of the Daraja app.",
+        "MPESA_CONSUMER_SECRET": "Consumer secret of the Daraja app.",
+        "MPESA_HAS_STATEMENT": "Pull Transactions is registered for the shortcode: it verifies payments to the paybill "
+        "and finds lost receipts.",
         "WEBHOOK_ALLOWED_NETWORKS": "CIDR blocks that webhooks may reach besides public addresses.",
         "WEBHOOK_ALLOW_HTTP": "Let webhooks go to plain `http://` addresses.",
     },

@@ -4,19 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from crm.common.access import page, wants_fragment
 from wallet import queries
-from wallet.forms import KIND_LABELS, LedgerFilter
+from wallet.forms import KIND_LABELS, LedgerFilter, ThresholdForm
 from wallet.models import EntryKind, LedgerEntry
+from wallet.topups.notices import set_low_balance
+from wallet.topups.queries import can_top_up
 
 ENTRIES_PER_PAGE = 50
 
@@ -70,5 +74,21 @@ def ledger(request: HttpRequest) -> HttpResponse:
     context |= {
         "balance": queries.balance_of(client.pk),
         "summary": queries.summary_of_month(client.pk, today, client.time_zone),
+        "may_top_up": request.membership.may("wallet.topup"),  # type: ignore[attr-defined]
+        "can_top_up": can_top_up(client),
     }
     return render(request, "wallet/ledger.html", context, status=status)
+
+
+@page("wallet.topup")
+@require_http_methods(["GET", "POST"])
+@never_cache
+def threshold(request: HttpRequest) -> HttpResponse:
+    """Below which balance to warn."""
+    client = request.client  # type: ignore[attr-defined]
+    form = ThresholdForm(request.POST) if request.method == "POST" else ThresholdForm.of(client.low_balance_micros)
+    if form.is_bound and form.is_valid():
+        set_low_balance(client=client, amount=form.cleaned_data["amount"])
+        messages.success(request, _("The warning is set."))
+        return redirect("wallet:ledger")
+    return render(request, "wallet/threshold.html", {"form": form}, status=422 if form.errors else 200)

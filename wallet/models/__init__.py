@@ -1,0 +1,53 @@
+"""What is kept of money: prices, wallets and their ledger; top-ups and everything M-Pesa said of them."""
+
+from wallet.models.ledger import (
+    EntryIsFinal,
+    EntryKind,
+    LedgerEntry,
+    PricePlan,
+    Rate,
+    Reservation,
+    UnitRule,
+    Wallet,
+    WalletRows,
+    WalletRowsManager,
+)
+from wallet.models.topups import (
+    NEEDS_REVIEW,
+    Asked,
+    EventKind,
+    EventVerdict,
+    LowBalanceNotice,
+    MpesaEvent,
+    PaybillPayment,
+    PaybillState,
+    PaymentAccount,
+    PaymentClaim,
+    TopUp,
+    TopUpState,
+)
+
+__all__ = [
+    "NEEDS_REVIEW",
+    "Asked",
+    "EntryIsFinal",
+    "EntryKind",
+    "EventKind",
+    "EventVerdict",
+    "LedgerEntry",
+    "LowBalanceNotice",
+    "MpesaEvent",
+    "PaybillPayment",
+    "PaybillState",
+    "PaymentAccount",
+    "PaymentClaim",
+    "PricePlan",
+    "Rate",
+    "Reservation",
+    "TopUp",
+    "TopUpState",
+    "UnitRule",
+    "Wallet",
+    "WalletRows",
+    "WalletRowsManager",
+]
