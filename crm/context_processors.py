@@ -16,31 +16,32 @@ THEMES = ("light", "dark")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A place in the navigation. in_bar: also in the bottom bar of a phone, which has room for four and the menu."""
+    """A place in the navigation. bar: its place, from 1, in the bottom bar of a phone, which has four and the menu."""
 
     path: str
     label: str | Promise
     permission: str
     icon: str = ""
-    in_bar: bool = False
+    bar: int = 0
     below: tuple["Page", ...] = ()
 
 
 NAVIGATION = (
-    Page("/app", gettext_lazy("Home"), "home", "house", in_bar=True),
-    Page("/app/campaigns", gettext_lazy("Campaigns"), "campaigns.read", "megaphone", in_bar=True),
+    Page("/app", gettext_lazy("Home"), "home", "house", bar=1),
+    Page("/app/send", gettext_lazy("Send"), "messages.send", "send", bar=3),
+    Page("/app/campaigns", gettext_lazy("Campaigns"), "campaigns.read", "megaphone"),
     Page(
         "/app/contacts",
         gettext_lazy("Contacts"),
         "contacts.read",
         "users",
-        in_bar=True,
+        bar=2,
         below=(
             Page("/app/contacts/groups", gettext_lazy("Groups"), "contacts.read"),
             Page("/app/contacts/imports", gettext_lazy("Imports"), "contacts.read"),
         ),
     ),
-    Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", in_bar=True),
+    Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", bar=4),
     Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
     Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),
 )
@@ -49,10 +50,12 @@ NAVIGATION = (
 def frame(request: HttpRequest) -> dict:
     """Lazy, so that a fragment, which prints no frame, pays nothing for it. `balance`: None for roles without it."""
     theme = request.COOKIES.get(THEME_COOKIE)
+    nav = SimpleLazyObject(lambda: navigation(request))
     return {
         "brand": settings.BRAND_NAME,
         "theme": theme if theme in THEMES else "",
-        "nav": SimpleLazyObject(lambda: navigation(request)),
+        "nav": nav,
+        "bar": SimpleLazyObject(lambda: sorted((item for item in nav if item["bar"]), key=lambda item: item["bar"])),
         "balance": SimpleLazyObject(lambda: _balance(request)),
     }
 
@@ -75,7 +78,7 @@ def _item(page: Page, current: str, membership: Membership) -> dict:
         "path": page.path,
         "label": page.label,
         "icon": page.icon,
-        "in_bar": page.in_bar,
+        "bar": page.bar,
         "below": below,
         "current": page.path == current,
         "within": any(sub["current"] for sub in below),

@@ -93,6 +93,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "steps": _first_steps(client, membership, bool(contact_count), campaigns),
         "contact_count": contact_count,
         "may_write_campaigns": membership.may("campaigns.write"),
+        "may_send_messages": membership.may("messages.send"),
     }
     if membership.may("messages.read"):
         recent = list(messaging.messages_for(client)[:_RECENT_MESSAGES])

@@ -69,6 +69,59 @@ class CampaignForm(forms.Form):
         return [known[str(value)] for value in ticked if str(value) in known]
 
 
+class SendForm(forms.Form):
+    """One message now. `to` holds numbers in any spelling; contacts and groups are ticked beside it."""
+
+    to = forms.CharField(
+        label=_("To"),
+        required=False,
+        max_length=400_000,
+        help_text=_("Numbers, one beside the other or pasted as a column."),
+        widget=forms.Textarea(attrs={"rows": 2, "inputmode": "tel", "autocomplete": "off"}),
+    )
+    contact = forms.TypedMultipleChoiceField(coerce=int, required=False)
+    groups = forms.TypedMultipleChoiceField(
+        label=_("Groups"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": _("One of these groups does not exist any more.")},
+    )  # fmt: skip
+    find = forms.CharField(label=_("Somebody from your contacts"), required=False, max_length=100)
+    sender = forms.ChoiceField(
+        label=_("Sender ID"),
+        required=False,
+        error_messages={"invalid_choice": _("This sender ID is not approved for your account.")},
+    )
+    text = forms.CharField(
+        label=_("Text"),
+        strip=False,
+        error_messages={"required": _("Write the text of the message.")},
+        widget=forms.Textarea(attrs={"rows": 5, "data-composer": True, "aria-describedby": "meter"}),
+    )
+    own = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups = list(groups_with_counts(client))
+        self.fields["groups"].choices = [(group.pk, f"{group.name}: {group.size:,}") for group in groups]  # type: ignore[attr-defined]
+        senders = [sender.name for sender in queries.approved_senders(client)]
+        self.fields["sender"].choices = [(name, name) for name in senders]  # type: ignore[attr-defined]
+        self.default_sender = senders[0] if senders else ""
+        # Any id may be asked for: the service looks only into the client's own book.
+        self.fields["contact"].choices = [(pk, pk) for pk in self.picked_contacts()]  # type: ignore[attr-defined]
+
+    def typed(self, name: str, longest: int = 400_000) -> str:
+        """What stands in a field now, whether or not the form is right."""
+        return str(self[name].value() or "")[:longest].replace("\x00", "")
+
+    def known_groups(self) -> list[int]:
+        """The groups ticked that exist."""
+        known = {str(pk): pk for pk, _label in self.fields["groups"].choices}  # type: ignore[attr-defined]
+        return [known[str(value)] for value in self["groups"].value() or [] if str(value) in known]
+
+    def picked_contacts(self) -> list[int]:
+        """Ids of contacts ticked, at most 100."""
+        return [pk for pk in (read_id(str(value)) for value in self["contact"].value() or []) if pk][:100]
+
+
 STATUS_WORDS = (
     ("queued", _("Queued")),
     ("sent", _("Sent")),

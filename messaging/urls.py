@@ -3,9 +3,12 @@
 from django.urls import path
 
 from messaging import callbacks
-from messaging.views import campaigns, composing, messages
+from messaging.views import campaigns, composing, messages, sending
 
 urlpatterns = [
+    path("app/send", sending.send, name="send"),
+    path("app/send/check", sending.check, name="send_check"),
+    path("app/send/<int:pk>", sending.sent, name="sent"),
     path("app/campaigns", campaigns.campaign_list, name="campaign_list"),
     path("app/campaigns/new", composing.new, name="campaign_new"),
     path("app/campaigns/preview", composing.preview, name="campaign_preview"),

@@ -2,6 +2,7 @@
 
 from crm.common.channels import Channel
 from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignState
+from messaging.models.composing import OwnNumber
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
 from messaging.models.providers import CallbackKind, ProviderAccount, ProviderCallback, Route, SendingProcess
 from messaging.models.senders import SenderId, SenderState
@@ -18,6 +19,7 @@ __all__ = [
     "MessageEvent",
     "MessageStatus",
     "MessageTally",
+    "OwnNumber",
     "ProviderAccount",
     "ProviderCallback",
     "Route",

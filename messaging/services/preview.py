@@ -57,9 +57,16 @@ class Preview:
         return [*full, self.layout.size - self.layout.left]
 
 
-def preview_text(*, client: Client, text: str, group_ids: Sequence[int], sender: str = "") -> Preview:
-    """Fill in and measure `text` for the first recipient of the groups. Reads three small tables, never the whole
-    audience; a text that no phone can show is measured as empty and named in `problem`.
+def preview_text(
+    *,
+    client: Client,
+    text: str,
+    group_ids: Sequence[int] = (),
+    sender: str = "",
+    people: Sequence[contacts.Recipient] | None = None,
+) -> Preview:
+    """Fill in and measure `text` for the first of `people`, or of the groups where no people are given. Reads three
+    small tables, never the whole audience; a text that no phone can show is measured as empty and named in `problem`.
     """
     problem = ""
     try:
@@ -67,7 +74,8 @@ def preview_text(*, client: Client, text: str, group_ids: Sequence[int], sender:
     except DomainError as error:
         text, problem = "", str(error)
     prices = pricing.load_prices(client.pk)
-    people = contacts.audience(client.pk, group_ids, sender=sender, limit=LOOKED_AT)
+    if people is None:
+        people = contacts.audience(client.pk, group_ids, sender=sender, limit=LOOKED_AT)
     name, phone, values = "", "", None
     missing: tuple[str, ...] = ()
     if people:
@@ -90,7 +98,7 @@ def preview_text(*, client: Client, text: str, group_ids: Sequence[int], sender:
         values=values,
         missing=missing,
         forcing=forcing_unicode(text),
-        titles=_titles(people),
+        titles=_titles(people[:LOOKED_AT]),
         price_micros=price,
         problem=problem,
     )

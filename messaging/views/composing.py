@@ -1,5 +1,6 @@
 """Writing a campaign, looking at it once more, and starting it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from contacts.queries import Recipient
 from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.merge_fields import parse_template
@@ -71,7 +73,9 @@ def _compose(request: HttpRequest, campaign: Campaign | None) -> HttpResponse:
     context = {
         "form": form,
         "campaign": campaign,
-        **_preview_context(request, form["text"].value() or "", form.known_groups(), form["sender"].value() or ""),
+        **preview_context(
+            request, form["text"].value() or "", form["sender"].value() or "", group_ids=form.known_groups()
+        ),
     }
     return render(request, "messaging/campaign_form.html", context, status=422 if form.errors else 200)
 
@@ -119,12 +123,20 @@ def preview(request: HttpRequest) -> HttpResponse:
         return redirect("campaign_new")
     form = CampaignForm(request.POST, client=request.client)
     sender = request.POST.get("sender", "")[:20].replace("\x00", "")
-    context = _preview_context(request, request.POST.get("text", "")[:10_000], form.known_groups(), sender)
+    context = preview_context(request, request.POST.get("text", "")[:10_000], sender, group_ids=form.known_groups())
     return render_part(request, "messaging/campaign_preview.html", "messaging/_preview_answer.html", context)
 
 
-def _preview_context(request: HttpRequest, text: str, group_ids: list[int], sender: str) -> dict[str, Any]:
-    shown = preview_text(client=request.client, text=text, group_ids=group_ids, sender=sender)
+def preview_context(
+    request: HttpRequest,
+    text: str,
+    sender: str,
+    *,
+    group_ids: Sequence[int] = (),
+    people: Sequence[Recipient] | None = None,
+) -> dict[str, Any]:
+    """What _preview.html, _meter.html and _merge_fields.html print: `text` for the first of these people or groups."""
+    shown = preview_text(client=request.client, text=text, group_ids=group_ids, sender=sender, people=people)
     costs = []
     if shown.price_micros is not None:
         costs = [
