@@ -99,9 +99,12 @@ def show_refused(refused: Sequence[Refused]) -> list[dict[str, str]]:
 
 
 def show_status(members: Sequence[Message]) -> dict[str, Any]:
-    head = members[0]
-    data = _show_batch(head, Counter(message.status for message in members))
-    data["updated_at"] = max(_last_change(message) for message in members)
+    batch = _show_batch(members[0], Counter(message.status for message in members))
+    data: dict[str, Any] = {}
+    for name, value in batch.items():
+        data[name] = value
+        if name == "created_at":
+            data["updated_at"] = max(_last_change(message) for message in members)
     data["delivery_details"] = [
         {
             "recipient": message.recipient,
