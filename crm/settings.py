@@ -70,6 +70,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
 ]
 MIDDLEWARE = [
@@ -222,8 +224,19 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["crm.common.api.parsers.JsonParser"],
     "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.KeyThrottle"],
     "EXCEPTION_HANDLER": "crm.common.api.errors.handle_exception",
+    "DEFAULT_SCHEMA_CLASS": "crm.docs.schema.ApiSchema",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": f"{BRAND_NAME} API",
+    "DESCRIPTION": "Send SMS, follow them to the phone, and keep contacts, campaigns, the wallet and webhooks.",
+    "PREPROCESSING_HOOKS": ["crm.docs.schema.only_native"],
+    "POSTPROCESSING_HOOKS": ["crm.docs.schema.finish"],
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "COMPONENT_SPLIT_PATCH": False,
+    "DISABLE_ERRORS_AND_WARNINGS": False,
 }
 API_ANSWER_ONCE = "accounts.services.idempotency.answer_once"
 API_MAX_BODY_BYTES = 1 << 20
