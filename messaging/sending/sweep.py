@@ -84,12 +84,16 @@ def free_leases() -> tuple[int, int]:
 
 @transaction.atomic
 def queue_due(limit: int = 5000) -> int:
-    """Scheduled messages whose time has come by the database's clock join the queue (D9, D11)."""
+    """Scheduled messages whose time has come by the database's clock join the queue (D9, D11).
+
+    Those of a suspended client wait until it may act again.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()} WHERE id IN (
-                    SELECT id FROM messaging_message WHERE status = 'scheduled' AND schedule_at <= {now_sql()}
-                    ORDER BY schedule_at LIMIT %s {skip_locked()})
+                    SELECT m.id FROM messaging_message m WHERE m.status = 'scheduled' AND m.schedule_at <= {now_sql()}
+                    AND EXISTS (SELECT 1 FROM accounts_client c WHERE c.id = m.client_id AND c.state = 'active')
+                    ORDER BY m.schedule_at LIMIT %s {skip_locked()})
                 RETURNING id, client_id""",
             [limit],
         )
