@@ -22,6 +22,8 @@ from crm.common.crypto import digest
 from crm.opening import open_ready_client
 from messaging.models import ProviderAccount, Route
 from messaging.services.providers import add_route, connect_provider
+from wallet.models import PaymentAccount
+from wallet.topups.accounts import fill_from_environment, register_paybill
 
 SANDBOX = "Sandbox"  # name of its provider account
 ADAPTER = "africastalking"
@@ -30,6 +32,11 @@ CREDIT = Decimal(25_000)  # enough for a list of 10,000 and some more
 SENDER_IDS = ("TARISHI", "HOSPITAL")
 PEOPLE = (("Amina", "+254712345678"), ("Baraka", "+254722000101"), ("Zuri", "+254733000102"))
 GROUP = "First friends"
+# Safaricom's published test paybill (developer.safaricom.co.ke, "M-Pesa Express"); no money can move by it.
+SANDBOX_PAYBILL = {
+    "shortcode": "174379",
+    "passkey": "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,27 @@ def connect_sandbox() -> None:
         )
         if not Route.objects.filter(channel="sms").exists():
             add_route(account=account)
+
+
+def connect_mpesa() -> None:
+    """Open top-ups by the sandbox's M-Pesa, unless an account is set up; follow the sandbox when its port changed.
+
+    MPESA_BASE_URL, where it is set, is spoken to instead.
+    """
+    base_url = settings.MPESA_BASE_URL or settings.SANDBOX_URL
+    PaymentAccount.objects.filter(name=SANDBOX).exclude(base_url=base_url).update(base_url=base_url)
+    if fill_from_environment() is None and not PaymentAccount.objects.exists():
+        credentials = {"kind": "paybill", "consumer_key": "sandbox", "consumer_secret": secrets.token_urlsafe(24)}
+        PaymentAccount.objects.create(
+            name=SANDBOX, base_url=base_url, credentials=credentials | SANDBOX_PAYBILL, has_statement=True
+        )
+
+
+def register_sandbox_paybill() -> None:
+    """Have payments to the sandbox's paybill told to us. Raises: OSError."""
+    account = PaymentAccount.objects.filter(name=SANDBOX, base_url=settings.SANDBOX_URL, is_active=True).first()
+    if account and (problem := register_paybill(account=account)):
+        raise OSError(problem)
 
 
 def tell_sandbox() -> None:

@@ -67,6 +67,7 @@ class Command(BaseCommand):
             self.say("Static files collected.")
         if sandbox:
             demo.connect_sandbox()
+            demo.connect_mpesa()
         if with_demo and demo.seed_if_empty():
             self.say("Made a demo client.")
 
@@ -104,6 +105,7 @@ class Readiness:
         try:
             if not self.told_sandbox:
                 demo.tell_sandbox()
+                demo.register_sandbox_paybill()
                 self.told_sandbox = True
         except OSError as error:
             return f"the sandbox does not answer ({error})"
