@@ -72,7 +72,7 @@ def _find_fault(url: str) -> str:
         return "This name is not on the public internet."
     if parts.scheme == "http" and not settings.WEBHOOK_ALLOW_HTTP:
         return "The address must begin with https://, so that nobody on the way reads the events."
-    if (port or (443 if parts.scheme == "https" else 80)) not in PORTS:
+    if port is not None and port not in PORTS:
         return f"The port must be one of {', '.join(map(str, PORTS))}."
     return ""
 
