@@ -4,7 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from crm.charsets import KnownCharsets
 from crm.chunked import MeasuredBodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
-application = MeasuredBodies(get_wsgi_application())
+application = KnownCharsets(MeasuredBodies(get_wsgi_application()))

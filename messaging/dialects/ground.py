@@ -182,7 +182,8 @@ def read_form(raw: bytes) -> Fields:
     Raises: UnreadableRequest for what is not UTF-8, holds NUL, or has too many fields.
     """
     try:
-        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        # Latin-1 gives each byte a character, so that the UTF-8 below is read strictly; parse_qsl itself would mend it.
+        pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS, encoding="latin-1")
     except ValueError:
         raise UnreadableRequest(f"The request has more than {MOST_FIELDS} fields.") from None
     return _fields((_text(name), _text(value)) for name, value in pairs)
@@ -218,9 +219,9 @@ def _fields(pairs: Any) -> Fields:
     return found
 
 
-def _text(raw: bytes) -> str:
+def _text(raw: str) -> str:
     try:
-        return _whole(raw.decode())
+        return _whole(raw.encode("latin-1").decode())
     except UnicodeDecodeError:
         raise UnreadableRequest("The request is not UTF-8.") from None
 
