@@ -22,6 +22,7 @@ from messaging import queries as messaging
 from messaging.models import Campaign, CampaignState
 from wallet import queries as wallets
 from wallet.queries import Balance
+from wallet.topups.queries import can_top_up
 
 _THEME_SECONDS = 365 * 24 * 3600
 _POLL_SECONDS = 3
@@ -138,12 +139,15 @@ def _concerns(
 ) -> list[Concern]:
     found = []
     if balance and balance.low:
+        may_top_up = membership.may("wallet.topup") and can_top_up(membership.client)
         found.append(
             Concern(
                 _("The balance is low"),
-                _("What costs more than the balance is refused. Ask your account manager to add credit."),
-                reverse("wallet:ledger"),
-                _("See the wallet"),
+                _("What costs more than the balance is refused.")
+                if may_top_up
+                else _("What costs more than the balance is refused. Ask your account manager to add credit."),
+                reverse("wallet:topup" if may_top_up else "wallet:ledger"),
+                _("Top up") if may_top_up else _("See the wallet"),
             )
         )
     for campaign in campaigns:

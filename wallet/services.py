@@ -223,6 +223,18 @@ def release_reservation(*, client_id: int, reference: str) -> Decimal:
 
 
 @transaction.atomic
+def withdraw_reservation(*, client_id: int, reference: str) -> Decimal:
+    """Free a reservation on which nothing was ever drawn and forget it, so that `reference` may be reserved anew.
+
+    Returns the amount freed. What was drawn on stays, as release_reservation leaves it.
+    """
+    freed = release_reservation(client_id=client_id, reference=reference)
+    unused = Reservation.objects.for_client(client_id).filter(reference=reference, remaining_micros=0)
+    unused.filter(amount_micros=to_micros(freed)).delete()
+    return freed
+
+
+@transaction.atomic
 def repair_sums(*, client_id: int) -> None:
     """Set the cached balance and reserve to the sums of their rows; entries and reservations are never touched.
 

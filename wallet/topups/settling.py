@@ -369,7 +369,11 @@ def event_data(top_up: TopUp) -> dict:
 
 
 def close_event(event: MpesaEvent, verdict: EventVerdict, note: str = "") -> None:
-    MpesaEvent.objects.filter(pk=event.pk).update(verdict=verdict, note=note[:200], processed_at=database_now())
+    """Say what was made of an event. The first verdict stays, but for one that was not confirmed at its time."""
+    rows = MpesaEvent.objects.filter(pk=event.pk)
+    if verdict != EventVerdict.APPLIED:
+        rows = rows.filter(processed_at=None)
+    rows.update(verdict=verdict, note=note[:200], processed_at=database_now())
 
 
 def _close_repeated(top_up: TopUp) -> None:
