@@ -30,7 +30,7 @@ def announce_messages(moved: Iterable[tuple[int, int, str]]) -> None:
     wanted = [pk for pk, (client_id, _) in told.items() if client_id in listening]
     if not wanted:
         return
-    messages = Message.objects.filter(client_id__in=listening, pk__in=wanted).order_by("pk")
+    messages = Message.objects.unscoped().filter(client_id__in=listening, pk__in=wanted).order_by("pk")
     record_events_bulk([(row.client_id, told[row.pk][1], describe(row)) for row in messages])
 
 
