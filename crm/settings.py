@@ -234,7 +234,6 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Send SMS, follow them to the phone, and keep contacts, campaigns, the wallet and webhooks.",
     "PREPROCESSING_HOOKS": ["crm.docs.schema.only_native"],
     "POSTPROCESSING_HOOKS": ["crm.docs.schema.finish"],
-    "ENFORCE_NON_BLANK_FIELDS": True,
     "COMPONENT_SPLIT_PATCH": False,
     "DISABLE_ERRORS_AND_WARNINGS": False,
 }

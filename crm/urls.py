@@ -6,10 +6,12 @@ from django.contrib import admin
 from django.urls import include, path
 
 from crm import pages
+from crm.docs.views import openapi
 from crm.health import health
 
 urlpatterns = [
     path("api/health", health),
+    path("api/schema", openapi, name="api_schema"),
     path("api/<int:client_id>/", include("messaging.api_urls")),
     path("api/<int:client_id>/", include("wallet.api_urls")),
     path("api/<int:client_id>/", include("contacts.api_urls")),
@@ -20,6 +22,7 @@ urlpatterns = [
     path("", include("messaging.dialects.texin.urls")),  # last under /api: it answers whatever is left there
     path("", pages.front, name="front"),
     path("app", pages.home, name="home"),
+    path("docs", include("crm.docs.urls")),
     path("theme", pages.set_theme, name="set_theme"),
     path("", include("accounts.urls")),
     path("", include("contacts.urls")),

@@ -99,7 +99,11 @@ class ApiSchema(AutoSchema):
         return []
 
     def _get_request_body(self, direction: str = "request") -> dict[str, Any] | None:
-        body = super()._get_request_body(direction)
+        method, self.method = self.method, "POST" if self.described.takes else self.method
+        try:  # drf-spectacular would leave out the body of a DELETE
+            body = super()._get_request_body(direction)
+        finally:
+            self.method = method
         if body and self.described.example is not None:
             for content in body["content"].values():
                 content["example"] = dict(self.described.example)
