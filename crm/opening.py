@@ -10,6 +10,7 @@ from accounts.models import Client
 from accounts.scopes import SCOPES
 from accounts.services.clients import open_client
 from accounts.services.keys import IssuedKey, create_api_key
+from accounts.services.webhooks import IssuedEndpoint, create_endpoint
 from crm.common.errors import InvalidInput
 from crm.common.money import to_micros
 from messaging.services.senders import approve_sender_id
@@ -19,12 +20,16 @@ from wallet.services import create_price_plan, credit_wallet, open_wallet
 
 @dataclass(frozen=True, slots=True)
 class OpenedClient:
-    """A client that was opened. issued: its key, to be shown once; sender_ids: the first is the default."""
+    """A client that was opened. issued: its key, to be shown once; sender_ids: the first is the default.
+
+    webhook: its endpoint and secret, to be shown once; None where none was asked for.
+    """
 
     client: Client
     issued: IssuedKey
     sender_ids: list[str]
     balance: Decimal
+    webhook: IssuedEndpoint | None = None
 
 
 @transaction.atomic
@@ -41,11 +46,14 @@ def open_ready_client(
     credit: Decimal = Decimal(0),
     price_per_unit: Decimal | None = None,
     sender_ids: Sequence[str] = (),
+    webhook_url: str = "",
+    webhook_secret: str = "",
 ) -> OpenedClient:
     """`accounts.services.clients.open_client`, and what the apps above it add, or nothing at all.
 
     credit: added to the wallet as its opening balance. price_per_unit: of an SMS, in a price plan of the client's own;
-    None: the default plan of its currency. Raises: InvalidInput, fields as the parameters.
+    None: the default plan of its currency. webhook_url: told of every event from here on; "" for no webhook.
+    Raises: InvalidInput, fields as the parameters, and `url` and `secret` of the webhook.
     """
     _check_amount("credit", credit)
     if price_per_unit is not None:
@@ -71,7 +79,10 @@ def open_ready_client(
         for position, sender_id in enumerate(dict.fromkeys(sender_ids))
     ]
     issued = create_api_key(client=client, name="First key", scopes=SCOPES)
-    return OpenedClient(client, issued, names, wallets.balance_of(client.pk).balance)
+    webhook = None
+    if webhook_url:
+        webhook = create_endpoint(client=client, url=webhook_url, events=["*"], secret=webhook_secret)
+    return OpenedClient(client, issued, names, wallets.balance_of(client.pk).balance, webhook)
 
 
 def _check_amount(field: str, amount: Decimal) -> None:

@@ -38,9 +38,13 @@ class Command(BaseCommand):
         )
         parser.add_argument("--simulation", action="store_true", help="nothing leaves and nothing is charged")
         parser.add_argument("--rate-limit", type=int, help="API calls a minute")
+        parser.add_argument("--webhook-url", default="", help="tell this address of every event")
+        parser.add_argument("--webhook-secret", default="", help="signs those events; made when left out")
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["webhook_secret"] and not options["webhook_url"]:
+            raise CommandError("--webhook-secret needs --webhook-url")
         if options["password"]:
             self._warn_of_weak(options["password"])
         try:
@@ -56,6 +60,8 @@ class Command(BaseCommand):
                 credit=options["credit"],
                 price_per_unit=options["price_per_unit"],
                 sender_ids=options["sender_id"],
+                webhook_url=options["webhook_url"],
+                webhook_secret=options["webhook_secret"],
             )
         except InvalidInput as refusal:
             raise CommandError(" ".join(sentence for told in refusal.errors.values() for sentence in told)) from None
@@ -70,6 +76,8 @@ class Command(BaseCommand):
 
 
 def _as_json(opened: OpenedClient) -> str:
+    """webhook_id, webhook_secret: only where a webhook was asked for."""
+    webhook = opened.webhook
     return json.dumps(
         {
             "client_id": opened.client.pk,
@@ -79,6 +87,7 @@ def _as_json(opened: OpenedClient) -> str:
             "app_key": opened.issued.app_key,
             "sender_ids": opened.sender_ids,
             "balance": json_money(to_micros(opened.balance)),
+            **({"webhook_id": webhook.endpoint.pk, "webhook_secret": webhook.secret} if webhook else {}),
         }
     )
 
@@ -94,5 +103,6 @@ def _as_text(opened: OpenedClient) -> str:
             f"API key:         {opened.issued.api_key}",
             f"API secret:      {opened.issued.api_secret}",
             f"Application key: {opened.issued.app_key}",
+            *([f"Webhook secret:  {opened.webhook.secret}"] if opened.webhook else []),
         ]
     )

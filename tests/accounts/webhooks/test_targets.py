@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from accounts.delivery import targets
 from accounts.delivery.targets import check_webhook_url, may_dial
 from accounts.models import DeliveryState
 from accounts.services.events import record_events
