@@ -8,7 +8,17 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Client
 from contacts import queries
 from contacts.importing.reading import DELIMITERS, ENCODINGS
-from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, GROUP_NAME_LENGTH, NAME_LENGTH, Duplicates, Group
+from contacts.models import (
+    DEPARTMENT_LENGTH,
+    EMAIL_LENGTH,
+    GROUP_NAME_LENGTH,
+    NAME_LENGTH,
+    PROOF_LENGTH,
+    STATEMENT_LENGTH,
+    ConsentSource,
+    Duplicates,
+    Group,
+)
 from crm.common.errors import DomainError, InvalidInput
 
 
@@ -39,10 +49,70 @@ class GroupForm(DomainErrorForm):
 
 
 class UploadForm(DomainErrorForm):
+    """A file, or the text of one."""
+
     file = forms.FileField(
         label=_("File"),
+        required=False,
         allow_empty_file=True,
-        widget=forms.ClearableFileInput({"accept": ".csv,.tsv,.txt,text/csv,text/tab-separated-values,text/plain"}),
+        widget=forms.FileInput(
+            {
+                "accept": ".xlsx,.csv,.tsv,.txt,text/csv,text/tab-separated-values,text/plain,"
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+            }
+        ),
+    )
+    text = forms.CharField(
+        label=_("or paste the list here"),
+        required=False,
+        strip=False,
+        max_length=2_000_000,
+        help_text=_("Numbers alone, or rows copied from a spreadsheet with their titles."),
+        widget=forms.Textarea({"rows": 5, "spellcheck": "false", "autocomplete": "off"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        fields = super().clean() or {}
+        if not self.errors and not fields.get("file") and not (fields.get("text") or "").strip():
+            raise forms.ValidationError(_("Choose a file, or paste a list."))
+        return fields
+
+
+class OptOutForm(DomainErrorForm):
+    """Numbers to which no more SMS may go: typed, pasted, or from a file of numbers."""
+
+    numbers = forms.CharField(
+        label=_("Phone numbers"),
+        required=False,
+        max_length=1_000_000,
+        help_text=_("One, or a list with a number per line."),
+        widget=forms.Textarea({"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+    )
+    file = forms.FileField(
+        label=_("or a file of numbers"),
+        required=False,
+        help_text=_("CSV, TXT or XLSX with a column of phone numbers."),
+        widget=forms.FileInput({"accept": ".xlsx,.csv,.tsv,.txt"}),
+    )
+    proof = forms.CharField(
+        label=_("How do you know?"),
+        required=False,
+        max_length=PROOF_LENGTH,
+        help_text=_("Such as: called us on 3 March, or list of our former system."),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        fields = super().clean() or {}
+        if not self.errors and not fields.get("file") and not (fields.get("numbers") or "").strip():
+            raise forms.ValidationError(_("Type a phone number, or choose a file."))
+        return fields
+
+
+class OptInForm(DomainErrorForm):
+    reason = forms.CharField(
+        label=_("Why may this person be written to again?"),
+        max_length=PROOF_LENGTH,
+        help_text=_("It is kept with your name. Such as: asked for it by phone on 3 March."),
     )
 
 
@@ -57,6 +127,18 @@ class CheckForm(DomainErrorForm):
     )
     group = forms.ChoiceField(label=_("Put them into a group"), required=False)
     new_group = forms.CharField(label=_("or a new group"), max_length=GROUP_NAME_LENGTH, required=False)
+    consent_source = forms.ChoiceField(
+        label=_("How did they agree to get messages?"),
+        required=False,
+        choices=[("", _("Not known")), *ConsentSource.choices],
+        help_text=_("Promotions may go only to people who agreed. Contacts that have a record keep theirs."),
+    )
+    consent_statement = forms.CharField(
+        label=_("Where and when, in your words"),
+        required=False,
+        max_length=STATEMENT_LENGTH,
+        help_text=_("Such as: ticked on the membership form of March 2026."),
+    )
 
     def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

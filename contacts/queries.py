@@ -11,7 +11,18 @@ from accounts.models import Client
 from contacts.importing import checking
 from contacts.importing.reading import Table
 from contacts.importing.rows import RowReader
-from contacts.models import Channel, Contact, ContactImport, Group, GroupMember, ImportReject, OptOut, normal_address
+from contacts.models import (
+    Channel,
+    Contact,
+    ContactImport,
+    Group,
+    GroupMember,
+    ImportReject,
+    ImportState,
+    OptOut,
+    OptOutChange,
+    normal_address,
+)
 from crm.common.phones import InvalidPhone, digits, read_phone
 from crm.common.sql import as_json, rows_sql
 
@@ -100,6 +111,13 @@ def opt_outs_of(contact: Contact) -> list[OptOut]:
     if contact.email:
         condition |= Q(channel=Channel.EMAIL, address=contact.email)
     return list(OptOut.objects.for_client(contact.client_id).filter(condition))
+
+
+def opt_out_history_of(contact: Contact, count: int = 20) -> list[OptOutChange]:
+    """What was recorded about the contact's number and address, newest first, with who recorded it."""
+    addresses = [address for address in (contact.phone, contact.email) if address]
+    found = OptOutChange.objects.for_client(contact.client_id).filter(address__in=addresses)
+    return list(found.select_related("by").order_by("-pk")[:count])
 
 
 def opted_out_among(channel: str, rows: Iterable[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
@@ -198,13 +216,24 @@ def audience_size(client_id: int, group_ids: Sequence[int], *, sender: str = "")
 
 def imports_for(client: Client) -> QuerySet[ContactImport]:
     """The client's imports, newest first, with the person and the group."""
-    return ContactImport.objects.for_client(client).select_related("by", "group").order_by("-pk")
+    return ContactImport.objects.for_client(client).select_related("by", "group", "consent").order_by("-pk")
 
 
 def rejects_of(batch: ContactImport, *, limit: int) -> list[ImportReject]:
     """The first rows that were refused for their contents, in the order of the file."""
     rejects = ImportReject.objects.for_client(batch.client_id).filter(contact_import=batch).exclude(reason="duplicate")
     return list(rejects.defer("cells").order_by("row")[:limit])
+
+
+def import_under_way(client: Client) -> ContactImport | None:
+    """The import of the client that a worker runs or is about to."""
+    states = [ImportState.READY, ImportState.RUNNING, ImportState.UNDOING]
+    return ContactImport.objects.for_client(client).filter(state__in=states).order_by("pk").first()
+
+
+def kept_by_undo(batch: ContactImport) -> QuerySet[Contact]:
+    """Contacts that an undone import had created and that stay: they were messaged, or a later file touched them."""
+    return Contact.objects.for_client(batch.client_id).filter(created_import=batch).order_by("pk")
 
 
 def check_import(batch: ContactImport) -> checking.Check:

@@ -5,3 +5,7 @@ from crm.common.wake import send_after_commit
 
 def run_import(import_id: int) -> None:
     send_after_commit("contacts.heavy.run_import", import_id)
+
+
+def undo_import(import_id: int) -> None:
+    send_after_commit("contacts.heavy.undo_import", import_id)

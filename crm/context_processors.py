@@ -8,6 +8,8 @@ from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy
 
 from accounts.models import Membership
+from contacts.models import ContactImport
+from contacts.queries import import_under_way
 from wallet.queries import Balance, balance_of
 
 THEME_COOKIE = "theme"
@@ -58,6 +60,7 @@ def frame(request: HttpRequest) -> dict:
         "nav": nav,
         "bar": SimpleLazyObject(lambda: sorted((item for item in nav if item["bar"]), key=lambda item: item["bar"])),
         "balance": SimpleLazyObject(lambda: _balance(request)),
+        "running_import": SimpleLazyObject(lambda: _running_import(request)),
     }
 
 
@@ -84,6 +87,13 @@ def _item(page: Page, current: str, membership: Membership) -> dict:
         "current": page.path == current,
         "within": any(sub["current"] for sub in below),
     }
+
+
+def _running_import(request: HttpRequest) -> ContactImport | None:
+    membership: Membership | None = getattr(request, "membership", None)
+    if membership is None or not membership.may("contacts.read"):
+        return None
+    return import_under_way(membership.client)
 
 
 def _balance(request: HttpRequest) -> Balance | None:

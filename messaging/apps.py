@@ -6,9 +6,12 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signals import client_resumed, client_suspended  # models exist only now
+        from contacts.signals import asking_who_was_messaged
+        from messaging.queries import messaged_since
         from messaging.reconciliation import register_checks
         from messaging.services import suspension
 
         register_checks()
         client_suspended.connect(suspension.hold_everything, dispatch_uid="messaging")
         client_resumed.connect(suspension.release_single_messages, dispatch_uid="messaging")
+        asking_who_was_messaged.connect(messaged_since, dispatch_uid="messaging")

@@ -1,8 +1,10 @@
 """What pages, the API and exports read of messaging. Nothing here writes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
@@ -311,3 +313,9 @@ def delivery_of_days(client: Client, *, days: int = 7) -> Delivery:
         delivered=tally.get("delivered", 0) + tally.get("read", 0),
         failed=tally.get("failed", 0),
     )
+
+
+def messaged_since(client_id: int, phones: Sequence[str], since: datetime, **_: Any) -> set[str]:
+    """Which of the numbers the client wrote to at or after `since`: answers contacts.signals.messaged_among."""
+    found = Message.objects.for_client(client_id).filter(recipient__in=phones, created_at__gte=since)
+    return set(found.values_list("recipient", flat=True).distinct())

@@ -8,12 +8,15 @@ from django.db import connection
 from contacts.importing.engine import Sorted, find_known, merged, read_chunks, sort_rows
 from contacts.importing.reading import Table
 from contacts.importing.rows import Entry, Refusal, RowReader
+from contacts.importing.screening import ConsecutiveNumbers
 from contacts.models import Channel, Contact, OptOut
 from crm.common.sql import as_json, rows_sql
 
 CHECK_ROWS = 20_000
 SAMPLE_ROWS = 10
+MAX_EDITS = 200
 _EXAMPLES = 3
+_OF_THE_ROW = ("open_quote", "too_many_cells", "nul")
 
 REMEDIES = {
     "excel": "In Excel, format the column as text before you type or paste the numbers, then save again.",
@@ -24,6 +27,9 @@ REMEDIES = {
     "too_many_cells": "Put values that contain the separator in quotation marks.",
     "open_quote": "Close the quotation mark, or remove it.",
     "email": "Correct the address, or empty the cell.",
+    "number": "Write digits, with a comma or a point before decimals, or make the column a text.",
+    "date": "Write the day as 2026-11-20 or 20/11/2026, or make the column a text.",
+    "choice": "Use one of the listed words, or add yours under Contacts, Fields.",
 }
 
 
@@ -43,7 +49,11 @@ class Problem:
 
 @dataclass
 class Check:
-    """Totals over the first `rows` rows; `complete` says whether that is the whole file. unchanged: met, left alone."""
+    """Totals over the first `rows` rows; `complete` says whether that is the whole file.
+
+    unchanged: met, left alone. repaired, ivorian: numbers that lost a zero, or are of before 2021. refused: the first
+    MAX_EDITS rows that are rejected. longest_run: the most numbers that follow one another without a gap.
+    """
 
     rows: int = 0
     complete: bool = True
@@ -54,8 +64,16 @@ class Check:
     rejected: int = 0
     opted_out: int = 0
     unassigned: int = 0
+    repaired: int = 0
+    ivorian: int = 0
+    longest_run: int = 0
+    refused: list[Refusal] = field(default_factory=list)
     sample: list[Entry | Refusal] = field(default_factory=list)
     problems: dict[str, Problem] = field(default_factory=dict)
+
+    def in_order(self) -> list[Problem]:
+        """What is wrong with the shape of rows first, then what is wrong in cells; the most frequent first."""
+        return sorted(self.problems.values(), key=lambda problem: (problem.reason not in _OF_THE_ROW, -problem.count))
 
 
 def check_file(
@@ -64,6 +82,7 @@ def check_file(
     """Go through at most `limit` rows from row `start` on. Reads the book, writes nothing."""
     check = Check()
     seen: dict[str, int] = {}
+    runs = ConsecutiveNumbers()
     for rows, _ in read_chunks(table, reader, start=start):
         if check.rows >= limit:
             check.complete = False
@@ -72,6 +91,8 @@ def check_file(
         entries = [row for row in rows if isinstance(row, Entry)]
         known = find_known(client_id, entries)
         result = sort_rows(rows, known, policy=policy, import_id=None, seen=seen)
+        for entry in entries:
+            runs.add(entry.phone)
         if not check.sample:
             check.sample = [
                 row if isinstance(row, Refusal) else merged(row, known.get(row.phone or row.email), policy)
@@ -79,6 +100,7 @@ def check_file(
             ]
         _count(check, len(rows), result)
         check.opted_out += _opted_out(client_id, result.new + result.changed + [entry for entry, _ in result.unchanged])
+    check.longest_run = runs.longest()
     return check
 
 
@@ -90,6 +112,10 @@ def _count(check: Check, rows: int, result: Sorted) -> None:
     check.duplicates += len(result.duplicates)
     check.rejected += len(result.refused)
     check.unassigned += sum(not entry.assigned for entry in result.new)
+    taken = result.new + result.changed + [entry for entry, _ in result.unchanged]
+    check.repaired += sum(entry.repaired == "zero" for entry in taken)
+    check.ivorian += sum(entry.repaired == "ivorian" for entry in taken)
+    check.refused += result.refused[: MAX_EDITS - len(check.refused)]
     for refusal in result.refused:
         problem = check.problems.setdefault(refusal.reason, Problem(refusal.reason, refusal.sentence))
         problem.count += 1

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from contacts.importing.reading import Table
 from contacts.importing.rows import Entry, Refusal, RowReader
-from contacts.models import Contact, ContactImport, Duplicates, GroupMember, ImportReject, ImportState
+from contacts.models import Contact, ContactImport, Duplicates, GroupMember, ImportChange, ImportReject, ImportState
 from crm.common.sql import allocate_ids, as_json, insert_rows, later_sql, now_sql, on_postgres, rows_sql
 
 CHUNK_ROWS = 2000
@@ -35,6 +35,7 @@ class Known(NamedTuple):
     name: str
     department: str
     attributes: dict[str, str]
+    consent_id: int | None
     last_import: int | None
     last_import_row: int | None
 
@@ -63,7 +64,7 @@ def find_known(client_id: int, entries: Iterable[Entry]) -> dict[str, Known]:
     """The contacts that the entries meet, by phone or, for entries without one, by e-mail address. One query."""
     phones = [[entry.phone] for entry in entries if entry.phone]
     emails = [[entry.email] for entry in entries if not entry.phone]
-    columns = '"id", "email", "name", "department", "attributes", "last_import_id", "last_import_row"'
+    columns = '"id", "email", "name", "department", "attributes", "consent_id", "last_import_id", "last_import_row"'
     table = f'"{Contact._meta.db_table}"'
     parts: list[str] = []
     params: list[int | str] = []
@@ -80,8 +81,8 @@ def find_known(client_id: int, entries: Iterable[Entry]) -> dict[str, Known]:
         cursor.execute(" UNION ALL ".join(parts), params)
         found = cursor.fetchall()
     return {
-        phone or email: Known(pk, email, name, department, orjson.loads(attributes), last_import, last_row)
-        for phone, pk, email, name, department, attributes, last_import, last_row in found
+        phone or email: Known(pk, email, name, department, orjson.loads(attributes), *rest)
+        for phone, pk, email, name, department, attributes, *rest in found
     }
 
 
@@ -92,11 +93,12 @@ def sort_rows(
     policy: str,
     import_id: int | None,
     seen: dict[str, int] | None = None,
+    consent_id: int | None = None,
 ) -> Sorted:
     """Say what happens to each row. The first row of a number counts; later ones of the same file are duplicates.
 
     `seen` maps the numbers of earlier chunks to their rows where nothing is written (a check); a real run leaves it
-    out and reads the marks that `import_id` has left on `known`.
+    out and reads the marks that `import_id` has left on `known`. consent_id: what the file says about consent.
     """
     result, first = Sorted(), {} if seen is None else seen
     for row in rows:
@@ -114,7 +116,9 @@ def sort_rows(
         first[key] = row.row
         if contact is None:
             result.new.append(row)
-        elif policy != Duplicates.SKIP and _changes(row, contact, policy):
+        elif policy != Duplicates.SKIP and (
+            _changes(row, contact, policy) or _new_consent(contact, consent_id, policy)
+        ):
             result.changed.append(row)
         else:
             result.unchanged.append((row, contact))
@@ -134,6 +138,10 @@ def _changes(row: Entry, contact: Known, policy: str) -> bool:
     if policy == Duplicates.OVERWRITE:
         return any(new and new != old for new, old in pairs)
     return any(new and not old for new, old in pairs)
+
+
+def _new_consent(contact: Known, consent_id: int | None, policy: str) -> bool:
+    return bool(consent_id) and (contact.consent_id is None or policy == Duplicates.OVERWRITE)
 
 
 def merged(row: Entry, contact: Known | None, policy: str) -> Entry:
@@ -159,7 +167,8 @@ def write_chunk(batch: ContactImport, rows: Sequence[Entry | Refusal], *, next_r
     """
     with transaction.atomic():
         known = find_known(batch.client_id, [row for row in rows if isinstance(row, Entry)])
-        result = sort_rows(rows, known, policy=batch.duplicates, import_id=batch.pk)
+        result = sort_rows(rows, known, policy=batch.duplicates, import_id=batch.pk, consent_id=batch.consent_id)
+        _record_changes(batch, result.changed, known)
         written: list[int] = []
         created = 0
         stored = result.new + result.changed
@@ -171,7 +180,7 @@ def write_chunk(batch: ContactImport, rows: Sequence[Entry | Refusal], *, next_r
         kept = [contact.id for _, contact in result.unchanged]
         _mark(batch, result.unchanged)
         if batch.group_id:
-            add_members(batch.client_id, batch.group_id, written + kept)
+            add_members(batch.client_id, batch.group_id, written + kept, import_id=batch.pk)
         _record_rejects(batch, result.refused + result.duplicates)
         counts = {
             "imported": created,
@@ -206,15 +215,20 @@ def _upsert(batch: ContactImport, entries: Sequence[Entry], *, on_phone: bool) -
     sets = [_merge_text(table, column, overwrite) for column in ("email", "name", "department")]
     sets.append(f'"attributes" = {_merge_attributes(table, overwrite)}')
     sets += [f'"{column}" = excluded."{column}"' for column in ("last_import_id", "last_import_row", "updated_at")]
+    if batch.consent_id:
+        first, second = ("excluded", table) if overwrite else (table, "excluded")
+        sets.append(f'"consent_id" = COALESCE({first}."consent_id", {second}."consent_id")')
     conflict = '("client_id", "phone")' if on_phone else '("client_id", "email") WHERE "phone" IS NULL'
     names = ", ".join(f'"{column}"' for column in _COLUMNS)
+    consent = int(batch.consent_id) if batch.consent_id else "CAST(NULL AS BIGINT)"
     statement = (
-        f'INSERT INTO {table} ({names}, "client_id", "last_import_id", "created_at", "updated_at") '
-        f"SELECT {names}, %s, %s, {now_sql()}, {now_sql()} FROM {rows_sql(Contact, _COLUMNS)} WHERE true "
+        f'INSERT INTO {table} ({names}, "client_id", "last_import_id", "created_import_id", "consent_id", '
+        f'"created_at", "updated_at") SELECT {names}, %s, %s, %s, {consent}, {now_sql()}, {now_sql()} '
+        f"FROM {rows_sql(Contact, _COLUMNS)} WHERE true "
         f'ON CONFLICT {conflict} DO UPDATE SET {", ".join(sets)} RETURNING "id"'
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [batch.client_id, batch.pk, as_json(rows)])
+        cursor.execute(statement, [batch.client_id, batch.pk, batch.pk, as_json(rows)])
         ids = [row[0] for row in cursor.fetchall()]
     return ids, len(set(ids) & set(fresh))
 
@@ -245,16 +259,40 @@ def _mark(batch: ContactImport, unchanged: Sequence[tuple[Entry, Known]]) -> Non
         cursor.execute(statement, [batch.pk, as_json(rows)])
 
 
-def add_members(client_id: int, group_id: int, contact_ids: Sequence[int]) -> int:
+def _record_changes(batch: ContactImport, entries: Sequence[Entry], known: dict[str, Known]) -> None:
+    """Keep what is about to be overwritten or filled in, so that the import can be undone."""
+    rows = []
+    for entry in entries:
+        contact = known[entry.phone or entry.email]
+        after = merged(entry, contact, batch.duplicates)
+        values = {
+            name: [getattr(contact, name), getattr(after, name)]
+            for name in ("email", "name", "department")
+            if getattr(contact, name) != getattr(after, name)
+        }
+        values |= {
+            f"attributes.{key}": [contact.attributes.get(key, ""), value]
+            for key, value in after.attributes.items()
+            if contact.attributes.get(key, "") != value
+        }
+        if _new_consent(contact, batch.consent_id, batch.duplicates):
+            values["consent_id"] = [contact.consent_id, batch.consent_id]
+        rows.append((batch.client_id, batch.pk, contact.id, values))
+    columns = ["client_id", "contact_import_id", "contact_id", "values"]
+    insert_rows(ImportChange, columns, rows)
+
+
+def add_members(client_id: int, group_id: int, contact_ids: Sequence[int], *, import_id: int | None = None) -> int:
     """Put contacts into a group in one statement; ids of other clients, and a group that is gone, are passed over.
 
-    Returns how many were not in it before.
+    Returns how many were not in it before. import_id: the import that does it, noted on new places.
     """
     if not contact_ids:
         return 0
+    by = int(import_id) if import_id else "CAST(NULL AS BIGINT)"
     statement = (
-        f'INSERT INTO "{GroupMember._meta.db_table}" ("client_id", "group_id", "contact_id") '
-        'SELECT c."client_id", g."id", c."id" '
+        f'INSERT INTO "{GroupMember._meta.db_table}" ("client_id", "group_id", "contact_id", "added_by_import") '
+        f'SELECT c."client_id", g."id", c."id", {by} '
         'FROM "contacts_contact" c JOIN "contacts_group" g ON g."id" = %s AND g."client_id" = c."client_id" '
         # A join with the ids let SQLite walk the whole book and the ids for each of its contacts.
         f'WHERE c."client_id" = %s AND c."id" IN (SELECT "id" FROM {rows_sql(Contact, ["id"])}) '

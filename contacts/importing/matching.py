@@ -2,24 +2,32 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
 
 from contacts.importing.reading import Cells
+from contacts.models import ContactField
 from crm.common.errors import InvalidInput
 from crm.common.phones import InvalidPhone, PhoneReader
 
 # What a column may become. "attribute" keeps it under its own title, "ignore" leaves it out.
 FIELDS = {
-    "phone": "Phone",
-    "name": "Name",
-    "first_name": "First name",
-    "last_name": "Last name",
-    "email": "Email",
-    "department": "Department",
-    "attribute": "Extra field",
-    "ignore": "Do not import",
+    "phone": _("Phone"),
+    "name": _("Name"),
+    "first_name": _("First name"),
+    "last_name": _("Last name"),
+    "email": _("Email"),
+    "department": _("Department"),
+    "attribute": _("Field of its own: text"),
+    "attribute_number": _("Field of its own: number"),
+    "attribute_date": _("Field of its own: date"),
+    "ignore": _("Do not import"),
 }
+OWN = "own:"  # before the key of a field that the client has already
+MAX_ATTRIBUTES = 100
 _ONCE = ("phone", "name", "first_name", "last_name", "email", "department")
 
 # Titles as `plain_title` leaves them: no accents, lower case, single spaces.
@@ -47,25 +55,34 @@ TITLES = {
 _BY_TITLE = {title.strip(): field for field, titles in TITLES.items() for title in titles.split("|")}
 
 HOW = {
-    "chosen": "chosen by you",
-    "title": "recognised by its title",
-    "content": "recognised by its contents",
-    "before": "as in your last file with these titles",
-    "extra": "kept under its own title",
-    "empty": "every cell is empty",
+    "chosen": _("chosen by you"),
+    "title": _("recognised by its title"),
+    "content": _("recognised by its contents"),
+    "before": _("as in your last file with these titles"),
+    "extra": _("kept under its own title"),
+    "empty": _("every cell is empty"),
+    "own": _("a field that you have already"),
+    "many": _("left out: a contact has at most 100 fields of its own"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a column becomes: a key of FIELDS, for an attribute its name, and how we know (a key of HOW)."""
+    """What a column becomes: a field of the contact or "attribute" or "ignore", and how we know (a key of HOW).
+
+    For an attribute also its name, its FieldKind, and what may stand in it.
+    """
 
     field: str
     key: str = ""
     how: str = "extra"
+    kind: str = "text"
+    choices: tuple[str, ...] = ()
 
-    def stored(self) -> dict[str, str]:
-        return {"field": self.field, "key": self.key, "how": self.how}
+    def stored(self) -> dict[str, Any]:
+        """As ContactImport.mapping keeps it."""
+        plain = {"field": self.field, "key": self.key, "how": self.how}
+        return plain | {"kind": self.kind, "choices": list(self.choices)} if self.field == "attribute" else plain
 
 
 def plain_title(title: str) -> str:
@@ -137,6 +154,8 @@ def _with_keys(headers: Sequence[str], found: Sequence[Match | None], values: Se
     for column, match in enumerate(found):
         if match is None and not headers[column].strip() and not values[column]:
             match = Match("ignore", how="empty")
+        if match is None and len(keys) >= MAX_ATTRIBUTES:
+            match = Match("ignore", how="many")
         if match is None:
             match = Match("attribute", key=unused_key(attribute_key(headers[column], column + 1), keys))
             keys.add(match.key.casefold())
@@ -153,24 +172,60 @@ def unused_key(key: str, keys: set[str]) -> str:
     return candidate
 
 
-def mapping_from_choices(headers: Sequence[str], choices: Sequence[str]) -> list[dict[str, str]]:
-    """The mapping a person chose: a key of FIELDS per column. Raises: InvalidInput (`mapping`)."""
-    if len(choices) != len(headers) or any(choice not in FIELDS for choice in choices):
+def mapping_from_choices(
+    headers: Sequence[str], choices: Sequence[str], own: Iterable[ContactField] = ()
+) -> list[dict[str, Any]]:
+    """The mapping a person chose: per column a key of FIELDS, or "own:" and the key of one of the client's fields.
+
+    Raises: InvalidInput (`mapping`).
+    """
+    fields = {field.key: field for field in own}
+    known = FIELDS.keys() | {OWN + key for key in fields}
+    if len(choices) != len(headers) or any(choice not in known for choice in choices):
         raise InvalidInput({"mapping": ["Choose for each column what it is."]})
-    for field in _ONCE:
+    for field in [*_ONCE, *(OWN + key for key in fields)]:
         if choices.count(field) > 1:
-            raise InvalidInput({"mapping": [f"Two columns cannot both be “{FIELDS[field]}”: keep one."]})
+            word = FIELDS.get(field, field.removeprefix(OWN))
+            raise InvalidInput({"mapping": [f"Two columns cannot both be “{word}”: keep one."]})
     if "phone" not in choices and "email" not in choices:
         raise InvalidInput({"mapping": ["Say which column holds the phone number (or at least the email address)."]})
-    keys: set[str] = set()
+    if sum(choice.startswith(("attribute", OWN)) for choice in choices) > MAX_ATTRIBUTES:
+        raise InvalidInput({"mapping": [f"A contact has at most {MAX_ATTRIBUTES} fields of its own: leave some out."]})
+    keys = {choice.removeprefix(OWN).casefold() for choice in choices if choice.startswith(OWN)}
     mapping = []
     for column, choice in enumerate(choices):
-        key = ""
-        if choice == "attribute":
+        match = Match(choice)
+        if choice.startswith(OWN):
+            mine = fields[choice.removeprefix(OWN)]
+            match = Match("attribute", mine.key, "own", mine.kind, tuple(mine.choices))
+        elif choice.startswith("attribute"):
             key = unused_key(attribute_key(headers[column], column + 1), keys)
             keys.add(key.casefold())
-        mapping.append(Match(choice, key).stored())
+            match = Match("attribute", key, kind=choice.partition("_")[2] or "text")
+        mapping.append(match.stored())
     return mapping
+
+
+def with_own_fields(mapping: Iterable[dict[str, Any]], own: Iterable[ContactField]) -> list[dict[str, Any]]:
+    """The mapping with the kinds and the spelling of the fields that the client has already."""
+    fields = {field.key.casefold(): field for field in own}
+    result = []
+    for match in mapping:
+        field = fields.get(match["key"].casefold()) if match["field"] == "attribute" else None
+        if field:
+            match = match | {"key": field.key, "kind": field.kind, "choices": list(field.choices)}
+            match["how"] = "own" if match["how"] == "extra" else match["how"]
+        result.append(match)
+    return result
+
+
+def chosen_in(match: dict[str, Any], own: Iterable[ContactField]) -> str:
+    """The choice, among FIELDS and own fields, that gives this match of a mapping."""
+    if match["field"] != "attribute":
+        return match["field"]
+    if any(field.key == match["key"] for field in own):
+        return OWN + match["key"]
+    return "attribute" if match.get("kind", "text") == "text" else f"attribute_{match['kind']}"
 
 
 def _kind(cell: str, reader: PhoneReader) -> str:

@@ -12,9 +12,10 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from contacts.errors import UnreadableFile
+from contacts.importing.workbooks import Sheet, convert_workbook, looks_like_workbook, word_document
 
 HEAD_BYTES = 64 << 10
-MAX_COLUMNS = 100
+MAX_COLUMNS = 500
 
 # What a person may choose on the check page, by the codec's name.
 ENCODINGS = {
@@ -68,14 +69,35 @@ class Table:
         return list(islice(((number, cells) for number, cells in self.rows() if cells is not None), count))
 
 
-def detect(path: Path, filename: str, *, max_bytes: int) -> Table:
-    """How to read the file at `path`. Raises: UnreadableFile, with a sentence for the person who chose the file."""
+def prepare(path: Path, filename: str, *, max_bytes: int, max_rows: int) -> tuple[Table, Sheet | None]:
+    """As `detect`, also for a workbook: the file at `path` is then replaced by its first sheet as CSV."""
+    _check_size(path, max_bytes)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not looks_like_workbook(head):
+        return detect(path, filename, max_bytes=max_bytes), None
+    converted = path.with_suffix(".sheet")
+    try:
+        sheet = convert_workbook(path, converted, max_rows=max_rows + 1)
+        converted.replace(path)
+    finally:
+        converted.unlink(missing_ok=True)
+    return Table(path, "utf-8", ","), sheet
+
+
+def _check_size(path: Path, max_bytes: int) -> None:
     size = path.stat().st_size
     if size > max_bytes:
         raise UnreadableFile(
             f"This file has {size / (1 << 20):.1f} MB; the limit is {max_bytes >> 20} MB. Split it into several files.",
             reason="too_large",
         )
+
+
+def detect(path: Path, filename: str, *, max_bytes: int) -> Table:
+    """How to read the file at `path`. Raises: UnreadableFile, with a sentence for the person who chose the file."""
+    _check_size(path, max_bytes)
+    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     _refuse_other_kinds(path, head, filename)
@@ -125,7 +147,7 @@ def detect_delimiter(text: str) -> str:
     return max(DELIMITERS, key=lambda delimiter: outside[delimiter])
 
 
-_SAVE_AS = "Open it in your spreadsheet program, save it as CSV, and upload that file."
+_SAVE_AS = "Open it in your spreadsheet program, save it as XLSX or CSV, and upload that file."
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "pdf", f"This is a PDF document, not a table. If the list came from a spreadsheet: {_SAVE_AS.lower()}"),
     (b"\x89PNG", "image", "This is a picture, not a table."),
@@ -133,9 +155,9 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"GIF8", "image", "This is a picture, not a table."),
     (b"BM", "image", "This is a picture, not a table."),
     (b"RIFF", "image", "This is a picture or a recording, not a table."),
-    (b"\x1f\x8b", "archive", "This file is compressed. Unpack it and upload the CSV file inside."),
-    (b"7z\xbc\xaf", "archive", "This file is compressed. Unpack it and upload the CSV file inside."),
-    (b"Rar!", "archive", "This file is compressed. Unpack it and upload the CSV file inside."),
+    (b"\x1f\x8b", "archive", "This file is compressed. Unpack it and upload the file inside."),
+    (b"7z\xbc\xaf", "archive", "This file is compressed. Unpack it and upload the file inside."),
+    (b"Rar!", "archive", "This file is compressed. Unpack it and upload the file inside."),
     (b"{\\rtf", "document", "This is a text document, not a table."),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -149,10 +171,13 @@ def _refuse_other_kinds(path: Path, head: bytes, filename: str) -> None:
     if head.startswith(_OLE):
         if "EncryptedPackage".encode("utf-16-le") in _beginning(path, 4 << 20):
             raise UnreadableFile(
-                "This Excel workbook is protected by a password. Remove the password, save it as CSV, and upload that.",
+                "This Excel workbook is protected by a password. Remove the password, save it, and upload that file.",
                 reason="protected",
             )
-        raise UnreadableFile(f"This is an old Excel workbook (.xls), not a CSV file. {_SAVE_AS}", reason="xls")
+        raise UnreadableFile(
+            "This is an old Excel workbook (.xls). Open it, save it as .xlsx or CSV, and upload that file.",
+            reason="xls",
+        )
     for signature, reason, sentence in _SIGNATURES:
         # "BM" alone would refuse a list whose first column is called BMI: a bitmap has zeros in its header.
         if head.startswith(signature) and (signature != b"BM" or b"\x00\x00" in head[:16]):
@@ -188,7 +213,7 @@ def _is_text_utf16(head: bytes) -> bool:
 
 def _binary() -> UnreadableFile:
     return UnreadableFile(
-        "This file is not text: it cannot be read as a table. Upload a CSV, TSV or TXT file.", reason="binary"
+        "This file is not text: it cannot be read as a table. Upload an XLSX, CSV, TSV or TXT file.", reason="binary"
     )
 
 
@@ -198,13 +223,11 @@ def _zip_refusal(path: Path) -> UnreadableFile:
             names = archive.namelist()
     except (BadZipFile, OSError, ValueError):
         names = []
-    if "xl/workbook.xml" in names or "xl/workbook.bin" in names:
-        return UnreadableFile(f"This is an Excel workbook (.xlsx). {_SAVE_AS}", reason="xlsx")
     if "content.xml" in names:
         return UnreadableFile(f"This is an OpenDocument file. {_SAVE_AS}", reason="ods")
     if "word/document.xml" in names:
-        return UnreadableFile(f"This is a Word document. Copy its table into a spreadsheet. {_SAVE_AS}", reason="docx")
-    return UnreadableFile("This is a ZIP archive. Unpack it and upload the CSV file inside.", reason="archive")
+        return word_document()
+    return UnreadableFile("This is a ZIP archive. Unpack it and upload the file inside.", reason="archive")
 
 
 def _refuse_other_texts(text: str, size: int) -> None:
@@ -215,7 +238,7 @@ def _refuse_other_texts(text: str, size: int) -> None:
         sentence = f"This is a web page or XML file, even if its name says otherwise. {_SAVE_AS}"
         raise UnreadableFile(sentence, reason="html")
     if start.startswith(('{"', "[{", "{\n", "{\r")):
-        raise UnreadableFile("This is a JSON file. Upload a table: CSV, TSV or TXT.", reason="json")
+        raise UnreadableFile("This is a JSON file. Upload a table: XLSX, CSV, TSV or TXT.", reason="json")
     if start.startswith("begin:vcard"):
         sentence = "This is a phone's contact file (vCard). Export the contacts as CSV instead."
         raise UnreadableFile(sentence, reason="vcard")

@@ -2,13 +2,15 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from phonenumbers import PhoneMetadata
 
 from contacts.importing.reading import Cells
+from contacts.importing.values import BadValueError, read_value
 from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, NAME_LENGTH
 from crm.common.phones import InvalidPhone, PhoneReader
 
@@ -22,7 +24,11 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Entry(NamedTuple):
-    """A row that can be stored. phone is E.164 or None; email, name, department are "" where the row says nothing."""
+    """A row that can be stored. phone is E.164 or None; email, name, department are "" where the row says nothing.
+
+    repaired: what was done to the number besides adding the country, "zero" (a spreadsheet had dropped the leading
+    zero) or "ivorian" (an 8-digit number of before 2021 was brought up to date), else "".
+    """
 
     row: int
     phone: str | None
@@ -32,6 +38,7 @@ class Entry(NamedTuple):
     attributes: dict[str, str]
     assigned: bool
     cells: Cells
+    repaired: str = ""
 
 
 class Refusal(NamedTuple):
@@ -52,22 +59,50 @@ class _BadCellError(Exception):
 
 
 class RowReader:
-    """Reads the rows of one file. mapping: as ContactImport keeps it; region: the country of local numbers."""
+    """Reads the rows of one file.
 
-    def __init__(self, mapping: Sequence[dict[str, Any]], region: str | None) -> None:
+    mapping, edits: as ContactImport keeps them; region: the country of local numbers.
+    """
+
+    def __init__(
+        self,
+        mapping: Sequence[dict[str, Any]],
+        region: str | None,
+        edits: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self._edits = edits or {}
+        metadata = PhoneMetadata.metadata_for_region(region) if region else None
+        self._has_trunk = bool(metadata and metadata.national_prefix)
         self._phones = PhoneReader(region)
         self._width = len(mapping)
         self._column = {match["field"]: index for index, match in enumerate(mapping) if match["field"] != "attribute"}
-        self._attributes = [(i, match["key"]) for i, match in enumerate(mapping) if match["field"] == "attribute"]
+        self._attributes = [
+            (i, match["key"], match.get("kind", "text"), match.get("choices", ()))
+            for i, match in enumerate(mapping)
+            if match["field"] == "attribute"
+        ]
 
     def read(self, row: int, cells: Cells | None) -> Entry | Refusal:
         """Row `row` of the file; cells None means that the reader could not tell where the row ends."""
         if cells is None:
             return _refuse(row, [], "row", "", "open_quote", "A quotation mark is opened in this row and never closed.")
+        if self._edits and (edit := self._edits.get(str(row))):
+            cells = [edit.get(str(index), cell) for index, cell in enumerate(cells + [""] * (self._width - len(cells)))]
         try:
             return self._read(row, cells)
         except _BadCellError as bad:
             return _refuse(row, cells, *bad.refusal)
+
+    def phone_in(self, row: int, cells: Cells | None) -> str | None:
+        """The number in the row, in E.164, and nothing else of it; None where there is none that can be read."""
+        column = self._column.get("phone")
+        if cells is None or column is None:
+            return None
+        edit = self._edits.get(str(row), {}) if self._edits else {}
+        try:
+            return self._phones.read(edit.get(str(column), cells[column]).strip()).e164
+        except (InvalidPhone, IndexError):
+            return None
 
     def _read(self, row: int, cells: Cells) -> Entry:
         self._check_shape(cells)
@@ -92,7 +127,17 @@ class RowReader:
             read = self._phones.read(phone)
         except InvalidPhone as error:
             raise _BadCellError("phone", phone, error.facts.get("reason", "phone"), str(error)) from None
-        return Entry(row, read.e164, email, name, department, attributes, read.assigned, cells)
+        return Entry(
+            row,
+            read.e164,
+            email,
+            name,
+            department,
+            attributes,
+            read.assigned,
+            cells,
+            _repair(phone, read.e164, self._has_trunk),
+        )
 
     def _check_shape(self, cells: Cells) -> None:
         if len(cells) > self._width and any(map(str.strip, cells[self._width :])):
@@ -136,10 +181,25 @@ class RowReader:
 
     def _extra(self, cells: Cells) -> dict[str, str]:
         attributes = {}
-        for index, key in self._attributes:
+        for index, key, kind, choices in self._attributes:
             if index < len(cells) and (text := cells[index].strip()):
-                attributes[key] = _checked_text(text, key, ATTRIBUTE_LENGTH)
+                text = _checked_text(text, key, ATTRIBUTE_LENGTH)
+                if kind != "text" and text.casefold() not in _NOTHING:
+                    try:
+                        text = read_value(kind, text, choices)
+                    except BadValueError as error:
+                        raise _BadCellError(key, text, kind, str(error)) from None
+                attributes[key] = text
         return attributes
+
+
+def _repair(typed: str, e164: str, has_trunk: bool) -> str:
+    """What reading did to a number: see Entry.repaired. has_trunk: local numbers begin with a zero that can be lost."""
+    digits = "".join(char for char in typed if char.isdigit())
+    if e164.startswith("+225"):
+        return "ivorian" if len(digits.removeprefix("00").removeprefix("225")) == 8 else ""
+    whole = not has_trunk or typed.lstrip("'( ")[:1] in ("0", "+") or e164.startswith("+" + digits[:3])
+    return "" if whole else "zero"
 
 
 FIELD_WORDS = {

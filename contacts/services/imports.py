@@ -1,14 +1,17 @@
 """The life of an import: uploaded → ready → running → done | stopped | failed."""
 
+import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
@@ -17,10 +20,23 @@ from accounts.models import Client
 from accounts.services.events import record_events
 from contacts import wake
 from contacts.errors import UnreadableFile
-from contacts.importing import engine, matching, reading
+from contacts.importing import checking, engine, matching, reading
 from contacts.importing.reading import Table
 from contacts.importing.rows import RowReader, clean_text
-from contacts.models import ContactImport, Duplicates, Group, ImportState
+from contacts.importing.screening import ConsecutiveNumbers
+from contacts.models import (
+    STATEMENT_LENGTH,
+    Consent,
+    ConsentSource,
+    ContactField,
+    ContactImport,
+    Duplicates,
+    Group,
+    ImportReject,
+    ImportState,
+)
+from contacts.services.fields import ensure_fields
+from contacts.services.import_undo import sweep_undo
 from crm.common.errors import InvalidInput, WrongState
 from crm.common.phones import PhoneReader
 from crm.common.sql import database_now
@@ -81,16 +97,23 @@ def start_import(*, client: Client, by: Any, upload: Any) -> ContactImport:
             for block in upload.chunks():
                 file.write(block)
                 if file.tell() > settings.MAX_IMPORT_BYTES:
-                    break  # detect() says so; the rest need not be stored first
-        table = reading.detect(path, filename, max_bytes=settings.MAX_IMPORT_BYTES)
+                    break  # prepare() says so; the rest need not be stored first
+        size = path.stat().st_size
+        table, sheet = reading.prepare(
+            path, filename, max_bytes=settings.MAX_IMPORT_BYTES, max_rows=settings.MAX_IMPORT_ROWS
+        )
         draft = draft_import(table, region=client.country)
+        fields = _draft_fields(draft, mapping=_last_mapping(client, draft.headers) if draft.has_header else None)
+        fields["mapping"] = matching.with_own_fields(fields["mapping"], ContactField.objects.for_client(client))
         return ContactImport.objects.create(
             client=client,
             by=by,
             stored_as=stored_as,
             filename=filename,
-            size=path.stat().st_size,
-            **_draft_fields(draft, mapping=_last_mapping(client, draft.headers) if draft.has_header else None),
+            size=size,
+            sheet=sheet.name if sheet else "",
+            other_sheets=sheet.others if sheet else 0,
+            **fields,
         )
     except BaseException:
         path.unlink(missing_ok=True)
@@ -127,10 +150,15 @@ def configure_import(
     columns: Sequence[str] | None = None,
     duplicates: str | None = None,
     group: Group | None = None,
+    consent_source: str | None = None,
+    consent_statement: str = "",
+    edits: Mapping[int, Mapping[int, str]] | None = None,
 ) -> ContactImport:
     """Change how an unstarted import is read and what it does; None leaves a setting, `group` None means no group.
 
-    columns: a key of matching.FIELDS per column. They are guessed anew when encoding, separator or header changes.
+    columns: a choice of matching.mapping_from_choices per column. They are guessed anew when encoding, separator or
+    header changes. consent_source: a ConsentSource, "" for none. edits: corrected cells by row and column index, added
+    to those made before; at most checking.MAX_EDITS rows in all.
     Raises: InvalidInput, UnreadableFile, WrongState (it was started).
     """
     batch = contact_import
@@ -144,36 +172,78 @@ def configure_import(
     if group is not None and group.client_id != batch.client_id:
         raise InvalidInput({"group": ["There is no such group."]})
     fields: dict[str, Any] = {"duplicates": duplicates or batch.duplicates, "group": group}
+    own = list(ContactField.objects.for_client(batch.client_id))
     if wanted != now:
         table = Table(batch.path, wanted["encoding"], wanted["delimiter"])
         fields |= _draft_fields(draft_import(table, region=batch.client.country, has_header=bool(wanted["has_header"])))
+        fields["mapping"] = matching.with_own_fields(fields["mapping"], own)
+        fields["edits"] = {}  # rows and columns may be others now
     elif columns is not None:
-        fields["mapping"] = _keep_reasons(batch, matching.mapping_from_choices(batch.headers, columns))
-    _change_unstarted(batch, **fields)
+        fields["mapping"] = _keep_reasons(batch, matching.mapping_from_choices(batch.headers, columns, own))
+    if edits and wanted == now:
+        fields["edits"] = _with_edits(batch, edits)
+    with transaction.atomic():
+        if consent_source is not None:
+            fields["consent"] = _consent(batch, consent_source, consent_statement)
+        _change_unstarted(batch, **fields)
     return batch
+
+
+def _with_edits(batch: ContactImport, edits: Mapping[int, Mapping[int, str]]) -> dict[str, dict[str, str]]:
+    every = dict(batch.edits)
+    for row, cells in edits.items():
+        texts = {str(column): text.replace("\x00", "")[:1000] for column, text in cells.items()}
+        every[str(row)] = every.get(str(row), {}) | texts
+    if len(every) > checking.MAX_EDITS:
+        raise InvalidInput({"file": [f"At most {checking.MAX_EDITS} rows can be corrected here: correct the file."]})
+    return every
+
+
+def _consent(batch: ContactImport, source: str, statement: str) -> Consent | None:
+    """What the unstarted import says about consent, as a row of its own; without a source there is none."""
+    statement = clean_text(statement.strip())
+    if source and source not in ConsentSource.values:
+        raise InvalidInput({"consent_source": ["Choose how they agreed."]})
+    if statement and not source:
+        raise InvalidInput({"consent_source": ["Choose also how they agreed."]})
+    if len(statement) > STATEMENT_LENGTH:
+        raise InvalidInput({"consent_statement": [f"At most {STATEMENT_LENGTH} characters."]})
+    before = batch.consent
+    if before and (before.source, before.statement) == (source, statement):
+        return before
+    return (
+        Consent.objects.create(client=batch.client, source=source, statement=statement, by=batch.by) if source else None
+    )
 
 
 def _keep_reasons(batch: ContactImport, mapping: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A column left as it was still says how it had been recognised."""
     return [
-        {**new, "how": old["how"] if new["field"] == old["field"] else "chosen"}
+        {**new, "how": old["how"] if (new["field"], new["key"]) == (old["field"], old["key"]) else "chosen"}
         for new, old in zip(mapping, batch.mapping, strict=True)
     ]
 
 
-def begin_import(*, contact_import: ContactImport, background: bool = True) -> ContactImport:
+def begin_import(*, contact_import: ContactImport, background: bool = True, screen: bool = True) -> ContactImport:
     """Hand a checked import to the workers, or with background=False leave it to the caller's `run_import`.
 
+    Columns that become fields of the client's own are such fields from now on. screen=False: the operator vouches for
+    the numbers, so that the import is not held for review however they look.
     Raises: InvalidInput (`mapping`: neither phone nor email), WrongState (it was started).
     """
     fields = {match["field"] for match in contact_import.mapping}
     if not fields & {"phone", "email"}:
         raise InvalidInput({"mapping": ["Say which column holds the phone number (or at least the email address)."]})
     with transaction.atomic():
-        _change_unstarted(contact_import, state=ImportState.READY)
+        _change_unstarted(contact_import, state=ImportState.READY, screened=not screen)
+        ensure_fields(client_id=contact_import.client_id, kinds=_kinds(contact_import.mapping))
         if background:
             wake.run_import(contact_import.pk)
     return contact_import
+
+
+def _kinds(mapping: Sequence[dict[str, Any]]) -> dict[str, str]:
+    return {match["key"]: match.get("kind", "text") for match in mapping if match["field"] == "attribute"}
 
 
 def _change_unstarted(batch: ContactImport, **fields: Any) -> None:
@@ -195,8 +265,10 @@ def run_import(*, import_id: int) -> bool:
         return False
     batch = ContactImport.objects.unscoped().select_related("client").get(pk=import_id)
     table = Table(batch.path, batch.encoding, batch.delimiter)
-    reader = RowReader(batch.mapping, batch.client.country)
+    reader = RowReader(batch.mapping, batch.client.country, batch.edits)
     try:
+        if not batch.screened and _hold(batch, table, reader, token):
+            return False
         for rows, next_row in engine.read_chunks(table, reader, start=batch.next_row):
             engine.write_chunk(batch, rows, next_row=next_row, token=token)
     except engine.LeaseLostError:
@@ -210,6 +282,61 @@ def run_import(*, import_id: int) -> bool:
         sentence = f"Something in the file or the program stopped it at row {batch.next_row:,}. Rows before it are in."
         return _end(batch, token, ImportState.FAILED, sentence)
     return _end(batch, token, ImportState.DONE)
+
+
+def _hold(batch: ContactImport, table: Table, reader: RowReader, token: str) -> bool:
+    """Whether the import has to wait for staff: too many of its numbers follow one another without a gap.
+
+    Looked at once, before the first row is written. Nothing leaves a client in simulation, so nothing of it is held.
+    """
+    numbers = ConsecutiveNumbers()
+    most = settings.IMPORT_HOLD_CONSECUTIVE
+    if most and not batch.client.simulation:
+        for row, cells in table.rows(batch.next_row):
+            numbers.add(reader.phone_in(row, cells))
+    longest = numbers.longest()
+    fields: dict[str, Any] = {"screened": True}
+    if held := bool(most) and longest >= most:
+        fields = {
+            "state": ImportState.HELD, "lease_token": "", "lease_until": None,
+            "hold_reason": f"{longest:,} of the numbers follow one another without a gap, as invented lists do.",
+        }  # fmt: skip
+    mine = ContactImport.objects.filter(
+        client_id=batch.client_id, pk=batch.pk, state=ImportState.RUNNING, lease_token=token
+    )
+    with transaction.atomic():
+        if not mine.update(**fields):
+            raise engine.LeaseLostError
+        if held:
+            _wake_next(batch)
+    return held
+
+
+def release_import(*, contact_import: ContactImport) -> ContactImport:
+    """Let a held import run after all. Raises: WrongState."""
+    with transaction.atomic():
+        held = ContactImport.objects.filter(
+            client_id=contact_import.client_id, pk=contact_import.pk, state=ImportState.HELD
+        )
+        if not held.update(state=ImportState.READY, screened=True, hold_reason=""):
+            raise WrongState("This import is not held.")
+        wake.run_import(contact_import.pk)
+    contact_import.refresh_from_db()
+    return contact_import
+
+
+def refuse_import(*, contact_import: ContactImport) -> ContactImport:
+    """End a held import without a row taken. Raises: WrongState."""
+    with transaction.atomic():
+        held = ContactImport.objects.filter(
+            client_id=contact_import.client_id, pk=contact_import.pk, state=ImportState.HELD
+        )
+        error = "Our staff looked at this list and did not take it."
+        if not held.update(state=ImportState.STOPPED, error=error, finished_at=database_now()):
+            raise WrongState("This import is not held.")
+        _after_end(contact_import, ImportState.STOPPED)
+    contact_import.refresh_from_db()
+    return contact_import
 
 
 def _claim(import_id: int) -> str:
@@ -245,7 +372,7 @@ def stop_import(*, contact_import: ContactImport) -> ContactImport:
     running = ContactImport.objects.filter(
         client_id=contact_import.client_id,
         pk=contact_import.pk,
-        state__in=[ImportState.READY, ImportState.RUNNING],
+        state__in=[ImportState.READY, ImportState.RUNNING, ImportState.HELD],
     )
     with transaction.atomic():
         fields = {"state": ImportState.STOPPED, "lease_token": "", "lease_until": None, "finished_at": database_now()}
@@ -271,9 +398,47 @@ def _after_end(batch: ContactImport, state: ImportState) -> None:
     }
     record_events(batch.client_id, [("import.completed", data)])
     transaction.on_commit(lambda: path.unlink(missing_ok=True))
+    _wake_next(batch)
+
+
+def _wake_next(batch: ContactImport) -> None:
     waiting = ContactImport.objects.filter(client_id=batch.client_id, state=ImportState.READY).order_by("pk").first()
     if waiting:
         wake.run_import(waiting.pk)
+
+
+def retake_rejects(
+    *, contact_import: ContactImport, corrections: Mapping[int, Mapping[int, str]], by: Any
+) -> ContactImport:
+    """Import rejected rows of a finished import again, as corrected: a small import of its own, set up like the first.
+
+    corrections: by row number the new texts by column index; rows that are not among the rejected are passed over.
+    Raises: InvalidInput (none, or more than checking.MAX_EDITS), UnreadableFile.
+    """
+    batch = contact_import
+    rejects = ImportReject.objects.for_client(batch.client_id).filter(contact_import=batch, row__in=list(corrections))
+    width = len(batch.headers)
+    rows = []
+    for reject in rejects.exclude(reason=engine.DUPLICATE)[: checking.MAX_EDITS + 1]:
+        cells = [*reject.cells, *[""] * (width - len(reject.cells))]
+        rows.append([corrections[reject.row].get(index, cell) for index, cell in enumerate(cells)])
+    if not 0 < len(rows) <= checking.MAX_EDITS:
+        raise InvalidInput({"file": [f"Correct at least one row, and at most {checking.MAX_EDITS} at once."]})
+    text = StringIO()
+    csv.writer(text).writerows([batch.headers, *rows])
+    stem, dot, _ = batch.filename.rpartition(".")
+    name = f"{(stem if dot else batch.filename)[:180]} (corrected).csv"
+    new = start_import(client=batch.client, by=by, upload=ContentFile(text.getvalue().encode(), name=name))
+    try:
+        configure_import(
+            contact_import=new, encoding="utf-8", delimiter=",", has_header=True,
+            duplicates=batch.duplicates, group=batch.group,
+        )  # fmt: skip
+        _change_unstarted(new, mapping=batch.mapping, consent=batch.consent)
+        return begin_import(contact_import=new)
+    except BaseException:
+        discard_import(contact_import=new)
+        raise
 
 
 def discard_import(*, contact_import: ContactImport) -> None:
@@ -296,6 +461,7 @@ def sweep_imports() -> int:
     ids = list(left.order_by("pk").values_list("pk", flat=True)[:100])
     for import_id in ids:
         wake.run_import(import_id)
+    sweep_undo(now)
     stale = everyone.filter(state=ImportState.UPLOADED, created_at__lt=now - KEEP_UNSTARTED)
     for batch in stale[:100]:
         try:

@@ -1,4 +1,4 @@
-"""The book: list, one contact, what is done to several at once, and who has opted out."""
+"""The book: list, one contact, and what is done to several at once."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from contacts import queries, services
 from contacts.forms import ContactForm
-from contacts.models import Channel, Contact, Group
+from contacts.models import Contact, Group
 from contacts.views.page_parts import page_of, read_id, render_page, render_part, require_write
 from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput
@@ -88,13 +88,14 @@ def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "groups": queries.groups_for(request.client),
         "member_of": set(contact.memberships.filter(client=request.client).values_list("group_id", flat=True)),
         "opt_outs": queries.opt_outs_of(contact),
+        "opt_out_history": queries.opt_out_history_of(contact),
         "attributes": sorted(contact.attributes.items()),
     }
     return render_page(request, "contacts/contact_detail.html", context, status=422 if form.errors else 200)
 
 
 def _contact(request: HttpRequest, pk: int) -> Contact:
-    return get_object_or_404(Contact.objects.for_client(request.client).select_related("client"), pk=pk)
+    return get_object_or_404(Contact.objects.for_client(request.client).select_related("client", "consent"), pk=pk)
 
 
 def _save_groups(request: HttpRequest, contact: Contact) -> None:
@@ -163,33 +164,3 @@ def _group_of(request: HttpRequest) -> Group:
     if group is None:
         raise InvalidInput({"group": [_("Choose a group first; nothing was changed.")]})
     return group
-
-
-@page("contacts.read")
-@require_http_methods(["GET", "HEAD", "POST"])
-def opt_outs(request: HttpRequest) -> HttpResponse:
-    """/app/contacts/opt-outs: who wants no messages; POST adds a number by hand."""
-    q = request.GET.get("q", "").strip()
-    form = ContactForm(request.POST or None)
-    if request.method == "POST":
-        require_write(request)
-        if form.is_valid() and _record_opt_out(request, form):
-            return redirect("contacts:opt_outs")
-    found = page_of(request, queries.opt_outs_for(request.client, search=q))
-    context = {"page": found, "q": q, "form": form, "is_filtered": bool(q)}
-    status = 422 if form.errors else 200
-    return render_part(request, "contacts/opt_out_list.html", "contacts/_opt_out_table.html", context, status=status)
-
-
-def _record_opt_out(request: HttpRequest, form: ContactForm) -> bool:
-    try:
-        phone = services.read_client_phone(client=request.client, phone=form.cleaned_data["phone"])
-    except DomainError as error:
-        form.refuse(error)
-        return False
-    news = services.record_opt_out(client_id=request.client.pk, channel=Channel.SMS, address=phone, source="staff")
-    messages.success(
-        request,
-        _("No SMS goes to this number any more.") if news else _("This number had opted out already."),
-    )
-    return True

@@ -27,7 +27,7 @@ CASES = {
     "only blanks": (b"\r\n \r\n;;;\r\n", "empty", "there is nothing to import"),
     "only a mark": (b"\xef\xbb\xbf", "empty", "there is nothing to import"),
     "only a header": (b"Name,Phone,Email\r\n", "only_header", "only a title row"),
-    "xlsx": (zipped("[Content_Types].xml", "xl/workbook.xml"), "xlsx", "save it as CSV"),
+    "broken xlsx": (zipped("[Content_Types].xml", "xl/workbook.xml"), "damaged", "not saved completely"),
     "xls": (OLE, "xls", "old Excel workbook"),
     "protected xlsx": (OLE + "EncryptedPackage".encode("utf-16-le"), "protected", "password"),
     "ods": (zipped("content.xml", "mimetype"), "ods", "OpenDocument"),
@@ -45,7 +45,7 @@ CASES = {
     "binary": (bytes(range(256)) * 40, "binary", "not text"),
     "zeros": (b"\x00" * 5000 + b"x", "binary", "not text"),
     "one endless line": (b"a" * 70_000, "binary", "one endless line"),
-    "too many columns": (b",".join(b"c%d" % n for n in range(300)) + b"\n1,2\n", "too_many_columns", "300 columns"),
+    "too many columns": (b",".join(b"c%d" % n for n in range(600)) + b"\n1,2\n", "too_many_columns", "600 columns"),
 }
 
 

@@ -1,6 +1,8 @@
 """Load a file of contacts from the command line, by the same engine as the import page."""
 
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +23,7 @@ _SHOWN = 20
 
 
 class Command(BaseCommand):
-    help = "Load contacts from a CSV, TSV or TXT file into a client's book and print what was taken and refused."
+    help = "Load contacts from an XLSX, CSV, TSV or TXT file into a client's book and print what was taken and refused."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
@@ -47,7 +49,15 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _check(self, client: Client, options: dict[str, Any]) -> None:
-        table = reading.detect(options["file"], options["file"].name, max_bytes=settings.MAX_IMPORT_BYTES)
+        with TemporaryDirectory() as folder:
+            copy = Path(folder) / "file"  # a workbook is replaced by its sheet
+            shutil.copyfile(options["file"], copy)
+            self._check_copy(client, options, copy)
+
+    def _check_copy(self, client: Client, options: dict[str, Any], path: Path) -> None:
+        table, _ = reading.prepare(
+            path, options["file"].name, max_bytes=settings.MAX_IMPORT_BYTES, max_rows=settings.MAX_IMPORT_ROWS
+        )
         draft = draft_import(table, region=client.country)
         check = checking.check_file(
             client_id=client.pk,
@@ -71,7 +81,7 @@ class Command(BaseCommand):
         try:
             group = self._group(client, options["group"])
             configure_import(contact_import=batch, duplicates=options["duplicates"], group=group)
-            begin_import(contact_import=batch, background=False)
+            begin_import(contact_import=batch, background=False, screen=False)
         except DomainError:
             discard_import(contact_import=batch)
             raise
