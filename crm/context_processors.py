@@ -31,7 +31,13 @@ class Page:
 NAVIGATION = (
     Page("/app", gettext_lazy("Home"), "home", "house", bar=1),
     Page("/app/send", gettext_lazy("Send"), "messages.send", "send", bar=3),
-    Page("/app/campaigns", gettext_lazy("Campaigns"), "campaigns.read", "megaphone"),
+    Page(
+        "/app/campaigns",
+        gettext_lazy("Campaigns"),
+        "campaigns.read",
+        "megaphone",
+        below=(Page("/app/scheduled", gettext_lazy("Scheduled"), "campaigns.read"),),
+    ),
     Page(
         "/app/contacts",
         gettext_lazy("Contacts"),

@@ -23,6 +23,7 @@ from messaging.models import (
     Route,
     SenderId,
     SenderState,
+    SendingHours,
 )
 from messaging.providers.base import CredentialField
 from messaging.providers.registry import all_adapters, get_adapter
@@ -77,6 +78,14 @@ class SenderIdForm(forms.ModelForm):
             self.instance = self.approved
         else:
             super()._post_clean()
+
+
+@admin.register(SendingHours)
+class SendingHoursAdmin(admin.ModelAdmin):
+    """A change of the law is a new row with its first day; the old one stays, so that one sees what held when."""
+
+    list_display = ("country", "message_class", "opens", "closes", "valid_from", "note")
+    list_filter = ("message_class", "country")
 
 
 @admin.register(SenderId)

@@ -1,11 +1,14 @@
 """What people type on the pages of messaging. Forms check shape; services check meaning."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.db.models import Q
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -13,7 +16,7 @@ from accounts.models import Client
 from contacts.queries import groups_with_counts
 from crm.common.phones import InvalidPhone, read_phone
 from messaging import queries
-from messaging.models import Campaign, CampaignState, SenderId
+from messaging.models import Campaign, CampaignState, MessageClass, SenderId
 from messaging.queries import LARGEST_ID
 
 
@@ -48,9 +51,53 @@ class CampaignForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 6, "data-composer": True, "aria-describedby": "meter"}),
     )
+    message_class = forms.ChoiceField(
+        label=_("Type of message"),
+        choices=[
+            (MessageClass.INFORMATION, _("Information: what they need to know, such as a bill or a meeting")),
+            (MessageClass.PROMOTION, _("Promotion: an offer; only at the hours that the law allows")),
+        ],
+        initial=MessageClass.INFORMATION,
+        required=False,
+        widget=forms.RadioSelect,
+    )
+    when = forms.ChoiceField(
+        label=_("When"),
+        choices=[("now", _("As soon as I confirm")), ("later", _("At a time"))],
+        initial="now",
+        required=False,
+        widget=forms.RadioSelect,
+    )
+    schedule_at = forms.DateTimeField(
+        label=_("Day and time"),
+        required=False,
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        error_messages={"invalid": _("Write the day and time like 2026-11-24 09:00.")},
+    )
+    spread_hours = forms.TypedChoiceField(
+        label=_("Spread over"),
+        coerce=int,
+        empty_value=0,
+        choices=[
+            (0, _("No: as fast as possible")),
+            (1, _("1 hour")),
+            (2, _("2 hours")),
+            (4, _("4 hours")),
+            (8, _("8 hours")),
+        ],
+        initial=0,
+        required=False,
+        help_text=_("So that not everybody calls back at once."),
+    )
 
     def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        zone = ZoneInfo(client.time_zone)
+        self.zone = zone
+        self.fields["schedule_at"].help_text = _("Time of %(zone)s, now %(now)s.") % {
+            "zone": client.time_zone, "now": date_format(timezone.localtime(timezone=zone), "H:i T"),
+        }  # fmt: skip
         groups = list(groups_with_counts(client))
         self.fields["groups"].choices = [  # type: ignore[attr-defined]
             (group.pk, ngettext("%(name)s: %(size)s contact", "%(name)s: %(size)s contacts", group.size)
@@ -61,6 +108,19 @@ class CampaignForm(forms.Form):
         self.fields["sender"].choices = [(sender.name, sender.name) for sender in senders]  # type: ignore[attr-defined]
         self.fields["sender"].required = self.has_senders = bool(senders)
         self.has_groups = bool(groups)
+
+    def clean_schedule_at(self) -> datetime | None:
+        """The moment meant, read by the client's own clock."""
+        typed: datetime | None = self.cleaned_data.get("schedule_at")
+        return typed.replace(tzinfo=self.zone) if typed else None
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        if found.get("when") != "later":
+            found["schedule_at"] = None
+        elif not found.get("schedule_at") and "schedule_at" not in self.errors:
+            self.add_error("schedule_at", _("Choose the day and time."))
+        return found
 
     def known_groups(self) -> list[int]:
         """The groups ticked that exist, whether or not the rest of the form is right."""

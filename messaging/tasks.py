@@ -7,7 +7,7 @@ from messaging import wake
 from messaging.sending import runner
 from messaging.sending import simulation as simulated
 from messaging.sending import sweep as sweeping
-from messaging.services import campaigns, expansion, reports
+from messaging.services import campaigns, expansion, reports, scheduling
 
 
 @shared_task(name=wake.DISPATCH, ignore_result=True)
@@ -29,6 +29,12 @@ def expand_campaign(campaign_id: int) -> None:
     """Write a confirmed campaign's messages, or refund a cancelled one's."""
     expansion.expand_campaign(campaign_id=campaign_id)
     campaigns.finish_campaigns()
+
+
+@shared_task(name=wake.START, ignore_result=True)
+def start_campaigns() -> None:
+    """Start the campaigns whose time has come."""
+    scheduling.fire_due_campaigns()
 
 
 @shared_task(name=wake.CALLBACKS, ignore_result=True)

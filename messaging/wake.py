@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 
+from django.db import transaction
+
 from crm.common.wake import nudge_after_commit, send_after_commit, send_now
 
 DISPATCH = "messaging.dispatch"
 SIMULATE = "messaging.simulate"
 EXPAND = "messaging.heavy.expand_campaign"
+START = "messaging.start_campaigns"
 CALLBACKS = "messaging.process_callbacks"
 
 
@@ -25,6 +28,11 @@ def expansion(campaign_id: int) -> None:
 
 def expansion_now(campaign_id: int) -> None:
     send_now(EXPAND, campaign_id)
+
+
+def start_campaigns(*, after: float) -> None:
+    """Look for campaigns that may begin, `after` seconds from the commit."""
+    transaction.on_commit(lambda: send_now(START, countdown=after))
 
 
 def callbacks() -> None:

@@ -3,6 +3,7 @@
 from crm.common.channels import Channel
 from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignState
 from messaging.models.composing import OwnNumber
+from messaging.models.hours import MessageClass, SendingHours
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
 from messaging.models.providers import CallbackKind, ProviderAccount, ProviderCallback, Route, SendingProcess
 from messaging.models.senders import SenderId, SenderState
@@ -16,6 +17,7 @@ __all__ = [
     "Channel",
     "EventKind",
     "Message",
+    "MessageClass",
     "MessageEvent",
     "MessageStatus",
     "MessageTally",
@@ -25,6 +27,7 @@ __all__ = [
     "Route",
     "SenderId",
     "SenderState",
+    "SendingHours",
     "SendingProcess",
     "TallyState",
 ]

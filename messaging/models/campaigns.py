@@ -4,12 +4,17 @@ from django.conf import settings
 from django.db import models
 
 from crm.common.tenancy import TenantManager
+from messaging.models.hours import MessageClass
 
 
 class CampaignState(models.TextChoices):
-    """draft → sending ⇄ paused → done | cancelled. `stopped`: ended by the product, `stop_reason` says why."""
+    """draft ⇄ scheduled → sending ⇄ paused → done | cancelled. `stopped`: ended by the product, `stop_reason` says why.
+
+    scheduled: confirmed and paid for, but its time has not come; for a few seconds also what was sent at once.
+    """
 
     DRAFT = "draft"
+    SCHEDULED = "scheduled"
     SENDING = "sending"
     PAUSED = "paused"
     DONE = "done"
@@ -24,6 +29,10 @@ class Campaign(models.Model):
     messages draws on that reservation alone. `cursor` is the last contact expanded; `until_contact` the newest contact
     at the moment of confirming, so that nobody who joins later is written to unseen. The listed numbers
     (CampaignRecipient) are expanded after the groups; `listed_cursor` is the last of them expanded.
+
+    `schedule_at` is the time asked for, None for at once; `starts_at`, set when it is confirmed, the moment it may
+    begin; both UTC. `countries`: where its recipients are, as of then. `pause_reason`: why the product paused it, ""
+    where a person did.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+")
@@ -35,6 +44,15 @@ class Campaign(models.Model):
     state = models.CharField(max_length=10, choices=CampaignState, default=CampaignState.DRAFT)
     stop_reason = models.CharField(max_length=200, blank=True)
     simulated = models.BooleanField(default=False)
+    pause_reason = models.CharField(max_length=200, blank=True, db_default="")
+
+    message_class = models.CharField(
+        max_length=12, choices=MessageClass, default=MessageClass.INFORMATION, db_default=MessageClass.INFORMATION
+    )
+    schedule_at = models.DateTimeField(null=True, blank=True)
+    spread_hours = models.PositiveSmallIntegerField(default=0, db_default=0)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    countries = models.JSONField(default=list, blank=True, db_default=[])
 
     quoted_recipients = models.PositiveIntegerField(default=0)
     quoted_units = models.PositiveIntegerField(default=0)
@@ -63,6 +81,7 @@ class Campaign(models.Model):
             models.Index(
                 fields=["state"], condition=models.Q(state__in=["sending", "paused"]), name="campaign_running"
             ),
+            models.Index(fields=["starts_at"], condition=models.Q(state="scheduled"), name="campaign_schedule"),
         ]
 
     def __str__(self) -> str:

@@ -15,7 +15,8 @@ DELIVERED_AFTER = 0.5  # seconds, less than a woken worker lingers
 @transaction.atomic
 def advance_simulated() -> tuple[int, bool]:
     """Move simulated messages one step on. Returns how many moved, and whether some still have a step to go."""
-    sent = _advance(f"status = 'sent', sent_at = {now_sql()}", "status = 'queued'", "queued", EventKind.SENT)
+    due = f"(next_attempt_at IS NULL OR next_attempt_at <= {now_sql()})"
+    sent = _advance(f"status = 'sent', sent_at = {now_sql()}", f"status = 'queued' AND {due}", "queued", EventKind.SENT)
     delivered = _advance(
         f"status = 'delivered', delivered_at = {now_sql()}",
         f"status = 'sent' AND sent_at <= {later_sql(-DELIVERED_AFTER)}",
@@ -24,7 +25,9 @@ def advance_simulated() -> tuple[int, bool]:
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM messaging_message WHERE simulated AND status IN ('queued', 'sent'))"
+            f"""SELECT EXISTS (SELECT 1 FROM messaging_message WHERE simulated AND status IN ('queued', 'sent')
+                AND (status = 'sent' OR {due}))""",
+            [],
         )
         more = bool(cursor.fetchone()[0])
     return sent + delivered, more

@@ -15,6 +15,7 @@ from messaging.sending.runner import accounts_with_work
 from messaging.services.campaigns import finish_campaigns
 from messaging.services.expansion import campaigns_to_expand
 from messaging.services.providers import accounts_out_of_use, divert_queue
+from messaging.services.scheduling import fire_due_campaigns
 from messaging.services.tallies import merge_tallies
 from messaging.services.timeline import write_events
 from wallet.low_balances import tell_low_balances
@@ -47,6 +48,7 @@ def sweep() -> Swept:
     wake.senders(accounts)
     if _exists("messaging_message WHERE simulated AND status IN ('queued', 'sent')"):
         wake.senders([None])
+    fire_due_campaigns()
     expandable = campaigns_to_expand()
     found.campaigns = len(expandable)
     for campaign_id in expandable:

@@ -187,6 +187,7 @@ class NewMessage:
     account_id: int | None
     reference: str = ""
     contact_id: int | None = None
+    next_attempt_at: datetime | None = None  # not before; None for at once
     id: int = 0
 
 
@@ -280,7 +281,8 @@ MESSAGE_COLUMNS = (
     "id", "client_id", "campaign_id", "batch_id", "contact_id", "channel", "recipient", "sender", "text", "reference",
     "source",
     "api_key_id", "simulated", "status", "priority", "units", "segments", "encoding", "cost_micros",
-    "provider_account_id", "provider_message_id", "network_code", "attempts", "lease_owner", "unconfirmed",
+    "provider_account_id", "provider_message_id", "network_code", "attempts", "next_attempt_at", "lease_owner",
+    "unconfirmed",
     "error_code", "error_message", "created_at", "schedule_at", "queued_at",
 )  # fmt: skip
 
@@ -333,7 +335,7 @@ def store_messages(
             )
             + common
             + (row.units, row.segments, row.encoding, row.cost_micros, row.account_id)
-            + ("", "", 0, "", False, "", "", now, schedule_at, queued_at)
+            + ("", "", 0, row.next_attempt_at, "", False, "", "", now, schedule_at, queued_at)
             for row in rows
         ],
     )

@@ -69,7 +69,8 @@ def field_values(contact: Sequence) -> dict[str, str]:
 class Quote:
     """What a campaign would send and cost, counted over every recipient. cost in micros of the client's currency.
 
-    by_units: how many people get how many units. missing: how many lack a field that has no fallback.
+    by_units: how many people get how many units; by_country: how many are where (ISO 3166).
+    missing: how many lack a field that has no fallback.
     left_out: people who get nothing, by reason code (too_long, no_price, no_route).
     """
 
@@ -78,6 +79,7 @@ class Quote:
     cost_micros: int = 0
     unicode_recipients: int = 0
     by_units: Counter = field(default_factory=Counter)
+    by_country: Counter = field(default_factory=Counter)
     missing: Counter = field(default_factory=Counter)
     left_out: Counter = field(default_factory=Counter)
     samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, phone, text, units
@@ -87,6 +89,7 @@ class Quote:
         self.units += row.units
         self.cost_micros += row.cost_micros
         self.by_units[row.units] += 1
+        self.by_country[region_of(row.recipient)] += 1
         self.unicode_recipients += row.encoding == "ucs2"
         if len(self.samples) < SAMPLES:
             self.samples.append((name, row.recipient, row.text, row.units))

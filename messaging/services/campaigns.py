@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -13,13 +14,14 @@ from contacts.models import Contact, Group
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.money import from_micros
 from crm.common.phones import InvalidPhone, PhoneReader
-from crm.common.sql import in_key_order, insert_rows, now_sql, skip_locked
+from crm.common.sql import database_now, in_key_order, insert_rows, now_sql, skip_locked
 from messaging import wake
 from messaging.errors import NoSender, QuoteChanged
 from messaging.models import Campaign, CampaignRecipient, CampaignState, Message, MessageStatus
 from messaging.services.accept import check_may_send, check_text
 from messaging.services.announcing import announce_campaigns
 from messaging.services.audience import Quote, problems_of, quote_campaign
+from messaging.services.hours import HoursBook, OutsideHours
 from messaging.services.senders import choose_sender
 from wallet import services as wallet
 
@@ -141,12 +143,15 @@ def confirm_campaign(
     by: User | None,
     expected_recipients: int | None,
     expected_cost_micros: int | None,
+    hold_seconds: float = 0,
 ) -> Campaign:
     """Start a draft for exactly the people and the price that the person saw; its cost is reserved in this step.
 
-    A program may leave either figure open (None): it takes what the campaign comes to now.
+    A program may leave either figure open (None): it takes what the campaign comes to now. A draft with a time to send
+    waits for it; one without waits for hold_seconds, in which it can be withdrawn.
     Raises, and then nothing moved: NotFound, WrongState (started before), ClientSuspended, InvalidInput (a problem of
-    the text or audience), QuoteChanged (fact: quote), wallet.errors.InsufficientBalance.
+    the text, audience or time), OutsideHours (fact: next_slot), QuoteChanged (fact: quote),
+    wallet.errors.InsufficientBalance.
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     if campaign.state != CampaignState.DRAFT:
@@ -163,11 +168,16 @@ def confirm_campaign(
     if any(old not in (None, new) for old, new in zip(seen, (quote.recipients, quote.cost_micros), strict=True)):
         raise QuoteChanged(quote=quote)
     with transaction.atomic():
+        now = database_now()
+        starts_at = check_time(campaign, quote, now) or now + timedelta(seconds=hold_seconds)
+        waits = starts_at > now
         started = (
             Campaign.objects.for_client(client)
             .filter(pk=campaign.pk, state=CampaignState.DRAFT, updated_at=campaign.updated_at)
             .update(
-                state=CampaignState.SENDING,
+                state=CampaignState.SCHEDULED if waits else CampaignState.SENDING,
+                starts_at=starts_at,
+                countries=sorted(quote.by_country),
                 simulated=client.simulation,
                 quoted_recipients=quote.recipients,
                 quoted_units=quote.units,
@@ -180,8 +190,32 @@ def confirm_campaign(
         if not started:
             raise WrongState("This campaign was changed or started meanwhile. Look at it again.")
         _reserve(campaign, quote)
-        wake.expansion(campaign.pk)
+        if not waits:
+            wake.expansion(campaign.pk)
+        elif campaign.schedule_at is None:
+            wake.start_campaigns(after=hold_seconds)
     return get_campaign(client=client, campaign_id=campaign_id)
+
+
+def check_time(campaign: Campaign, quote: Quote, now: datetime) -> datetime | None:
+    """The time for which a draft is scheduled, None for at once. Raises: InvalidInput (it has passed), OutsideHours."""
+    at = campaign.schedule_at
+    if at is not None and at <= now:
+        raise InvalidInput({"campaign": ["The time to send has passed. Choose another one."]})
+    hours = HoursBook(campaign.message_class, campaign.client.time_zone)
+    span = timedelta(hours=campaign.spread_hours)
+    if not hours.allows(at or now, quote.by_country, span=span):
+        raise OutsideHours(next_slot=hours.next_slot(at or now, quote.by_country, span=span))
+    return at
+
+
+def next_slot(campaign: Campaign) -> datetime | None:
+    """The first time from the one asked for at which everybody of a draft may be written to; None where none is."""
+    now = database_now()
+    at = campaign.schedule_at if campaign.schedule_at and campaign.schedule_at > now else now
+    countries = quote_campaign(campaign).by_country
+    hours = HoursBook(campaign.message_class, campaign.client.time_zone)
+    return hours.next_slot(at, countries, span=timedelta(hours=campaign.spread_hours))
 
 
 def _reserve(campaign: Campaign, quote: Quote) -> None:
@@ -210,9 +244,20 @@ def pause_campaign(*, client: Client, campaign_id: int) -> Campaign:
 
 @transaction.atomic
 def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
-    """Send the rest, and only the rest. Raises: NotFound, WrongState, ClientSuspended."""
-    check_may_send(client, get_campaign(client=client, campaign_id=campaign_id).channel)
-    _step(client, campaign_id, CampaignState.PAUSED, CampaignState.SENDING, "Only a paused campaign can be resumed.")
+    """Send the rest, and only the rest. Raises: NotFound, WrongState, ClientSuspended, OutsideHours."""
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    check_may_send(client, campaign.channel)
+    hours = HoursBook(campaign.message_class, client.time_zone)
+    if not hours.allows(now := database_now(), campaign.countries):
+        raise OutsideHours(next_slot=hours.next_slot(now, campaign.countries))
+    _step(
+        client,
+        campaign_id,
+        CampaignState.PAUSED,
+        CampaignState.SENDING,
+        "Only a paused campaign can be resumed.",
+        pause_reason="",
+    )
     held = Message.objects.for_client(client).filter(campaign_id=campaign_id, status=MessageStatus.HELD)
     accounts = set(held.values_list("provider_account_id", flat=True).order_by().distinct())
     with connection.cursor() as cursor:
@@ -236,10 +281,10 @@ def cancel_campaign(*, client: Client, campaign_id: int) -> Campaign:
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     running = Campaign.objects.for_client(client).filter(
-        pk=campaign_id, state__in=[CampaignState.SENDING, CampaignState.PAUSED]
+        pk=campaign_id, state__in=[CampaignState.SCHEDULED, CampaignState.SENDING, CampaignState.PAUSED]
     )
     if not running.update(state=CampaignState.CANCELLED, expanded_at=Now(), finished_at=Now()):
-        raise WrongState("Only a running or paused campaign can be cancelled.")
+        raise WrongState("Only a scheduled, running or paused campaign can be cancelled.")
     hold_messages(campaign_id=campaign_id)
     wallet.release_reservation(client_id=client.pk, reference=campaign.reservation)
     wake.expansion(campaign_id)

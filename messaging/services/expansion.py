@@ -1,6 +1,7 @@
 """Turning a confirmed campaign into messages, exactly once per person, in chunks that a crash cannot double (D9)."""
 
 import logging
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -102,6 +103,8 @@ def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[Ne
         .values_list("recipient", flat=True)
     )
     fresh = [row for row in rows if row.recipient not in have]
+    if campaign.spread_hours:
+        _spread(campaign, fresh)
     store_messages(
         client=campaign.client,
         rows=fresh,
@@ -113,6 +116,15 @@ def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[Ne
         reservation=campaign.reservation,
     )
     return len(rows)
+
+
+def _spread(campaign: Campaign, rows: list[NewMessage]) -> None:
+    """Give each message its moment, so that they leave evenly over the hours from the campaign's start."""
+    before = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).count()
+    start = campaign.starts_at or database_now()
+    pace = timedelta(hours=campaign.spread_hours) / max(campaign.quoted_recipients, 1)
+    for place, row in enumerate(rows, start=before):
+        row.next_attempt_at = start + place * pace
 
 
 @transaction.atomic

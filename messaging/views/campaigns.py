@@ -21,6 +21,7 @@ from messaging import queries
 from messaging.models import Campaign, CampaignState
 from messaging.queries import Progress
 from messaging.services import campaigns as service
+from messaging.services.scheduling import withdraw_campaign
 from messaging.views.composing import campaign_or_404
 from messaging.views.fragments import render_part
 from wallet.queries import reservation_remaining
@@ -29,6 +30,7 @@ PAGE_SIZE = 25
 STATE_WORDS = (
     ("", gettext_lazy("All")),
     (CampaignState.DRAFT, gettext_lazy("Drafts")),
+    (CampaignState.SCHEDULED, gettext_lazy("Scheduled")),
     (CampaignState.SENDING, gettext_lazy("Sending")),
     (CampaignState.PAUSED, gettext_lazy("Paused")),
     (CampaignState.DONE, gettext_lazy("Done")),
@@ -39,6 +41,7 @@ RUNNING = (CampaignState.SENDING, CampaignState.PAUSED)
 # Live pages ask again after so many seconds; reports of a finished campaign are waited for on an open page this long.
 FASTEST, SLOWEST = 2, 5
 REPORTS_AWAITED = timedelta(hours=1)
+SOON = timedelta(minutes=5)  # until then nobody sits before the page of a scheduled campaign
 
 
 @page("campaigns.read")
@@ -86,6 +89,8 @@ def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_send": request.membership.may("campaigns.send"),
         "may_read_messages": request.membership.may("messages.read"),
         "is_running": campaign.state in RUNNING,
+        "is_scheduled": campaign.state == CampaignState.SCHEDULED,
+        "spread_until": _spread_until(campaign),
         "waiting": progress.queued + progress.unexpanded,
         **_pace(campaign, progress),
     }
@@ -105,12 +110,18 @@ def _parts(progress: Progress) -> list[tuple[str, str, int]]:
 
 def _interval(campaign: Campaign, progress: Progress, slow: int) -> int:
     """Seconds until the page asks again, more where the count takes long; 0 when nothing will change any more."""
-    if campaign.state == CampaignState.SENDING:
+    if campaign.state == CampaignState.SCHEDULED and not _starts_soon(campaign):
+        return 0
+    if campaign.state in (CampaignState.SENDING, CampaignState.SCHEDULED):
         return max(FASTEST, min(slow, SLOWEST))
     if campaign.state == CampaignState.PAUSED or progress.queued:
         return SLOWEST
     recently = campaign.finished_at is None or timezone.now() - campaign.finished_at < REPORTS_AWAITED
     return SLOWEST if progress.sent and recently else 0
+
+
+def _starts_soon(campaign: Campaign) -> bool:
+    return campaign.starts_at is not None and campaign.starts_at - timezone.now() < SOON
 
 
 def _milestone(campaign: Campaign, progress: Progress) -> str:
@@ -120,6 +131,13 @@ def _milestone(campaign: Campaign, progress: Progress) -> str:
     quarter = progress.percent // 25 * 25
     words = _("%(percent)s percent of the messages have left.") % {"percent": quarter} if quarter else ""
     return f"{words} {_('Some messages failed.')}".strip() if progress.failed else words
+
+
+def _spread_until(campaign: Campaign) -> datetime | None:
+    """When the last message of a campaign that is spread over hours leaves; None where it is not, or not now."""
+    if not campaign.spread_hours or campaign.state != CampaignState.SENDING or campaign.starts_at is None:
+        return None
+    return campaign.starts_at + timedelta(hours=campaign.spread_hours)
 
 
 def _pace(campaign: Campaign, progress: Progress) -> dict[str, Any]:
@@ -147,6 +165,32 @@ def pause(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
     return _step(request, pk, service.resume_campaign, _("Resumed: the rest is sent, and nobody receives it twice."))
+
+
+@page("campaigns.send")
+@require_http_methods(["GET", "POST"])
+def stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST /app/campaigns/{id}/stop: what has not begun is a draft again, and its money is free."""
+    return _step(request, pk, withdraw_campaign, _("Stopped: nothing was sent, and the money is free again."))
+
+
+@page("campaigns.read")
+@require_safe
+def scheduled(request: HttpRequest) -> HttpResponse:
+    """/app/scheduled: everything that leaves later, the next first: campaigns, and messages that programs gave."""
+    campaigns = queries.campaigns_for(request.client, state=CampaignState.SCHEDULED).order_by("starts_at", "pk")
+    singles = []
+    if request.membership.may("messages.read"):
+        found = queries.messages_for(request.client, status="scheduled").filter(campaign=None).order_by("schedule_at")
+        singles = list(found[: PAGE_SIZE + 1])
+    context = {
+        "campaigns": list(campaigns[:PAGE_SIZE]),
+        "singles": singles[:PAGE_SIZE],
+        "more": len(singles) > PAGE_SIZE,
+        "may_send": request.membership.may("campaigns.send"),
+        "may_write": request.membership.may("campaigns.write"),
+    }
+    return render(request, "messaging/scheduled.html", context)
 
 
 @page("campaigns.send")

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -15,13 +17,16 @@ from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.merge_fields import parse_template
 from crm.common.money import format_money, from_micros
+from crm.common.sql import database_now
 from crm.common.text_units import lay_out
 from messaging import queries
 from messaging.errors import QuoteChanged
 from messaging.forms import CampaignForm, read_id
-from messaging.models import Campaign, CampaignState
+from messaging.models import Campaign, CampaignState, MessageClass
 from messaging.services import campaigns as service
+from messaging.services import scheduling
 from messaging.services.audience import BUILT_IN, Quote, problems_of, quote_campaign
+from messaging.services.hours import OutsideHours
 from messaging.services.preview import preview_text
 from messaging.views.fragments import render_part
 from wallet.pricing import load_prices
@@ -30,6 +35,7 @@ from wallet.topups.queries import can_top_up
 
 MOST_UNITS = 15  # of 480 characters: emoji only
 TICK_ABOVE = 1000  # people
+HOLD_SECONDS = 10  # in which what was confirmed can still be stopped (UX.md §9)
 
 
 def campaign_or_404(request: HttpRequest, pk: int) -> Campaign:
@@ -90,6 +96,11 @@ def _initial(request: HttpRequest, campaign: Campaign | None) -> dict[str, Any]:
         "text": campaign.text,
         "groups": list(campaign.groups.values_list("pk", flat=True)),
         "sender": campaign.sender.name if campaign.sender else "",
+        "message_class": campaign.message_class,
+        "when": "later" if campaign.schedule_at else "now",
+        "schedule_at": campaign.schedule_at
+        and campaign.schedule_at.astimezone(ZoneInfo(request.client.time_zone)).replace(tzinfo=None),
+        "spread_hours": campaign.spread_hours,
     }
 
 
@@ -99,15 +110,23 @@ def _save(request: HttpRequest, form: CampaignForm, campaign: Campaign | None) -
         return None
     fields = form.cleaned_data
     try:
-        return service.save_draft(
-            client=request.client,
-            by=request.user,
-            name=fields["name"],
-            text=fields["text"],
-            group_ids=fields["groups"],
-            sender=fields["sender"],
-            campaign_id=campaign.pk if campaign else None,
-        )
+        with transaction.atomic():
+            draft = service.save_draft(
+                client=request.client,
+                by=request.user,
+                name=fields["name"],
+                text=fields["text"],
+                group_ids=fields["groups"],
+                sender=fields["sender"],
+                campaign_id=campaign.pk if campaign else None,
+            )
+            return scheduling.set_timing(
+                client=request.client,
+                campaign_id=draft.pk,
+                message_class=fields["message_class"] or MessageClass.INFORMATION,
+                schedule_at=fields["schedule_at"],
+                spread_hours=fields["spread_hours"] or 0,
+            )
     except InvalidInput as error:
         for name, sentences in error.errors.items():
             form.add_error(name, sentences)
@@ -191,6 +210,7 @@ def send(request: HttpRequest, pk: int) -> HttpResponse:
             by=request.user,
             expected_recipients=people,
             expected_cost_micros=cost,
+            hold_seconds=HOLD_SECONDS,
         )
     except QuoteChanged as error:
         return _render_review(request, campaign, refusal=_changed(request, error, people, cost), status=409)
@@ -202,6 +222,28 @@ def send(request: HttpRequest, pk: int) -> HttpResponse:
     except DomainError as error:
         return _render_review(request, campaign, refusal=str(error), status=422)
     return redirect("campaign", pk=pk)
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def move(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST /app/campaigns/{id}/move puts a draft at the next time at which everybody may be written to."""
+    campaign = campaign_or_404(request, pk)
+    if request.method == "POST" and campaign.state == CampaignState.DRAFT:
+        try:
+            slot = service.next_slot(campaign)
+            if slot is None:
+                raise InvalidInput({"schedule_at": [_("The hours leave no room for it: spread it over fewer hours.")]})
+            scheduling.set_timing(
+                client=request.client,
+                campaign_id=pk,
+                message_class=campaign.message_class,
+                schedule_at=slot,
+                spread_hours=campaign.spread_hours,
+            )
+        except DomainError as error:
+            messages.warning(request, str(error))
+    return redirect("campaign_review", pk=pk)
 
 
 def _already_started(request: HttpRequest, pk: int) -> HttpResponseRedirect:
@@ -235,6 +277,13 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
     problems = problems_of(campaign, quote)
     if not quote.recipients and not problems:
         problems = [_("Nobody in these groups can be sent to.")]
+    outside = False
+    try:
+        service.check_time(campaign, quote, database_now())
+    except OutsideHours:
+        outside = True
+    except InvalidInput as error:
+        problems += error.errors["campaign"]
     may_send = request.membership.may("campaigns.send")
     rule = load_prices(request.client.pk).unit_rule
     shortage = max(cost - money.available, 0)
@@ -243,6 +292,8 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
         "quote": quote,
         "samples": [(*sample, lay_out(sample[2], rule)) for sample in quote.samples],
         "refusal": refusal,
+        "outside": outside,
+        "slot": service.next_slot(campaign) if outside else None,
         "problems": problems,
         "groups": list(campaign.groups.order_by("name").values_list("name", flat=True)),
         "reach": reach,
@@ -259,7 +310,7 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
         "needs_tick": _needs_tick(request, quote.recipients, quote.cost_micros),
         "may_send": may_send,
         "may_write": request.membership.may("campaigns.write"),
-        "can_confirm": not problems and not shortage and may_send and request.client.is_active,
+        "can_confirm": not problems and not outside and not shortage and may_send and request.client.is_active,
     }
     return render(request, "messaging/campaign_review.html", context, status=status)
 
