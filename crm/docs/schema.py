@@ -63,9 +63,11 @@ def slug_of(title: str) -> str:
 class ApiSchema(AutoSchema):
     """One operation."""
 
-    @property
-    def described(self) -> Described:
-        return getattr(self.view, self.method.lower()).described
+    described: Described
+
+    def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> dict | None:
+        self.described = getattr(self.view, method.lower()).described
+        return super().get_operation(path, path_regex, path_prefix, method, registry)
 
     def get_operation_id(self) -> str:
         return slug_of(self.described.title).replace("-", "_")
@@ -99,7 +101,8 @@ class ApiSchema(AutoSchema):
         return []
 
     def _get_request_body(self, direction: str = "request") -> dict[str, Any] | None:
-        method, self.method = self.method, "POST" if self.described.takes else self.method
+        method = self.method
+        self.method = "POST" if self.described.takes else method
         try:  # drf-spectacular would leave out the body of a DELETE
             body = super()._get_request_body(direction)
         finally:
