@@ -247,7 +247,7 @@ class PaybillPaymentAdmin(LookOnly):
         if not request.user.has_perm("wallet.match_payment"):
             raise PermissionDenied
         payment = get_object_or_404(PaybillPayment.objects.select_related("account"), pk=pk)
-        form = MatchForm(request.POST or None)
+        form = MatchForm(request.POST if request.method == "POST" else None)
         if form.is_valid() and self._match(request, payment, form):
             return redirect("admin:wallet_paybillpayment_changelist")
         context = self.admin_site.each_context(request) | {

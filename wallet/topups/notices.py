@@ -56,7 +56,7 @@ def _write_low(wallet: Wallet) -> bool:
         if last:
             fresh = rows.filter(day=last.day).update(day=today, entry_id=newest)
         else:
-            _, fresh = rows.get_or_create(client=client, defaults={"day": today, "entry_id": newest})
+            fresh = rows.get_or_create(client=client, defaults={"day": today, "entry_id": newest})[1]
     if not fresh:  # another process writes
         return False
     balance = format_money(from_micros(wallet.balance_micros), client.currency, plain=True)

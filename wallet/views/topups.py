@@ -1,6 +1,7 @@
 """Topping up: ask for money, watch it arrive, and every way on when it does not (UX.md §10)."""
 
 from decimal import Decimal
+from math import ceil
 from typing import Any
 
 from django.conf import settings
@@ -120,7 +121,7 @@ def _whole(text: str, least: int) -> int | None:
         return None
     if not amount.is_finite() or not 0 < amount < 10**9:
         return None
-    return max(least, int(-(-amount // 1)))
+    return max(least, ceil(amount))
 
 
 def _local(phone: str) -> str:
@@ -234,6 +235,7 @@ def _watch(request: HttpRequest, top_up: TopUp) -> dict[str, Any]:
         "claim": ClaimForm(),
         "payer": display_phone(top_up.phone) if top_up.phone else "",
         "brand": settings.BRAND_NAME,
+        "is_fragment": wants_fragment(request),
         "is_late": bool(top_up.failed_at and top_up.completed_at),
     }
 

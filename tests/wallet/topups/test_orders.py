@@ -79,7 +79,7 @@ def run_one(rng, client, truth, number):
         elif kind == "notice":
             assert take_notice(token=started.token, body=what, address="")
         else:
-            World.skip_waits()
+            World.skip_waits(top_up)
             settle_top_up(top_up_id=top_up.pk)
     return top_up, is_paid
 
@@ -95,7 +95,7 @@ def test_P3_P4_a_thousand_random_orders(db, monkeypatch, seed):
     truth.quiet = 0
     for _ in range(4):  # M-Pesa answers again, time passes
         for top_up, _ in lives:
-            World.skip_waits()
+            World.skip_waits(top_up)
             settle_top_up(top_up_id=top_up.pk)
     for top_up, is_paid in lives:
         top_up.refresh_from_db()

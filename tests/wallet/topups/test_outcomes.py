@@ -221,7 +221,7 @@ def test_wrong_keys_fail_the_top_up_and_ask_nobody(world):
 def test_the_sweep_hands_each_due_top_up_out_once(world):
     top_up = world.start(phone="+254700104999")
     assert sweep_top_ups() == 0
-    world.skip_waits()
+    world.skip_waits(top_up)
     assert sweep_top_ups() == 1
     assert sweep_top_ups() == 0  # leased
     top_up.refresh_from_db()

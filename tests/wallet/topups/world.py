@@ -46,7 +46,7 @@ class World:
         """Work as a worker would, at once instead of at the times that are due, until the state is reached."""
         deadline = time.monotonic() + seconds
         while True:
-            self.skip_waits()
+            self.skip_waits(top_up)
             settle_top_up(top_up_id=top_up.pk)
             for payment in PaybillPayment.objects.filter(state="new"):
                 settle_payment(payment_id=payment.pk)
@@ -61,11 +61,12 @@ class World:
             time.sleep(0.05)
 
     @staticmethod
-    def skip_waits() -> None:
+    def skip_waits(top_up: TopUp) -> None:
         """Time passes: what is due later is due now, and an earlier query lies far enough back."""
         before = database_now() - timedelta(seconds=30)
-        TopUp.objects.unscoped().exclude(next_check_at=None).update(next_check_at=before)
-        TopUp.objects.unscoped().exclude(queried_at=None).update(queried_at=before)
+        rows = TopUp.objects.unscoped().filter(pk=top_up.pk)
+        rows.exclude(next_check_at=None).update(next_check_at=before)
+        rows.exclude(queried_at=None).update(queried_at=before)
 
     def balance(self) -> Decimal:
         return queries.balance_of(self.acme.pk).balance
