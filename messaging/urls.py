@@ -3,7 +3,7 @@
 from django.urls import path
 
 from messaging import callbacks
-from messaging.views import campaigns, composing, messages, sending
+from messaging.views import campaigns, compat, composing, messages, sending
 
 urlpatterns = [
     path("app/send", sending.send, name="send"),
@@ -24,5 +24,6 @@ urlpatterns = [
     path("app/campaigns/<int:pk>/cancel", campaigns.cancel, name="campaign_cancel"),
     path("app/campaigns/<int:pk>/delete", campaigns.delete, name="campaign_delete"),
     path("app/messages", messages.message_list, name="message_list"),
+    path("app/settings/api-webhooks/compat", compat.compatibility, name="compatibility"),
     path("callbacks/<slug:adapter>/<str:token>/<slug:kind>", callbacks.provider_callback, name="provider_callback"),
 ]

@@ -1,7 +1,9 @@
 """What the contracts promise beyond shapes: one account behind five doors, batches, all or nothing, clocks, limits."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
 from django.utils import timezone
@@ -11,6 +13,8 @@ from accounts.services.rates import limit_for
 from contacts.services import record_opt_out
 from crm.common.crypto import digest
 from messaging import batches, queries
+from messaging.dialects import ground
+from messaging.dialects.texin.wire import show_price
 from messaging.models import Message, MessageStatus
 from messaging.services.senders import approve_sender_id
 from tests.api.caller import Caller
@@ -318,11 +322,7 @@ def test_presto_takes_two_texts_for_one_number_and_one_text_once(acme):
 
 
 def test_presto_reads_every_documented_way_of_writing_a_call(acme):
-    from urllib.parse import urlencode
-
     call = {"user": acme.key, "pass": acme.secret, "action": "get-stock"}
-    import json
-
     text = json.dumps(call)
     form = "application/x-www-form-urlencoded"
     multipart = f'--x\r\nContent-Disposition: form-data; name="data"\r\n\r\n{text}\r\n--x--\r\n'
@@ -385,8 +385,6 @@ KINDS = [
 @pytest.mark.parametrize(("kind", "documented", "call"), KINDS, ids=[kind[0] for kind in KINDS])
 def test_L1_each_documented_limit_holds_and_is_counted_by_itself(acme, kind, documented, call, monkeypatch):
     wait_for_room_in_the_minute(20)
-    from messaging.dialects import ground
-
     asked = []
     real = ground.count_call
 
@@ -416,8 +414,6 @@ def test_the_secret_is_compared_by_its_digest(acme):
 
 
 def test_a_prices_fraction_is_shown_whole(acme):
-    from messaging.dialects.texin.wire import show_price
-
     shown = [show_price(Decimal(text)) for text in ("0.3", "0.305", "1", "12.5", "0")]
     assert shown == ["0.30", "0.305", "1.00", "12.50", "0.00"]
     assert queries.find_message(acme.client, "API-") is None

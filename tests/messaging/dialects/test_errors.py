@@ -321,7 +321,8 @@ def test_every_code_of_each_contract_is_reached():
 # Refusals of doors that no dialect has: campaigns, contacts, money by hand, idempotency keys, webhooks, top-ups.
 UNREACHABLE = {
     "adjustment_refused", "refund_mismatch", "reservation_short", "quote_changed", "conflict", "request_in_progress",
-    "idempotency_key_reused", "invalid_request", "channel_not_available", "empty_phone",
+    "idempotency_key_reused", "invalid_request", "channel_not_available", "checked_just_now", "payment_refused",
+    "prompt_open", "repeat_blocked", "same_amount_again", "topups_closed",
 }  # fmt: skip
 OWN_WAY_IN = {
     "mifumo": {"credentials_missing", "wrong_secret", "wrong_app_key", "token_missing", "token_invalid",
