@@ -4,12 +4,13 @@ import socket
 
 import pytest
 
-from accounts.delivery import targets
+from accounts.delivery import loop, targets
 from accounts.delivery.targets import check_webhook_url, may_dial
 from accounts.models import DeliveryState
 from accounts.services.events import record_events
 from crm.common.errors import InvalidInput
 from crm.common.public_addresses import is_public, read_dialled
+from crm.common.transfers import Transfers
 from tests.accounts.webhooks.conftest import attempts, deliver, deliveries, make_endpoint, plant
 
 HOSTILE = [
@@ -112,6 +113,28 @@ def test_every_address_that_special_networks_hold_is_known():
         assert not is_public(read_dialled(text)), text
 
 
+@pytest.fixture
+def only_the_address_decides(receiver, settings, monkeypatch):
+    """Plain HTTP and the receiver's port are allowed, so that nothing else stops the request."""
+    settings.WEBHOOK_ALLOW_HTTP = True
+    monkeypatch.setattr(targets, "PORTS", (*targets.PORTS, receiver.port))
+
+
+@pytest.mark.usefixtures("only_the_address_decides")
+@pytest.mark.parametrize("host", [host for host in HOSTILE if host not in LOOKED_UP])
+def test_W5_no_hostile_spelling_is_dialled(receiver, host):
+    url = f"http://{host}:{receiver.port}/ok"
+    transfers = Transfers(limits=loop.LIMITS)
+    transfers.start(loop.Sending(None, url), "POST", url, (), b"{}")
+    ended = []
+    while transfers:
+        ended += [end for _, end in transfers.ended()]
+        transfers.wait(0.05)
+    transfers.close()
+    assert [end.kind for end in ended] == ["unsent"]
+    assert receiver.got == []
+
+
 @pytest.mark.django_db(transaction=True)
 class TestDialling:
     """The URL check is passed by: as if the name had led to a public address when it was entered (rebinding)."""
@@ -123,18 +146,6 @@ class TestDialling:
         (row,) = deliveries(endpoint)
         assert row.state == DeliveryState.WAITING
         return attempts(row)[0]
-
-    @pytest.fixture
-    def only_the_address_decides(self, receiver, settings, monkeypatch):
-        """Plain HTTP and the receiver's port are allowed, so that nothing else stops the request."""
-        settings.WEBHOOK_ALLOW_HTTP = True
-        monkeypatch.setattr(targets, "PORTS", (*targets.PORTS, receiver.port))
-
-    @pytest.mark.usefixtures("only_the_address_decides")
-    @pytest.mark.parametrize("host", [host for host in HOSTILE if host not in LOOKED_UP])
-    def test_W5_no_hostile_spelling_is_dialled(self, acme, receiver, host):
-        self.attempt(acme, f"http://{host}:{receiver.port}/ok")
-        assert receiver.got == []
 
     @pytest.mark.usefixtures("only_the_address_decides")
     def test_W5_a_name_that_now_leads_to_this_machine_is_refused_with_the_reason(self, acme, receiver):
