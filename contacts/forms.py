@@ -11,12 +11,16 @@ from contacts.importing.reading import DELIMITERS, ENCODINGS
 from contacts.models import (
     DEPARTMENT_LENGTH,
     EMAIL_LENGTH,
+    FIELD_KEY_LENGTH,
     GROUP_NAME_LENGTH,
     NAME_LENGTH,
     PROOF_LENGTH,
     STATEMENT_LENGTH,
     ConsentSource,
+    Contact,
+    ContactField,
     Duplicates,
+    FieldKind,
     Group,
 )
 from crm.common.errors import DomainError, InvalidInput
@@ -42,6 +46,60 @@ class ContactForm(DomainErrorForm):
         label=_("Email"), max_length=EMAIL_LENGTH, required=False, widget=forms.TextInput({"inputmode": "email"})
     )
     department = forms.CharField(label=_("Department"), max_length=DEPARTMENT_LENGTH, required=False)
+
+    def __init__(self, *args: Any, client: Client, contact: Contact | None = None, **kwargs: Any) -> None:
+        """With the client's own fields after the others, named own_ID."""
+        self._kept = dict(contact.attributes) if contact else {}
+        self._own = {f"own_{field.pk}": field for field in ContactField.objects.for_client(client)}
+        if contact:
+            kwargs["initial"] = {name: getattr(contact, name) for name in self.base_fields} | {
+                name: self._kept.get(field.key, "") for name, field in self._own.items()
+            }
+        super().__init__(*args, **kwargs)
+        for name, field in self._own.items():
+            self.fields[name] = _input_for(field, self._kept.get(field.key, ""))
+
+    def changes(self) -> dict[str, Any]:
+        """The values, as the services take them; attributes that are no field (any more) stay."""
+        own = {field.key: self.cleaned_data[name] for name, field in self._own.items()}
+        plain = {name: self.cleaned_data[name] for name in self.base_fields}
+        return plain | {"attributes": self._kept | own}
+
+    def refuse(self, error: DomainError) -> None:
+        """A refusal of the client's own fields begins with the name of the field."""
+        errors = error.errors.pop("attributes", []) if isinstance(error, InvalidInput) else []
+        for sentence in errors:
+            key, _colon, rest = sentence.partition(": ")
+            name = next((name for name, field in self._own.items() if field.key == key), None)
+            self.add_error(name, rest if name else sentence)
+        if not errors or (isinstance(error, InvalidInput) and error.errors):
+            super().refuse(error)
+
+
+def _input_for(field: ContactField, value: str) -> forms.Field:
+    if field.kind == FieldKind.CHOICE:
+        listed = [choice for choice in [*field.choices, value] if choice]
+        choices = [("", "–"), *((choice, choice) for choice in dict.fromkeys(listed))]
+        return forms.ChoiceField(label=field.key, required=False, choices=choices)
+    kind = {"inputmode": "decimal"} if field.kind == FieldKind.NUMBER else {}
+    help_text = _("As 2026-11-20 or 20/11/2026.") if field.kind == FieldKind.DATE else ""
+    return forms.CharField(
+        label=field.key, required=False, max_length=500, help_text=help_text, widget=forms.TextInput(kind)
+    )
+
+
+class FieldForm(DomainErrorForm):
+    """A field of the client's own. `key` cannot be changed later: texts and files name it."""
+
+    key = forms.CharField(label=_("Name of the field"), max_length=FIELD_KEY_LENGTH)
+    kind = forms.ChoiceField(label=_("What stands in it"), choices=FieldKind.choices)
+    choices = forms.CharField(
+        label=_("The words of the list"),
+        required=False,
+        max_length=10_000,
+        help_text=_("One per line; only for a list."),
+        widget=forms.Textarea({"rows": 4}),
+    )
 
 
 class GroupForm(DomainErrorForm):

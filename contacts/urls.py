@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from contacts.views import book, groups, imports, opt_outs
+from contacts.views import book, fields, groups, imports, opt_outs
 
 app_name = "contacts"
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("o/<str:token>", opt_outs.opt_out_page, name="opt_out_page"),
     path("app/contacts/<int:pk>", book.contact_detail, name="detail"),
     path("app/contacts/<int:pk>/delete", book.contact_delete, name="delete"),
+    path("app/contacts/fields", fields.field_list, name="fields"),
+    path("app/contacts/fields/<int:pk>", fields.field_detail, name="field"),
     path("app/contacts/groups", groups.group_list, name="groups"),
     path("app/contacts/groups/<int:pk>", groups.group_rename, name="group"),
     path("app/contacts/groups/<int:pk>/delete", groups.group_delete, name="group_delete"),

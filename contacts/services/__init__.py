@@ -1,6 +1,7 @@
 """Every change to a client's book, re-exported for doors and other apps."""
 
 from contacts.services.contacts import create_contact, delete_contacts, update_contact
+from contacts.services.fields import change_field, create_field, delete_field
 from contacts.services.groups import add_to_group, create_group, delete_group, remove_from_group, rename_group
 from contacts.services.import_undo import run_undo, undo_import
 from contacts.services.imports import (
@@ -31,10 +32,13 @@ from contacts.services.opt_outs import (
 __all__ = [
     "add_to_group",
     "begin_import",
+    "change_field",
     "configure_import",
     "create_contact",
+    "create_field",
     "create_group",
     "delete_contacts",
+    "delete_field",
     "delete_group",
     "discard_import",
     "find_opt_out_link",

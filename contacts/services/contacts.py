@@ -11,7 +11,8 @@ from accounts.models import Client
 from contacts.errors import ContactExists
 from contacts.importing.matching import attribute_key, unused_key
 from contacts.importing.rows import ATTRIBUTE_LENGTH, clean_text
-from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, NAME_LENGTH, Contact
+from contacts.importing.values import BadValueError, read_value
+from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, NAME_LENGTH, Contact, ContactField
 from crm.common.errors import InvalidInput
 from crm.common.phones import InvalidPhone, read_phone
 
@@ -85,7 +86,8 @@ def _cleaned(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
                 errors[field] = [f"At most {longest} characters."]
     if "attributes" in given:
         try:
-            values["attributes"] = _clean_attributes(given["attributes"])
+            fields = {field.key.casefold(): field for field in ContactField.objects.for_client(client)}
+            values["attributes"] = _clean_attributes(given["attributes"], fields)
         except ValidationError as error:
             errors["attributes"] = error.messages
     if errors:
@@ -93,7 +95,8 @@ def _cleaned(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _clean_attributes(given: Any) -> dict[str, str]:
+def _clean_attributes(given: Any, fields: Mapping[str, ContactField]) -> dict[str, str]:
+    """Non-empty texts by name; what stands in one of the client's fields is of the field's kind."""
     if not isinstance(given, Mapping):
         raise ValidationError("Extra fields are names with values.")
     if len(given) > MAX_ATTRIBUTES:
@@ -107,7 +110,13 @@ def _clean_attributes(given: Any) -> dict[str, str]:
         text = clean_text(str(value).strip())
         if len(text) > ATTRIBUTE_LENGTH:
             raise ValidationError(f"The value of “{title}” has more than {ATTRIBUTE_LENGTH} characters.")
-        if text:
+        field = fields.get(str(title).casefold())
+        if text and field:
+            try:
+                attributes[field.key] = read_value(field.kind, text, field.choices)
+            except BadValueError as error:
+                raise ValidationError(f"{field.key}: {error}") from None
+        elif text:
             key = str(title) if str(title) in ("first_name", "last_name") else attribute_key(str(title), number)
             taken = {known.casefold() for known in attributes}
             attributes[key if key in ("first_name", "last_name") else unused_key(key, taken)] = text

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from contacts import queries, services
 from contacts.forms import ContactForm
-from contacts.models import Contact, Group
-from contacts.views.page_parts import page_of, read_id, render_page, render_part, require_write
+from contacts.models import Contact, ContactField, Group
+from contacts.views.page_parts import may_write, page_of, read_id, render_page, render_part, require_write
 from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput
 
@@ -46,10 +46,10 @@ def contact_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def contact_new(request: HttpRequest) -> HttpResponse:
     """/app/contacts/new."""
-    form = ContactForm(request.POST or None)
+    form = ContactForm(request.POST or None, client=request.client)
     if request.method == "POST" and form.is_valid():
         try:
-            contact = services.create_contact(client=request.client, **form.cleaned_data)
+            contact = services.create_contact(client=request.client, **form.changes())
         except DomainError as error:
             form.refuse(error)
         else:
@@ -63,10 +63,7 @@ def contact_new(request: HttpRequest) -> HttpResponse:
 def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """/app/contacts/{id}: what is known, groups, opt-outs; POST saves the fields (`save`) or the groups (`groups`)."""
     contact = _contact(request, pk)
-    form = ContactForm(
-        request.POST if "save" in request.POST else None,
-        initial={name: getattr(contact, name) for name in ContactForm.base_fields},
-    )
+    form = ContactForm(request.POST if "save" in request.POST else None, client=request.client, contact=contact)
     if request.method == "POST":
         require_write(request)
         if "groups" in request.POST:
@@ -75,7 +72,7 @@ def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("contacts:detail", pk=pk)
         if form.is_valid():
             try:
-                services.update_contact(contact=contact, **form.cleaned_data)
+                services.update_contact(contact=contact, **form.changes())
             except DomainError as error:
                 form.refuse(error)
                 contact = _contact(request, pk)
@@ -89,9 +86,17 @@ def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "member_of": set(contact.memberships.filter(client=request.client).values_list("group_id", flat=True)),
         "opt_outs": queries.opt_outs_of(contact),
         "opt_out_history": queries.opt_out_history_of(contact),
-        "attributes": sorted(contact.attributes.items()),
+        "attributes": _further(request, contact),
     }
     return render_page(request, "contacts/contact_detail.html", context, status=422 if form.errors else 200)
+
+
+def _further(request: HttpRequest, contact: Contact) -> list[tuple[str, str]]:
+    """What the contact has besides what the form shows, which has the client's fields for whoever may write."""
+    shown = set()
+    if may_write(request):
+        shown = set(ContactField.objects.for_client(request.client).values_list("key", flat=True))
+    return sorted((key, value) for key, value in contact.attributes.items() if key not in shown)
 
 
 def _contact(request: HttpRequest, pk: int) -> Contact:
