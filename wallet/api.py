@@ -62,9 +62,13 @@ class BalanceView(ApiView):
 class TopUpRequest(serializers.Serializer):
     """The body of wallet/topup; limits and numbers are the service's to judge."""
 
-    amount = serializers.DecimalField(max_digits=12, decimal_places=2)
-    payment_method = serializers.CharField(max_length=20, default="mpesa")
-    phone_number = serializers.CharField(max_length=30)
+    amount = serializers.DecimalField(
+        max_digits=12, decimal_places=2, help_text="Whole shillings, 100 to 50,000 in one payment."
+    )
+    payment_method = serializers.CharField(max_length=20, default="mpesa", help_text="`mpesa`.")
+    phone_number = serializers.CharField(
+        max_length=30, help_text="The phone that is to pay: `254712345678`, `0712345678` or `+254712345678`."
+    )
 
     def validate_amount(self, amount: Decimal) -> int:
         if amount != int(amount):
@@ -77,6 +81,28 @@ class TopUpRequest(serializers.Serializer):
         return method
 
 
+class StartedShape(serializers.Serializer):
+    transaction_id = serializers.CharField(help_text="Ours; ask for the state with it.")
+    status = serializers.ChoiceField(choices=TopUpState.values)
+    amount = serializers.FloatField()
+    checkout_request_id = serializers.CharField(allow_null=True, help_text="The operator's id of the prompt.")
+
+
+class TopUpShape(serializers.Serializer):
+    transaction_id = serializers.CharField()
+    status = serializers.ChoiceField(
+        choices=TopUpState.values,
+        help_text="pending: waiting for the payment; processing: being confirmed; completed: the balance has it; "
+        "failed: see `reason`.",
+    )
+    amount = serializers.FloatField()
+    payment_method = serializers.CharField()
+    mpesa_receipt = serializers.CharField(allow_null=True)
+    completed_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    reason = serializers.CharField(allow_null=True, help_text="Why it failed, and what to do.")
+
+
 class TopUpStartView(ApiView):
     """Ask for money on a phone. The top-up's own status stands at the top level, as documented.
 
@@ -87,6 +113,26 @@ class TopUpStartView(ApiView):
     required_scope = "wallet:topup"
     error_fields: ClassVar[dict[str, str]] = {"prompt_open": "phone_number", "repeat_blocked": "amount"}
 
+    @describe(
+        "Top up by M-Pesa",
+        "Sends the M-Pesa prompt to a phone. The balance changes when the payer has entered the PIN and M-Pesa has "
+        "confirmed it: wait for the webhook `topup.completed`, or ask for the state.",
+        takes=TopUpRequest,
+        answers=StartedShape,
+        flat=True,
+        refuses={
+            409: "A prompt is still open on this phone, or the same payment was just made.",
+            503: "M-Pesa could not be reached, or is not set up here. Nothing was paid.",
+        },
+        example={"amount": 1000, "payment_method": "mpesa", "phone_number": "254712345678"},
+        example_answer={
+            "transaction_id": "TXN-20251009-001",
+            "status": "pending",
+            "amount": 1000,
+            "checkout_request_id": "ws_CO_09102025143000",
+        },
+        message="Please check your phone for M-Pesa prompt",
+    )
     def post(self, request: Request, client_id: int) -> Response:
         asked = self.read(TopUpRequest)
         self.started = start_top_up(
@@ -137,6 +183,7 @@ class TopUpStatusView(ApiView):
 
     required_scope = "wallet:topup"
 
+    @describe("Read a top-up", answers=TopUpShape, flat=True, refuses={404: "There is no such top-up."})
     def get(self, request: Request, client_id: int, transaction_id: str) -> Response:
         top_up = find_top_up(request.auth.client, transaction_id)
         if top_up is None:

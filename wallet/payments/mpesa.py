@@ -268,7 +268,7 @@ class Mpesa(PaymentMethod):
         items = metadata.get("Item") if isinstance(metadata, dict) else None
         if not isinstance(items, list):
             raise UnreadableNotice("A payment without its particulars.")
-        values = {item.get("Name"): item.get("Value") for item in items if isinstance(item, dict)}
+        values = {str(item.get("Name")): item.get("Value") for item in items if isinstance(item, dict)}
         amount, receipt = _micros(values.get("Amount")), _text(values, "MpesaReceiptNumber")
         if amount is None or not re.fullmatch(r"[A-Za-z0-9]{6,32}", receipt):
             raise UnreadableNotice("A payment without amount or receipt.")
@@ -329,8 +329,8 @@ class Mpesa(PaymentMethod):
                 headers={"Authorization": f"Basic {base64.b64encode(pair).decode()}"},
             )
             said = answered.json()
-            token = said.get("access_token")
-            if answered.status != 200 or not isinstance(token, str) or not token.isprintable():
+            token = _text(said, "access_token")
+            if answered.status != 200 or not token.isprintable() or not token.isascii():
                 return ""
             try:
                 seconds = int(said.get("expires_in", 0))

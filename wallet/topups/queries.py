@@ -1,5 +1,6 @@
 """Reading top-ups, for pages, the API and checks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -21,6 +22,13 @@ def find_top_up(client: Client | int, transaction_id: str) -> TopUp | None:
     if "\x00" in transaction_id or len(transaction_id) > 32:
         return None
     return top_ups_for(client).filter(transaction_id=transaction_id).first()
+
+
+def top_ups_by_reference(client: Client | int, references: Iterable[str]) -> dict[str, TopUp]:
+    """Those that ledger entries name as their cause ("topup:TXN-…"), by that reference; one query, or none."""
+    ids = [reference.removeprefix("topup:") for reference in references if reference.startswith("topup:")]
+    found = top_ups_for(client).filter(transaction_id__in=ids) if ids else ()
+    return {f"topup:{top_up.transaction_id}": top_up for top_up in found}
 
 
 def last_phone(client: Client | int) -> str:
