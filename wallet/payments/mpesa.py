@@ -329,7 +329,7 @@ class Mpesa(PaymentMethod):
                 headers={"Authorization": f"Basic {base64.b64encode(pair).decode()}"},
             )
             said = answered.json()
-            token = _text(said, "access_token")
+            token = str(said.get("access_token") or "")
             if answered.status != 200 or not token.isprintable() or not token.isascii():
                 return ""
             try:
