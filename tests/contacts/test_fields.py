@@ -33,7 +33,7 @@ def test_services_and_files_obey_the_kind(acme):
     batch = load(acme, "Phone,Level\n0733000001,silver\n0733000002,Bronze\n")
     assert (batch.imported, batch.failed) == (1, 1)
     assert Contact.objects.for_client(acme).get(phone="+254733000001").attributes == {"Level": "Silver"}
-    assert batch.rejects.get(client=acme).sentence == "This is none of: Gold, Silver"
+    assert batch.rejects.get(client=acme).sentence == "This is none of: Gold, Silver."
     with pytest.raises(WrongState):
         delete_field(field=level)
     change_field(field=level, kind="text")
