@@ -6,7 +6,7 @@ from typing import Any
 from accounts.services.events import listening_clients, moment, record_events_bulk
 from crm.common.money import json_money
 from crm.common.phones import digits
-from messaging import queries
+from messaging import batches, queries
 from messaging.models import Campaign, Message, MessageStatus
 
 # The steps of a message that are told; what happens inside the queue is nobody's business.
@@ -51,7 +51,7 @@ def describe(message: Message) -> dict[str, Any]:
         "error_message": message.error_message or None,
         "campaign_id": message.campaign_id,
         "reference": message.reference or None,
-        "batch_id": f"msg_{message.batch_id}" if message.batch_id else None,
+        "batch_id": batches.public_id(message.batch_id) if message.batch_id else None,
     }
 
 

@@ -17,6 +17,8 @@ from messaging.dialects.smspresto.errors import UnknownAction, refusal
 from messaging.models import MessageStatus as S
 from messaging.services.accept import Accepted, accept_messages
 from wallet import queries as wallet
+from wallet.models import TopUpState
+from wallet.topups.queries import top_ups_for
 
 
 class ConsoleView(ground.DialectView):
@@ -106,8 +108,12 @@ def _groups(client: Client) -> int:
     return contacts.groups_for(client).count()
 
 
-def _payments(client: Client) -> int:
-    return wallet.entries_for(client.pk, kind="credit").count()
+def _orders(client: Client) -> int:
+    return top_ups_for(client).count()
+
+
+def _bills(client: Client) -> int:
+    return top_ups_for(client).filter(state=TopUpState.COMPLETED).count()
 
 
 # action → the scope that the key needs, and what answers.
@@ -119,8 +125,8 @@ ACTIONS: dict[str, tuple[str, Callable[[ApiKey, ground.Fields], Any]]] = {
     "get-failed": ("messages:read", _counter(_in_status(S.FAILED))),
     "get-contact-total": ("contacts", _total(_contacts)),
     "get-group-total": ("contacts", _total(_groups)),
-    "get-order-total": ("wallet:read", _total(_payments)),
-    "get-bill-total": ("wallet:read", _total(_payments)),
+    "get-order-total": ("wallet:read", _total(_orders)),
+    "get-bill-total": ("wallet:read", _total(_bills)),
     "get-scheduled-total": ("messages:read", _total(_in_status(S.SCHEDULED))),
     "get-predefined-total": ("messages:read", _total(lambda client: 0)),  # this release keeps no message templates
     "list-archive": ("messages:read", _archive),

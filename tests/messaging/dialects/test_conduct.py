@@ -16,11 +16,12 @@ from messaging import batches, queries
 from messaging.dialects import ground
 from messaging.dialects.texin.wire import show_price
 from messaging.models import Message, MessageStatus
+from messaging.services.announcing import describe
 from messaging.services.senders import approve_sender_id
 from tests.api.caller import Caller
 from tests.clock import wait_for_room_in_the_minute
 from tests.messaging.dialects.cast import Program
-from wallet.models import LedgerEntry
+from wallet.models import LedgerEntry, TopUp
 
 pytestmark = pytest.mark.django_db
 
@@ -369,6 +370,19 @@ def test_the_archive_is_a_range_oldest_first_with_utf8_as_it_is(acme):
     assert texts(dateTo="2017-01-01") == []
     assert "trois é".encode() in acme.presto("list-archive").content
     assert all(isinstance(value, str) for row in acme.presto("list-archive").json() for value in row.values())
+
+
+def test_orders_are_top_ups_and_bills_those_that_were_paid(acme):
+    for number, state in enumerate(["pending", "failed", "completed"]):
+        TopUp.objects.create(client=acme.client, transaction_id=f"TXN-20260101-00{number}", amount=100, state=state,
+                             currency="KES", phone="+254712345678")  # fmt: skip
+    assert acme.presto("get-order-total").json() == {"TOTAL": "3"}
+    assert acme.presto("get-bill-total").json() == {"TOTAL": "1"}
+
+
+def test_webhooks_name_the_batch_that_the_send_returned(acme):
+    identifier = send_mifumo(acme)["data"]["message_id"]
+    assert [describe(message)["batch_id"] for message in messages(acme)] == [identifier, identifier]
 
 
 # --- limits ---
