@@ -172,6 +172,8 @@ class TransactionShape(serializers.Serializer):
     amount = serializers.FloatField(help_text="Never negative: the type says which way it went.")
     balance_after = serializers.FloatField()
     description = serializers.CharField()
+    payment_method = serializers.CharField(allow_null=True, help_text="Of a top-up.")
+    mpesa_receipt = serializers.CharField(allow_null=True, help_text="Of a top-up.")
     status = serializers.ChoiceField(choices=["completed"])
     message_id = serializers.CharField(allow_null=True)
     campaign_id = serializers.IntegerField(allow_null=True)

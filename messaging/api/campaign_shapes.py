@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from crm.common.money import json_money
-from messaging.models import Campaign, CampaignState
+from messaging.models import Campaign, CampaignState, MessageClass
 from messaging.queries import Progress
 from messaging.services.audience import Quote
 
@@ -13,6 +13,7 @@ MOST_LISTED = 10_000
 _LARGEST_ID = 2**63 - 1
 STATUSES = {
     CampaignState.DRAFT: "draft",
+    CampaignState.SCHEDULED: "scheduled",
     CampaignState.SENDING: "sending",
     CampaignState.PAUSED: "paused",
     CampaignState.DONE: "completed",
@@ -56,7 +57,12 @@ class CampaignRequest(serializers.Serializer):
     contacts = _ids("Ids of contacts.")
     channel = serializers.ChoiceField(choices=["sms"], default="sms", help_text="Campaigns go out by SMS.")
     schedule_at = serializers.DateTimeField(
-        required=False, allow_null=True, help_text="Not available for campaigns yet: leave it out."
+        required=False, allow_null=True, help_text="It leaves then, once sent: a moment within the next year."
+    )
+    message_class = serializers.ChoiceField(
+        choices=MessageClass.values,
+        required=False,
+        help_text="What it is for; it decides the hours in which people may be written to. Left out: information.",
     )
 
 
@@ -101,7 +107,7 @@ class CampaignShape(serializers.Serializer):
     sender = serializers.CharField(allow_null=True)
     channel = serializers.CharField()
     status = serializers.ChoiceField(choices=list(STATUSES.values()))
-    reason = serializers.CharField(allow_null=True, help_text="Why it was stopped, or whom it left out.")
+    reason = serializers.CharField(allow_null=True, help_text="Why it was paused or stopped, or whom it left out.")
     recipients = serializers.IntegerField(
         help_text="People it reaches, once it was started; before that the numbers listed one by one."
     )
@@ -113,7 +119,9 @@ class CampaignShape(serializers.Serializer):
     cost = serializers.FloatField(help_text="Charged so far, net of refunds.")
     quoted_cost = serializers.FloatField(help_text="What was reserved when it was started.")
     created_at = serializers.DateTimeField()
-    started_at = serializers.DateTimeField(allow_null=True)
+    schedule_at = serializers.DateTimeField(allow_null=True, help_text="null: as soon as it is sent.")
+    message_class = serializers.ChoiceField(choices=MessageClass.values)
+    started_at = serializers.DateTimeField(allow_null=True, help_text="When it was sent, or scheduled.")
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -145,7 +153,7 @@ def show_campaign(campaign: Campaign, progress: Progress, listed: int) -> dict[s
         "sender": campaign.sender.name if campaign.sender else None,
         "channel": campaign.channel,
         "status": STATUSES.get(CampaignState(campaign.state), str(campaign.state)),
-        "reason": campaign.stop_reason or None,
+        "reason": campaign.stop_reason or campaign.pause_reason or None,
         "recipients": listed if campaign.state == CampaignState.DRAFT else progress.audience,
         "queued": progress.queued + progress.unexpanded,
         "sent": progress.sent,
@@ -155,6 +163,8 @@ def show_campaign(campaign: Campaign, progress: Progress, listed: int) -> dict[s
         "cost": json_money(progress.spent_micros),
         "quoted_cost": json_money(campaign.quoted_cost_micros),
         "created_at": campaign.created_at,
+        "schedule_at": campaign.schedule_at,
+        "message_class": str(campaign.message_class),
         "started_at": campaign.confirmed_at,
         "finished_at": campaign.finished_at,
     }

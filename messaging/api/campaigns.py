@@ -31,6 +31,7 @@ from messaging.api.campaign_shapes import (
 from messaging.models import Campaign, CampaignState
 from messaging.services import campaigns as services
 from messaging.services.audience import problems_of, quote_campaign
+from messaging.services.scheduling import set_timing
 from wallet.queries import balance_of
 
 _NOT_FOUND = {404: "There is no such campaign."}
@@ -73,7 +74,6 @@ class CampaignsView(ApiView):
     )
     def post(self, request: Request, client_id: int) -> Response:
         asked = self.read(CampaignRequest)
-        _refuse_schedule(asked)
         if not (asked.get("recipients") or asked.get("groups") or asked.get("contacts")):
             raise InvalidInput({"recipients": ["Give recipients, groups or contacts."]})
         client = request.auth.client
@@ -88,6 +88,7 @@ class CampaignsView(ApiView):
                     sender=asked.get("sender"),
                 )
             )
+            _time(client, campaign, asked)
             refused = _list(client, campaign, asked)
             if asked.get("recipients") and not asked.get("groups") and not asked.get("contacts"):
                 _refuse_nobody(asked["recipients"], refused)
@@ -115,7 +116,6 @@ class CampaignView(ApiView):
         client = request.auth.client
         campaign = services.get_campaign(client=client, campaign_id=campaign_id)
         asked = self.read(CampaignChange)
-        _refuse_schedule(asked)
         own_groups = campaign.groups.values_list("pk", flat=True)
         refused: Sequence[services.Unlisted] = ()
         with transaction.atomic():
@@ -130,6 +130,7 @@ class CampaignView(ApiView):
                     sender=asked.get("sender") or (campaign.sender.name if campaign.sender else None),
                 )
             )
+            _time(client, campaign, asked)
             if asked.get("recipients") is not None or asked.get("contacts") is not None:
                 refused = _list(client, campaign, asked)
         return _saved(client, campaign_id, refused)
@@ -170,17 +171,22 @@ class LaunchView(ApiView):
     """Starts a campaign."""
 
     required_scope = "campaigns"
-    error_fields: ClassVar[dict[str, str]] = {"channel_not_available": "channel", "no_price": "recipients"}
+    error_fields: ClassVar[dict[str, str]] = {
+        "channel_not_available": "channel",
+        "no_price": "recipients",
+        "outside_hours": "schedule_at",
+    }
 
     @describe(
         "Send a campaign",
-        "Reserves the whole cost in one step, or refuses; then the messages leave, and each is charged as it is made.",
+        "Reserves the whole cost in one step, or refuses; then the messages leave, at `schedule_at` where it has one. "
+        "Each is charged as it is made.",
         takes=LaunchRequest,
         answers=CampaignShape,
         refuses=_NOT_FOUND
         | {
             402: "The wallet cannot pay for the whole campaign.",
-            409: "It was started before, or costs something else now.",
+            409: "It was started before, or its cost changed.",
         },
         example={"expected_cost": 2},
     )
@@ -243,7 +249,7 @@ class CancelView(_StepView):
         "Cancel a campaign",
         "Nothing more leaves, and what had not left is refunded.",
         answers=CampaignShape,
-        refuses=_NOT_FOUND | {409: "It is neither running nor paused."},
+        refuses=_NOT_FOUND | {409: "It is neither scheduled, running nor paused."},
     )
     def post(self, request: Request, client_id: int, campaign_id: int) -> Response:
         return self._take(request, campaign_id)
@@ -280,10 +286,15 @@ def _refuse_nobody(recipients: list[str], refused: Sequence[services.Unlisted]) 
         raise InvalidInput({f"recipients.{n}": [str(row.error)] for n, row in enumerate(refused)})
 
 
-def _refuse_schedule(asked: dict[str, Any]) -> None:
-    if asked.get("schedule_at") is not None:
-        raise InvalidInput(
-            {"schedule_at": ["Campaigns cannot be scheduled on this installation. Send it when it is due."]}
+def _time(client: Client, campaign: Campaign, asked: dict[str, Any]) -> None:
+    """What was said of when it leaves and what it is for; what was not said stays."""
+    if "schedule_at" in asked or "message_class" in asked:
+        set_timing(
+            client=client,
+            campaign_id=campaign.pk,
+            message_class=asked.get("message_class", campaign.message_class),
+            schedule_at=asked.get("schedule_at", campaign.schedule_at),
+            spread_hours=campaign.spread_hours,
         )
 
 

@@ -19,7 +19,8 @@ from messaging.models import Message
 from messaging.models.messages import public_id
 from messaging.serializers import TransactionShape
 from wallet import queries as wallets
-from wallet.models import EntryKind, LedgerEntry
+from wallet.models import EntryKind, LedgerEntry, TopUp
+from wallet.topups.queries import top_ups_by_reference
 
 _TYPES = {"": 1, "all": 1, "credit": 1, "debit": 1, "refund": 1}
 _MESSAGE = re.compile(r"message:(\d{1,19})")
@@ -54,7 +55,8 @@ class TransactionsView(ApiView):
         total = found.count()
         rows = rows_of_page(found, page, total)
         messages = _messages_of(client, rows)
-        return Response(listing([_show(row, messages) for row in rows], page.meta(total)))
+        top_ups = top_ups_by_reference(client, [row.reference for row in rows])
+        return Response(listing([_show(row, messages, top_ups.get(row.reference)) for row in rows], page.meta(total)))
 
 
 def _message_id(entry: LedgerEntry) -> int | None:
@@ -69,7 +71,7 @@ def _messages_of(client: Client, entries: Iterable[LedgerEntry]) -> dict[int, Me
     return found.only("channel", "recipient", "campaign_id").in_bulk() if wanted else {}
 
 
-def _show(entry: LedgerEntry, messages: dict[int, Message]) -> dict[str, Any]:
+def _show(entry: LedgerEntry, messages: dict[int, Message], top_up: TopUp | None) -> dict[str, Any]:
     kind = str(entry.kind)
     if kind == EntryKind.ADJUSTMENT:
         kind = "credit" if entry.amount_micros > 0 else "debit"
@@ -81,6 +83,8 @@ def _show(entry: LedgerEntry, messages: dict[int, Message]) -> dict[str, Any]:
         "amount": json_money(abs(entry.amount_micros)),
         "balance_after": json_money(entry.balance_after_micros),
         "description": _describe(entry, message),
+        "payment_method": top_up.method if top_up else None,
+        "mpesa_receipt": top_up.receipt if top_up else None,
         "status": "completed",
         "message_id": public_id(message_pk) if message_pk is not None else None,
         "campaign_id": message.campaign_id if message else None,

@@ -1,6 +1,7 @@
 """The native API of campaigns: written, priced, sent, paused, resumed, cancelled."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -148,13 +149,32 @@ def test_a_draft_is_changed_and_deleted_and_a_started_one_is_not(acme):
         ({"sender": "NOBODY"}, "sender"), ({"recipients": []}, "recipients"), ({"recipients": ["12"]}, "recipients.0"),
         ({"recipients": ["0712000001"] * 10_001}, "recipients"), ({"groups": [999]}, "groups"),
         ({"contacts": [999]}, "contacts"), ({"channel": "email"}, "channel"),
-        ({"schedule_at": "2099-01-01T00:00:00Z"}, "schedule_at"), ({"client_id": 999}, "client_id"),
+        ({"schedule_at": "2099-01-01T00:00:00Z"}, "schedule_at"),
+        ({"schedule_at": "2020-01-01T00:00:00Z"}, "schedule_at"),
+        ({"message_class": "x"}, "message_class"), ({"client_id": 999}, "client_id"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_campaign_is_refused_and_nothing_is_kept(acme, change, field):
     assert field in fields_of(refusal(acme.post("campaigns", DRAFT | change), 400, "INVALID_REQUEST"))
     assert not Campaign.objects.unscoped().exists()
     assert not CampaignRecipient.objects.unscoped().exists()
+
+
+def test_a_campaign_with_a_time_waits_for_it_and_can_be_cancelled_before(acme):
+    at = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
+    shown = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    draft = acme.post("campaigns", DRAFT | {"schedule_at": at.isoformat()}).json()["data"]
+    assert (draft["status"], draft["schedule_at"], draft["message_class"]) == ("draft", shown, "information")
+    changed = call(acme, "PATCH", f"campaigns/{draft['id']}", {"name": "Later"}).json()["data"]
+    assert changed["schedule_at"] == shown
+    waiting = acme.post(f"campaigns/{draft['id']}/send", {}).json()["data"]
+    assert (waiting["status"], waiting["quoted_cost"], waiting["queued"]) == ("scheduled", 2, 2)
+    assert [row["id"] for row in acme.get("campaigns", {"status": "scheduled"}).json()["data"]] == [draft["id"]]
+    expand_campaign(campaign_id=draft["id"])
+    assert not Message.objects.unscoped().exists()
+    assert acme.post(f"campaigns/{draft['id']}/cancel", {}).json()["data"]["status"] == "cancelled"
+    at_once = call(acme, "PATCH", f"campaigns/{acme.post('campaigns', DRAFT).json()['id']}", {"schedule_at": None})
+    assert at_once.json()["data"]["schedule_at"] is None
 
 
 def test_the_list_is_newest_first_filtered_and_paged(acme):

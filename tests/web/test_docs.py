@@ -1,0 +1,137 @@
+"""The public documentation: open to all, true to the code, and speaking of the reader's own account."""
+
+import re
+
+import pytest
+import yaml
+from django.test import Client as Browser
+from django.urls import get_resolver
+
+from accounts.models import Role
+from accounts.services.keys import create_api_key
+from crm.common.api.errors import DOMAIN_ERRORS, HTTP_ERRORS
+from crm.docs.errors import BY_CODE
+from crm.docs.reference import endpoints, groups
+from crm.docs.samples import LANGUAGES
+from crm.docs.views import GUIDES
+from tests.web.conftest import add_member
+
+pytestmark = pytest.mark.django_db
+
+PAGES = [
+    "/docs", "/docs/api", "/docs/errors", "/docs/search", *(f"/docs/{slug}" for slug in GUIDES),
+    *(f"/docs/reference/{slug}" for slug in ("messages", "contacts", "campaigns", "wallet", "webhooks")),
+    *(f"/docs/errors/{code}" for code in BY_CODE),
+]  # fmt: skip
+
+
+def page(browser, path):
+    response = browser.get(path)
+    assert response.status_code == 200, path
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_public_and_its_links_and_anchors_lead_somewhere(path):
+    browser = Browser()
+    html = page(browser, path)
+    for target in set(re.findall(r'href="(/docs[^"]*|/api/[^"]*|#[^"]*)"', html)):
+        address, _, anchor = target.partition("#")
+        there = page(browser, address) if address else html
+        assert not anchor or f'id="{anchor}"' in there, (path, target)
+
+
+def test_unknown_pages_are_404():
+    for path in ("/docs/nothing", "/docs/errors/NOTHING", "/docs/reference/nothing"):
+        assert Browser().get(path).status_code == 404
+
+
+def test_every_described_call_is_documented_and_every_native_view_is_described():
+    html = "".join(page(Browser(), f"/docs/reference/{slug}") for slug in groups())
+    for endpoint in endpoints():
+        assert f'id="{endpoint.slug}"' in html
+        assert f"{endpoint.method} {endpoint.path}" in html
+    documented = {(one.method, one.path) for one in endpoints()}
+    for route, view in native_routes(get_resolver("crm.urls")):
+        for method in ("get", "post", "put", "patch", "delete"):
+            if hasattr(view.cls, method):
+                assert (method.upper(), "/" + re.sub(r"<\w+:(\w+)>", r"{\1}", route)) in documented
+
+
+def native_routes(resolver, prefix=""):
+    """Dialects have documentation of their own; their views are no native ApiViews under /api/{client_id}/."""
+    for entry in resolver.url_patterns:
+        route = prefix + str(entry.pattern)
+        if hasattr(entry, "url_patterns"):
+            yield from native_routes(entry, route)
+        elif route.startswith("api/<int:client_id>/"):
+            yield route, entry.callback
+
+
+def test_every_error_code_that_the_api_answers_with_has_its_page():
+    answered = {code for _, code in DOMAIN_ERRORS.values()} | set(HTTP_ERRORS.values())
+    assert answered <= set(BY_CODE)
+    assert BY_CODE["INSUFFICIENT_BALANCE"].when in page(Browser(), "/docs/errors/insufficient_balance")
+
+
+def test_each_call_has_a_sample_in_five_languages():
+    html = page(Browser(), "/docs/reference/messages")
+    for language in LANGUAGES:
+        assert html.count(f'data-language="{language}"') == len(groups()["messages"])
+
+
+def test_a_member_reads_samples_with_their_own_id_sender_and_masked_key(acme, browser):
+    key = create_api_key(client=acme, name="Shop", scopes=["messages:send"])
+    html = page(browser, "/docs/reference/messages")
+    assert f"/api/{acme.pk}/messages/send" in html
+    assert html.count(f"your key {key.key.prefix}…") == 5 * len(groups()["messages"])
+    assert "HOSPITAL" in html
+    assert key.api_key not in html
+    assert "/api/1/" not in html or acme.pk == 1
+
+
+def test_a_role_without_keys_sees_no_part_of_one(acme):
+    key = create_api_key(client=acme, name="Shop", scopes=["messages:send"])
+    html = page(add_member(acme, Role.VIEWER), "/docs")
+    assert key.key.prefix not in html
+    assert f"/api/{acme.pk}/" in html
+
+
+def test_a_member_reads_their_own_price_and_a_visitor_none(browser):
+    assert "KES\u00a01.00" in page(browser, "/docs/prices")
+    assert "KES" not in page(Browser(), "/docs/prices")
+
+
+@pytest.mark.parametrize(
+    ("asked", "url"),
+    [("INSUFFICIENT_BALANCE", "/docs/errors/INSUFFICIENT_BALANCE"), ("idempotency", "/docs/conventions"),
+     ("schedule_at", "/docs/reference/messages#send-a-message"), ("hash_hmac", "/docs/webhooks")],
+)  # fmt: skip
+def test_search_finds_without_javascript(asked, url):
+    assert f'href="{url}"' in page(Browser(), f"/docs/search?q={asked}")
+
+
+def test_search_survives_anything():
+    for asked in ("", "%00", "zzzzqq", "%3Cscript%3E", "a" * 5000, "%ff"):
+        html = page(Browser(), f"/docs/search?q={asked}")
+        assert "<script>" not in html.lower()
+
+
+def test_the_schema_is_served_as_json_and_yaml():
+    found = Browser().get("/api/schema")
+    assert found["Content-Type"] == "application/json"
+    assert found.json()["openapi"].startswith("3.1")
+    as_yaml = Browser().get("/api/schema", {"format": "yaml"})
+    assert as_yaml["Content-Type"] == "application/yaml"
+    assert yaml.safe_load(as_yaml.content)["paths"].keys() == found.json()["paths"].keys()
+
+
+def test_only_the_interactive_page_may_set_styles():
+    assert "style-src 'self' 'unsafe-inline'" in Browser().get("/docs/api")["Content-Security-Policy"]
+    for path in ("/docs", "/docs/errors"):
+        assert "unsafe-inline" not in Browser().get(path)["Content-Security-Policy"]
+
+
+def test_the_frame_and_the_keys_page_lead_to_the_documentation(browser):
+    for path in ("/app", "/app/settings/api-webhooks"):
+        assert 'href="/docs"' in page(browser, path)
