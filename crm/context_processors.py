@@ -49,6 +49,7 @@ NAVIGATION = (
             Page("/app/contacts/imports", gettext_lazy("Imports"), "contacts.read"),
         ),
     ),
+    Page("/app/templates", gettext_lazy("Templates"), "campaigns.read", "copy"),
     Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", bar=4),
     Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
     Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),

@@ -16,7 +16,7 @@ from accounts.models import Client
 from contacts.queries import groups_with_counts
 from crm.common.phones import InvalidPhone, read_phone
 from messaging import queries
-from messaging.models import Campaign, CampaignState, MessageClass, SenderId
+from messaging.models import Campaign, CampaignState, MessageClass, SenderId, TemplateLanguage
 from messaging.queries import LARGEST_ID
 
 
@@ -127,6 +127,23 @@ class CampaignForm(forms.Form):
         known = {str(pk): pk for pk, _label in self.fields["groups"].choices}  # type: ignore[attr-defined]
         ticked = self["groups"].value() or []
         return [known[str(value)] for value in ticked if str(value) in known]
+
+
+class TemplateForm(forms.Form):
+    """A template with a text for each language."""
+
+    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("Only your team sees it."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for language, word in TemplateLanguage.choices:
+            self.fields[f"text_{language}"] = forms.CharField(
+                label=word, required=False, strip=False, widget=forms.Textarea(attrs={"rows": 4, "lang": language})
+            )
+
+    def texts(self) -> dict[str, str]:
+        """What was typed, by language code."""
+        return {language: self.cleaned_data[f"text_{language}"] for language in TemplateLanguage.values}
 
 
 class SendForm(forms.Form):

@@ -22,6 +22,8 @@ from messaging.models import (
     ProviderAccount,
     SenderId,
     SenderState,
+    Template,
+    TemplateVersion,
 )
 from messaging.providers.failures import Failure, failure_of
 
@@ -143,6 +145,26 @@ def listed_numbers(client: Client, campaigns: list[Campaign]) -> dict[int, int]:
     """How many numbers some campaigns were given one by one, by id; those without any are left out."""
     found = CampaignRecipient.objects.for_client(client).filter(campaign__in=campaigns).order_by()
     return dict(found.values_list("campaign_id").annotate(n=Count("pk")))
+
+
+def templates_for(client: Client) -> QuerySet[Template]:
+    """A client's templates by name; dialects count them as predefined messages."""
+    return Template.objects.for_client(client).order_by("name", "pk")
+
+
+def template_texts(client: Client, template_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """What templates say now, by id and language code; languages that ended are left out. One query."""
+    found: dict[int, dict[str, str]] = {}
+    versions = TemplateVersion.objects.for_client(client).filter(template_id__in=template_ids).order_by("pk")
+    for template_id, language, text in versions.values_list("template_id", "language", "text"):
+        found.setdefault(template_id, {})[language] = text
+    return {pk: {language: text for language, text in texts.items() if text} for pk, texts in found.items()}
+
+
+def versions_of(template: Template) -> QuerySet[TemplateVersion]:
+    """Every text a template had, the newest first."""
+    found = TemplateVersion.objects.for_client(template.client_id).filter(template=template)
+    return found.select_related("by").order_by("-pk")
 
 
 @dataclass(frozen=True, slots=True)

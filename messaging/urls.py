@@ -3,9 +3,13 @@
 from django.urls import path
 
 from messaging import callbacks
-from messaging.views import campaigns, compat, composing, messages, sending
+from messaging.views import campaigns, compat, composing, messages, sending, templates
 
 urlpatterns = [
+    path("app/templates", templates.template_list, name="template_list"),
+    path("app/templates/new", templates.template_new, name="template_new"),
+    path("app/templates/<int:pk>", templates.template_edit, name="template_edit"),
+    path("app/templates/<int:pk>/delete", templates.template_delete, name="template_delete"),
     path("app/send", sending.send, name="send"),
     path("app/send/check", sending.check, name="send_check"),
     path("app/send/<int:pk>", sending.sent, name="sent"),

@@ -8,6 +8,7 @@ from messaging.models.messages import EventKind, Message, MessageEvent, MessageS
 from messaging.models.providers import CallbackKind, ProviderAccount, ProviderCallback, Route, SendingProcess
 from messaging.models.senders import SenderId, SenderState
 from messaging.models.tallies import MessageTally, TallyState
+from messaging.models.templates import Template, TemplateLanguage, TemplateVersion
 
 __all__ = [
     "CallbackKind",
@@ -30,4 +31,7 @@ __all__ = [
     "SendingHours",
     "SendingProcess",
     "TallyState",
+    "Template",
+    "TemplateLanguage",
+    "TemplateVersion",
 ]

@@ -8,6 +8,7 @@ from contacts import queries as contacts
 from crm.common.errors import DomainError
 from crm.common.merge_fields import parse_template
 from crm.common.phones import region_of
+from crm.common.plain_letters import plain_letter
 from crm.common.text_units import MAX_CHARACTERS, ForcingCharacter, Layout, clean_text, forcing_unicode, lay_out
 from messaging.models import Channel
 from messaging.services.audience import BUILT_IN, Filler, field_values
@@ -37,6 +38,11 @@ class Preview:
     titles: list[str] = field(default_factory=list)
     price_micros: int | None = None
     problem: str = ""
+
+    @property
+    def plain(self) -> list[tuple[ForcingCharacter, str | None]]:
+        """What forces Unicode, each with the plain letters that stand in for it; None where nothing does."""
+        return [(found, plain_letter(found.character)) for found in self.forcing]
 
     @property
     def units(self) -> int:

@@ -22,7 +22,7 @@ from crm.common.text_units import lay_out
 from messaging import queries
 from messaging.errors import QuoteChanged
 from messaging.forms import CampaignForm, read_id
-from messaging.models import Campaign, CampaignState, MessageClass
+from messaging.models import Campaign, CampaignState, MessageClass, TemplateLanguage
 from messaging.services import campaigns as service
 from messaging.services import scheduling
 from messaging.services.audience import BUILT_IN, Quote, problems_of, quote_campaign
@@ -35,6 +35,7 @@ from wallet.topups.queries import can_top_up
 
 MOST_UNITS = 15  # of 480 characters: emoji only
 TICK_ABOVE = 1000  # people
+TEMPLATES_OFFERED = 50
 HOLD_SECONDS = 10  # in which what was confirmed can still be stopped (UX.md §9)
 
 
@@ -90,7 +91,7 @@ def _compose(request: HttpRequest, campaign: Campaign | None) -> HttpResponse:
 def _initial(request: HttpRequest, campaign: Campaign | None) -> dict[str, Any]:
     if campaign is None:
         group = read_id(request.GET.get("group", ""))
-        return {"groups": [group] if group else []}
+        return {"groups": [group] if group else [], "text": template_text(request)}
     return {
         "name": campaign.name,
         "text": campaign.text,
@@ -102,6 +103,13 @@ def _initial(request: HttpRequest, campaign: Campaign | None) -> dict[str, Any]:
         and campaign.schedule_at.astimezone(ZoneInfo(request.client.time_zone)).replace(tzinfo=None),
         "spread_hours": campaign.spread_hours,
     }
+
+
+def template_text(request: HttpRequest) -> str:
+    """The text of the client's template named by `?template=` and `?language=`; "" where there is none."""
+    wanted = read_id(request.GET.get("template", ""))
+    texts = queries.template_texts(request.client, [wanted]).get(wanted, {}) if wanted else {}
+    return texts.get(request.GET.get("language", "")) or next(iter(texts.values()), "")
 
 
 def _save(request: HttpRequest, form: CampaignForm, campaign: Campaign | None) -> Campaign | None:
@@ -171,7 +179,20 @@ def preview_context(
         "values_json": orjson.dumps(shown.values).decode(),
         "merge_fields": [*BUILT_IN[:3], "phone", "department", *shown.titles],
         "is_fragment": False,
+        "insertable": _insertable(request),
     }
+
+
+def _insertable(request: HttpRequest) -> list[tuple[str, str, str]]:
+    """(name, language, text) of the first templates, for the composer to put in."""
+    offered = list(queries.templates_for(request.client)[:TEMPLATES_OFFERED])
+    texts = queries.template_texts(request.client, [template.pk for template in offered])
+    words = dict(TemplateLanguage.choices)
+    return [
+        (template.name, words[language], text)
+        for template in offered
+        for language, text in sorted(texts.get(template.pk, {}).items())
+    ]
 
 
 # --- review and start -------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from messaging.forms import SendForm, read_id
 from messaging.models import MessageStatus
 from messaging.services import campaigns, direct
 from messaging.services.accept import check_text
-from messaging.views.composing import preview_context
+from messaging.views.composing import preview_context, template_text
 from messaging.views.fragments import render_part
 from wallet.queries import balance_of
 
@@ -146,6 +146,7 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
     picked = [pk for pk in map(read_id, request.GET.getlist("contact")) if pk]
     groups = [pk for pk in map(read_id, request.GET.getlist("group")) if pk]
     initial: dict[str, Any] = {"to": request.GET.get("to", "")[:2000], "contact": picked, "groups": groups}
+    initial["text"] = template_text(request)
     if request.GET.get("test"):
         initial |= {
             "own": True,

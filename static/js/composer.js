@@ -43,6 +43,47 @@ export function forcingUnicode(text) {
   return [...counts];
 }
 
+/** Whether every character of `text` is of the standard alphabet. */
+export function isStandard(text) {
+  return [...text].every((character) => STANDARD.has(character));
+}
+
+// Plain letters: the table of crm/common/plain_letters.py.
+const TWINS = {
+  "’": "'", "‘": "'", "‚": "'", "‛": "'", "′": "'", "`": "'", "´": "'", "ʼ": "'",
+  "“": '"', "”": '"', "„": '"', "‟": '"', "″": '"', "«": '"', "»": '"', "‹": "'", "›": "'",
+  "–": "-", "—": "-", "―": "-", "‐": "-", "‑": "-", "‒": "-", "−": "-", "•": "-", "·": ".",
+  "…": "...", "œ": "oe", "Œ": "OE", "ı": "i", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ŋ": "ng", "Ŋ": "Ng",
+  "ɓ": "b", "ɗ": "d", "ƙ": "k", "ƴ": "y", "×": "x", "÷": "/", "©": "(c)", "®": "(r)", "™": "(tm)", "№": "No",
+  "½": "1/2", "¼": "1/4", "¾": "3/4", "°": "o", "º": "o", "ª": "a", "\t": " ",
+};
+const SPACES = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/u;
+const INVISIBLE = /[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2063\u2066-\u2069\ufeff]/u;
+const ACCENTS = /[\u0300-\u036f]/gu;
+
+/** What a character outside the alphabet becomes, "" where it shows nothing; null where nothing stands in for it. */
+export function plainLetter(character) {
+  if (character in TWINS) return TWINS[character];
+  if (SPACES.test(character)) return " ";
+  if (INVISIBLE.test(character)) return "";
+  const bare = character.normalize("NFD").replace(ACCENTS, "");
+  return bare !== character && isStandard(bare) ? bare : null;
+}
+
+/** The text in the standard alphabet as far as that goes; with removeOthers, emoji and other scripts are left out.
+ *  Merge fields stay as they are: their names are those of columns. */
+export function usePlainLetters(text, removeOthers = false) {
+  const change = (words) => [...words].map((character) => (STANDARD.has(character) ? character
+    : plainLetter(character) ?? (removeOthers ? "" : character))).join("");
+  let plain = "";
+  let end = 0;
+  for (const field of text.matchAll(FIELD)) {
+    plain += change(text.slice(end, field.index)) + field[0];
+    end = field.index + field[0].length;
+  }
+  return plain + change(text.slice(end));
+}
+
 /** The text for one person; values by field name in lower case, as the server gave them. */
 export function fillIn(text, values) {
   return text.replace(FIELD, (whole, name, fallback) => values[name.toLowerCase()] || fallback || "");
@@ -63,6 +104,12 @@ function show(meter, typed) {
   meter.querySelector("[data-long]").hidden = characters <= MAX_CHARACTERS;
   const forcing = forcingUnicode(text);
   meter.querySelector("[data-forcing]").hidden = !forcing.length;
+  const own = forcingUnicode(typed.normalize("NFC")).map(([character]) => character);
+  const twins = own.filter((character) => plainLetter(character) !== null);
+  const shown = twins.map((character) => `${character.trim() || "␣"} → ${plainLetter(character) || "–"}`);
+  meter.querySelector("[data-plain]").hidden = !twins.length;
+  put("plain-list", shown.join("  "));
+  meter.querySelector("[data-remove]").hidden = own.length === twins.length;
   put("forcing-list", forcing.map(([character, count]) => `“${character}” × ${count}`).join(", "));
   const blocks = meter.querySelector("[data-blocks]");
   const wanted = Math.max(parts.length, 1);
@@ -82,6 +129,22 @@ function insert(box, words) {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
+/** Put another text into the box; what stood there comes back by Undo, to the letter. */
+function exchange(box, text) {
+  const undo = document.querySelector("[data-undo]");
+  // Two changes in a row are undone together: back to what the person wrote.
+  if (undo.hidden || undo.dataset.made !== box.value) undo.dataset.text = box.value;
+  undo.dataset.made = text;
+  undo.hidden = false;
+  setText(box, text);
+}
+
+function setText(box, text) {
+  box.value = text;
+  box.focus();
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 function start(box) {
   let sent = null; // the text the server was last asked about
   const count = () => show(document.getElementById("meter"), box.value);
@@ -89,6 +152,15 @@ function start(box) {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-insert]");
     if (button) insert(box, button.dataset.insert);
+    const act = event.target.closest("[data-plain], [data-remove], [data-undo]");
+    if (!act) return;
+    const text = box.value.normalize("NFC");
+    if ("plain" in act.dataset) exchange(box, usePlainLetters(text));
+    else if ("remove" in act.dataset) exchange(box, usePlainLetters(text, true));
+    else {
+      act.hidden = true;
+      setText(box, act.dataset.text);
+    }
   });
   document.addEventListener("htmx:configRequest", (event) => {
     if ("text" in event.detail.parameters) sent = box.value;

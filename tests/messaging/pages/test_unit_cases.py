@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.common.merge_fields import parse_template
+from crm.common.plain_letters import plain_letter
 from crm.common.text_units import MAX_CHARACTERS, count_units, forcing_unicode, lay_out
 
 CASES = json.loads(Path(__file__).with_name("unit_cases.json").read_text())
@@ -56,7 +57,10 @@ def run_js(texts: list[str], templates: list[list]) -> list:
           return [encoding, parts, size, left];
         }));
         const filled = templates.map(([text, values]) => fillIn(text, values));
-        console.log(JSON.stringify([counted, filled, texts.map(forcingUnicode), MAX_CHARACTERS]));
+        const plain = texts.map((text) => [
+          usePlainLetters(text), usePlainLetters(text, true), [...text].map((one) => [one, plainLetter(one)]),
+        ]);
+        console.log(JSON.stringify([counted, filled, texts.map(forcingUnicode), MAX_CHARACTERS, plain]));
     """
     done = subprocess.run(
         [node, "--input-type=module"],
@@ -73,7 +77,7 @@ def run_js(texts: list[str], templates: list[list]) -> list:
 
 def test_the_composer_counts_the_table_and_lays_out_as_python_does():
     texts = [text_of(case) for case in CASES]
-    counted, _, forcing, longest = run_js(texts, [])
+    counted, _, forcing, longest, _ = run_js(texts, [])
     for case, text, by_rule, found in zip(CASES, texts, counted, forcing, strict=True):
         for rule, (encoding, parts, size, left) in zip(RULES, by_rule, strict=True):
             assert (encoding, [len(parts), left]) == (case["encoding"], case[rule]), case["what"]
@@ -96,5 +100,31 @@ def test_the_composer_fills_fields_in_as_the_server_does():
         "Habari {name}!", "{ first_name | mzazi }", "{nobody|customer}", "{nobody}", "{solde dû} KES", "{empty|none}",
         "{}", "{1}", "{a", '{"a": 1}', "{{name}}", "{name|a}{first_name}", "{name|line\nbreak}", "{a-b|c}", "{_x|y}",
     ]  # fmt: skip
-    _, filled, _, _ = run_js([], [[text, values] for text in texts])
+    _, filled, _, _, _ = run_js([], [[text, values] for text in texts])
     assert filled == [parse_template(text).render(values) for text in texts]
+
+
+# Plain letters: the text, what it becomes, what it becomes when the rest is removed.
+PLAIN = [
+    ("ça va ? Leçon d’été", "ca va ? Lecon d'été", None),
+    ("é è à ù ì ò ä ö ñ ü Ç É", "é è à ù ì ò ä ö ñ ü Ç É", None),
+    ("ê ï â î ô û ë œ Œ Š ž", "e i a i o u e oe OE S z", None),
+    ("“N’Guessan” – «oui»…", "\"N'Guessan\" - \"oui\"...", None),
+    ("1\u202f200\u00a0F", "1 200 F", None),
+    ("a\u200bb\ufeffc", "abc", None),
+    ("Karibu 😀 sana", "Karibu 😀 sana", "Karibu  sana"),
+    ("Привет", "Привет", ""),
+    ("{solde dû|ê} ê", "{solde dû|ê} e", None),
+    ("", "", None),
+]
+
+
+def test_plain_letters_are_the_same_here_and_there():
+    every = "".join(chr(code) for code in [*range(0x20, 0x250), *range(0x1E00, 0x1F00), *range(0x2000, 0x2070)])
+    *_, plain = run_js([text for text, _, _ in PLAIN] + [every], [])
+    for (text, wanted, stripped), (become, removed, _) in zip(PLAIN, plain, strict=False):
+        assert (become, removed) == (wanted, wanted if stripped is None else stripped), text
+    outside = [(one, twin) for one, twin in plain[-1][2] if forcing_unicode(one)]
+    assert len(outside) > 500
+    assert outside == [(one, plain_letter(one)) for one, _ in outside]
+    assert all(not twin or not forcing_unicode(twin) for _, twin in outside)

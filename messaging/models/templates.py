@@ -1,0 +1,54 @@
+"""Approved words to use again: templates with a text for each language, every version of it kept."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from crm.common.tenancy import TenantManager
+
+
+class TemplateLanguage(models.TextChoices):
+    ENGLISH = "en", _("English")
+    FRENCH = "fr", _("French")
+    SWAHILI = "sw", _("Swahili")
+
+
+class Template(models.Model):
+    """A named SMS text of a client, one for each language it has; merge fields as in a campaign.
+
+    Dialects call them predefined messages. The name is unique within a client whatever its letter case.
+    """
+
+    client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=80)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint("client", Lower("name"), name="template_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TemplateVersion(models.Model):
+    """What a template said in one language from `created_at` on. The newest row of a language holds; "" ends it."""
+
+    client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
+    template = models.ForeignKey(Template, on_delete=models.CASCADE, related_name="versions", db_index=False)
+    language = models.CharField(max_length=2, choices=TemplateLanguage)
+    text = models.TextField(blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["template", "language", "-id"], name="template_version_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.template_id} in {self.language}"

@@ -1,0 +1,106 @@
+"""Templates: the list with the languages of each, and the form with its earlier versions."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from crm.common.access import page
+from crm.common.errors import InvalidInput, NotFound
+from messaging import queries
+from messaging.forms import TemplateForm
+from messaging.models import Template
+from messaging.services import templates as service
+
+PAGE_SIZE = 25
+VERSIONS_SHOWN = 20
+
+
+@page("campaigns.read")
+@require_safe
+def template_list(request: HttpRequest) -> HttpResponse:
+    """/app/templates, `?page=`."""
+    found = Paginator(queries.templates_for(request.client), PAGE_SIZE).get_page(request.GET.get("page"))
+    texts = queries.template_texts(request.client, [template.pk for template in found])
+    context = {
+        "page": found,
+        "rows": [(template, sorted(texts.get(template.pk, {}).items())) for template in found],
+        "may_write": request.membership.may("campaigns.write"),
+        "may_send": request.membership.may("messages.send"),
+    }
+    return render(request, "messaging/template_list.html", context)
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def template_new(request: HttpRequest) -> HttpResponse:
+    return _edit(request, None)
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def template_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """/app/templates/{id}: the form, and what the template said before."""
+    return _edit(request, _template_or_404(request, pk))
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def template_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET asks; POST deletes."""
+    template = _template_or_404(request, pk)
+    if request.method == "GET":
+        return render(request, "messaging/template_delete.html", {"template": template})
+    service.delete_template(client=request.client, template_id=pk)
+    messages.success(request, _("The template “%(name)s” was deleted.") % {"name": template.name})
+    return redirect("template_list")
+
+
+def _template_or_404(request: HttpRequest, pk: int) -> Template:
+    try:
+        return service.get_template(client=request.client, template_id=pk)
+    except NotFound as error:
+        raise Http404(str(error)) from None
+
+
+def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
+    if request.method == "POST":
+        form = TemplateForm(request.POST)
+        if form.is_valid() and _save(request, form, template):
+            messages.success(request, _("Template saved."))
+            return redirect("template_list")
+    else:
+        form = TemplateForm(initial=_initial(request, template))
+    context = {
+        "form": form,
+        "template": template,
+        "versions": queries.versions_of(template)[:VERSIONS_SHOWN] if template else [],
+    }
+    return render(request, "messaging/template_form.html", context, status=422 if form.errors else 200)
+
+
+def _initial(request: HttpRequest, template: Template | None) -> dict[str, Any]:
+    if template is None:
+        return {}
+    texts = queries.template_texts(request.client, [template.pk]).get(template.pk, {})
+    return {"name": template.name} | {f"text_{language}": text for language, text in texts.items()}
+
+
+def _save(request: HttpRequest, form: TemplateForm, template: Template | None) -> bool:
+    try:
+        service.save_template(
+            client=request.client,
+            by=request.user,
+            name=form.cleaned_data["name"],
+            texts=form.texts(),
+            template_id=template.pk if template else None,
+        )
+    except InvalidInput as error:
+        for name, sentences in error.errors.items():
+            form.add_error(name if name in form.fields else None, sentences)
+        return False
+    return True
