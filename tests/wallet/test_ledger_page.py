@@ -120,7 +120,7 @@ def test_descriptions_are_data(acme, browser):
 
 def test_queries_do_not_grow_with_the_ledger(acme, browser, django_assert_num_queries):
     debit_many(client_id=acme.pk, charges=[(f"message:{n}", 1000) for n in range(60)])
-    with django_assert_num_queries(11):  # session, user, membership, count, entries, balance, month (3), account, imports
+    with django_assert_num_queries(11):  # session, user, member, count, entries, balance, month (3), account, imports
         browser.get(URL)
     with django_assert_num_queries(5):
         browser.get(URL, headers=FRAGMENT)
