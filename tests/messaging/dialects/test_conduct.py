@@ -374,9 +374,18 @@ def test_the_archive_is_a_range_oldest_first_with_utf8_as_it_is(acme):
 
 def test_orders_are_top_ups_and_bills_those_that_were_paid(acme):
     for number, state in enumerate(["pending", "failed", "completed"]):
-        TopUp.objects.create(client=acme.client, transaction_id=f"TXN-20260101-00{number}", day="2026-01-01",
-                             number=number, amount=100, state=state, currency="KES", phone="",
-                             receipt="PGH7X8Y9Z0" if state == "completed" else None, completed_at=timezone.now())  # fmt: skip
+        receipt = "PGH7X8Y9Z0" if state == "completed" else None
+        TopUp.objects.create(
+            client=acme.client,
+            transaction_id=f"TXN-20260101-00{number}",
+            day="2026-01-01",
+            number=number,
+            amount=100,
+            state=state,
+            currency="KES",
+            receipt=receipt,
+            completed_at=timezone.now(),
+        )
     assert acme.presto("get-order-total").json() == {"TOTAL": "3"}
     assert acme.presto("get-bill-total").json() == {"TOTAL": "1"}
 
