@@ -7,6 +7,7 @@ from accounts.delivery import claims, upkeep
 from accounts.delivery.loop import Deliverer
 from accounts.services.idempotency import forget_expired_answers
 from accounts.services.rates import forget_old_counters
+from accounts.services.tokens import forget_expired_tokens
 from crm.common.linger import keep_at
 from crm.common.stopping import stop_requested
 
@@ -24,5 +25,6 @@ def sweep() -> None:
         wake.deliverer()
     forget_old_counters()
     forget_expired_answers()
+    forget_expired_tokens()
     upkeep.forget_old_deliveries()
     upkeep.tell_owners()
