@@ -20,6 +20,7 @@ from crm.common.errors import DomainError
 from messaging import queries
 from messaging.models import Campaign, CampaignState
 from messaging.queries import Progress
+from messaging.services import again
 from messaging.services import campaigns as service
 from messaging.services.scheduling import withdraw_campaign
 from messaging.views.composing import campaign_or_404
@@ -84,6 +85,8 @@ def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "parts": _parts(progress),
         "reserved": reservation_remaining(request.client.pk, campaign.reservation),
         "failures": queries.failures_of(campaign) if progress.failed else [],
+        "retryable": again.retryable(campaign).count() if progress.failed else 0,
+        "may_write": request.membership.may("campaigns.write"),
         "milestone": _milestone(campaign, progress),
         "interval": _interval(campaign, progress, slow),
         "may_send": request.membership.may("campaigns.send"),
@@ -172,6 +175,32 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
 def stop(request: HttpRequest, pk: int) -> HttpResponse:
     """POST /app/campaigns/{id}/stop: what has not begun is a draft again, and its money is free."""
     return _step(request, pk, withdraw_campaign, _("Stopped: nothing was sent, and the money is free again."))
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def duplicate(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST /app/campaigns/{id}/duplicate makes a draft of the same, to be changed."""
+    campaign_or_404(request, pk)
+    if request.method == "GET":
+        return redirect("campaign", pk=pk)
+    draft = again.duplicate_campaign(client=request.client, campaign_id=pk, by=request.user)
+    return redirect("campaign_edit", pk=draft.pk)
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST /app/campaigns/{id}/retry makes a draft to those not reached for a passing cause; its price comes first."""
+    campaign_or_404(request, pk)
+    if request.method == "GET":
+        return redirect("campaign", pk=pk)
+    try:
+        draft = again.retry_campaign(client=request.client, campaign_id=pk, by=request.user)
+    except DomainError as error:
+        messages.warning(request, str(error))
+        return redirect("campaign", pk=pk)
+    return redirect("campaign_review", pk=draft.pk)
 
 
 @page("campaigns.read")

@@ -1,0 +1,67 @@
+"""A campaign once more: its copy as a draft, or a draft to those whom a passing cause kept from getting it."""
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from accounts.models import Client, User
+from crm.common.errors import WrongState
+from messaging.models import Campaign, CampaignRecipient, CampaignState, Message, MessageStatus, SenderState
+from messaging.providers.failures import FAILURES
+from messaging.services.campaigns import get_campaign, list_recipients, save_draft
+
+# What an operator or time may mend; a wrong number or a person who opted out is not tried again.
+RETRYABLE = tuple(code for code, failure in FAILURES.items() if failure.retry_helps)
+_GONE = (MessageStatus.FAILED, MessageStatus.CANCELLED)
+
+
+@transaction.atomic
+def duplicate_campaign(*, client: Client, campaign_id: int, by: User | None) -> Campaign:
+    """A draft with the same people, text, sender and type, without a time. Raises: NotFound."""
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    draft = _copy(campaign, by, name=f"Copy of {campaign.name}", group_ids=list(_groups(campaign)))
+    numbers = CampaignRecipient.objects.for_client(client).filter(campaign=campaign).order_by("pk")
+    list_recipients(client=client, campaign_id=draft.pk, recipients=list(numbers.values_list("phone", flat=True)))
+    return draft
+
+
+@transaction.atomic
+def retry_campaign(*, client: Client, campaign_id: int, by: User | None) -> Campaign:
+    """A draft to the people of `retryable`, which is reviewed and paid for like any other.
+
+    Raises: NotFound, WrongState (nobody is left whom trying again may reach).
+    """
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    numbers = list(retryable(campaign).order_by("pk").values_list("recipient", flat=True))
+    if not numbers:
+        raise WrongState("Nobody is left whom trying again may reach.")
+    draft = _copy(campaign, by, name=f"Retry of {campaign.name}", group_ids=[])
+    list_recipients(client=client, campaign_id=draft.pk, recipients=numbers)
+    return draft
+
+
+def retryable(campaign: Campaign) -> QuerySet[Message]:
+    """A campaign's failed messages that may arrive on another try, without those whose text was sent again since."""
+    mine = Message.objects.for_client(campaign.client_id)
+    since = mine.filter(recipient=OuterRef("recipient"), pk__gt=OuterRef("pk"), text=OuterRef("text"))
+    failed = mine.filter(campaign_id=campaign.pk, status=MessageStatus.FAILED, error_code__in=RETRYABLE)
+    return failed.exclude(Exists(since.exclude(status__in=_GONE)))
+
+
+def _groups(campaign: Campaign) -> QuerySet:
+    return campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True)
+
+
+def _copy(campaign: Campaign, by: User | None, *, name: str, group_ids: list[int]) -> Campaign:
+    usable = campaign.sender is not None and campaign.sender.state == SenderState.APPROVED
+    draft = save_draft(
+        client=campaign.client,
+        by=by,
+        name=name[:120],
+        text=campaign.text,
+        group_ids=group_ids,
+        sender=campaign.sender_name if usable else None,
+    )
+    Campaign.objects.for_client(campaign.client).filter(pk=draft.pk, state=CampaignState.DRAFT).update(
+        message_class=campaign.message_class, spread_hours=campaign.spread_hours
+    )
+    return draft
