@@ -1,5 +1,8 @@
 """A campaign once more: copies, and another try for those whom a passing cause kept from getting it."""
 
+import csv
+import io
+
 import pytest
 
 from messaging.models import Campaign, Message
@@ -64,6 +67,21 @@ def test_a_copy_has_the_same_people_and_words_but_no_time(acme, browser, over, p
     assert (copy.schedule_at, copy.confirmed_at) == (None, None)
     assert list(copy.groups.all()) == [parents]
     assert "5 people" in words(browser.get(f"/app/campaigns/{copy.pk}/review").content.decode())
+
+
+def test_the_results_are_a_file_for_spreadsheets(acme, browser, stranger, over):
+    answer = browser.get(f"/app/campaigns/{over.pk}/results.csv")
+    assert answer["Content-Disposition"] == f'attachment; filename="campaign-{over.pk}.csv"'
+    rows = list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
+    assert [row[:6] for row in rows] == [
+        ["Number", "Status", "Reason", "SMS", "Cost", "Currency"],
+        ["254712000000", "failed", "Phone off or out of reach", "1", "0.00", "KES"],
+        ["254712000001", "failed", "Number does not exist", "1", "0.00", "KES"],
+        ["254712000002", "failed", "Expired before the phone was reached", "2", "0.00", "KES"],
+        ["254712000003", "delivered", "", "1", "1.00", "KES"],
+    ]
+    assert sign_in("zuri@else.test").get(f"/app/campaigns/{over.pk}/results.csv").status_code == 404
+    assert add_member(acme, "finance").get(f"/app/campaigns/{over.pk}/results.csv").status_code == 403
 
 
 @pytest.mark.parametrize("act", ["retry", "duplicate"])
