@@ -267,9 +267,10 @@ class ImportView(ApiView):
 
     @describe(
         "Import contacts from a file",
-        "CSV with the columns Name, Phone, Email and Department in any order and letter case; further columns are kept "
-        "as attributes. Comma, semicolon or tab; UTF-8, or what Excel writes. A file of up to 1,000 rows is imported "
-        "before the answer; a larger one is answered with `status: processing`, to be asked for by its `import_id`.",
+        "CSV or XLSX with the columns Name, Phone, Email and Department in any order and letter case; further columns "
+        "are kept as attributes. Comma, semicolon or tab; UTF-8, or what Excel writes. A file of up to 1,000 rows is "
+        "imported before the answer; a larger one is answered with `status: processing`, to be asked for by its "
+        "`import_id`.",
         takes=ImportRequest,
         answers=ImportShape,
         flat=True,

@@ -191,7 +191,7 @@ def people_by_phone(
     gone = opted_out_among(Channel.SMS, [(client_id, phone, sender) for phone in phones])
     known = Contact.objects.for_client(client_id).filter(phone__in=phones)
     rows = known.values_list("pk", "phone", "name", "email", "department", "attributes")
-    people: dict[str, Recipient] = {row[1]: row for row in rows}
+    people: dict[str, Recipient] = {row[1]: row for row in rows}  # type: ignore[misc]  # none of these is null
     members: set[int] = set()
     if outside and people:
         within = GroupMember.objects.for_client(client_id).filter(

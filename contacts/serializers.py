@@ -69,7 +69,7 @@ class MembersRequest(serializers.Serializer):
 
 
 class ImportRequest(serializers.Serializer):
-    file = serializers.FileField(help_text="A table as text, with a header row. At most 50 MB and 1,000,000 rows.")
+    file = serializers.FileField(help_text="A table with a header row. At most 50 MB and 1,000,000 rows.")
     group = _text(GROUP_NAME_LENGTH, "Id or name of a group for everybody in the file; a new name makes a group.")
     duplicates = serializers.ChoiceField(
         choices=["update", "skip"],
@@ -126,7 +126,7 @@ class ImportShape(serializers.Serializer):
     updated = serializers.IntegerField()
     skipped = serializers.IntegerField(help_text="Left alone, or the same number again in this file.")
     failed = serializers.IntegerField()
-    errors = ImportErrorShape(many=True, help_text="The first 1,000 refused rows.")
+    errors = ImportErrorShape(many=True, help_text="The first 1,000 refused rows.")  # type: ignore[assignment]
     message = serializers.CharField(allow_null=True, help_text="Why it ended early, if it did.")
 
 

@@ -238,20 +238,22 @@ def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Whom a campaign's groups hold, each person once: those without a phone number and all together."""
+    """Whom a campaign's groups and list hold, each person once: those without a phone number and all together."""
 
     people: int
     without_phone: int
 
 
 def reach_of(campaign: Campaign) -> Reach:
-    """Counted over all members of the campaign's groups."""
+    """Counted over all members of the campaign's groups, and the listed numbers of nobody in them."""
     members = GroupMember.objects.for_client(campaign.client_id).filter(group__in=campaign.groups.all())
     found = members.aggregate(
         people=Count("contact", distinct=True),
         without=Count("contact", distinct=True, filter=Q(contact__phone=None)),
     )
-    return Reach(people=found["people"], without_phone=found["without"])
+    listed = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign)
+    others = listed.exclude(phone__in=members.filter(contact__phone__isnull=False).values("contact__phone"))
+    return Reach(people=found["people"] + others.count(), without_phone=found["without"])
 
 
 def rate_of(campaign: Campaign, *, seconds: int = 60) -> float:

@@ -107,6 +107,8 @@ def tally_differences() -> list[Difference]:
 
 def repair_tallies(difference: Difference) -> bool:
     """Count the client's messages anew."""
+    if difference.client_id is None:
+        return False
     recount(client_id=difference.client_id)
     return True
 

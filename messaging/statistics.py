@@ -1,8 +1,9 @@
 """How many messages there are and how they fared, read from the tallies instead of the messages themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q, QuerySet, Sum
@@ -57,7 +58,7 @@ def _hour_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _fared(rows: list[Mapping], name: str) -> Fared:
+def _fared(rows: Sequence[Mapping[str, Any]], name: str) -> Fared:
     def of(what: str, *states: str) -> int:
         return int(sum(row[f"{name}_{what}"] for row in rows if row["state"] in states))
 

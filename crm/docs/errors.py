@@ -84,6 +84,7 @@ ERRORS = (
             "For a contact: change the one named by `contact_id`, or call with ?upsert=true.",
             "For a campaign: read it, and act on the state it is in.",
         ),
+        retry=True,
     ),
     ApiError(
         "PAYLOAD_TOO_LARGE",

@@ -82,7 +82,7 @@ def _read(document: dict[str, Any]) -> Iterator[Endpoint]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             body = operation.get("requestBody", {}).get("content", {})
-            media, content = next(iter(body.items()), ("", {}))
+            media, content = next(iter(body.items()), ("", dict[str, Any]()))
             success = operation["responses"]["200"]["content"]["application/json"]
             data = success["schema"]["properties"]["data"]
             paged = data.get("type") == "array"

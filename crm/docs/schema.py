@@ -75,8 +75,8 @@ class ApiSchema(AutoSchema):
     def get_summary(self) -> str:
         return self.described.title
 
-    def get_description(self) -> str:
-        scope = f"Scope of the key: `{self.view.required_scope}`."
+    def get_description(self) -> str:  # type: ignore[override]
+        scope = f"Scope of the key: `{getattr(self.view, 'required_scope', '')}`."
         return "\n\n".join(part for part in (self.described.text, scope) if part)
 
     def get_tags(self) -> list[str]:

@@ -3,7 +3,6 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-
 _STATE = (
     "CASE WHEN status IN ('sent', 'delivered', 'read', 'failed', 'cancelled') THEN status ELSE 'waiting' END"
 )

@@ -125,7 +125,7 @@ def list_recipients(
             left_out.append(Unlisted(recipient, error))
     wanted = set(contact_ids)
     found = Contact.objects.for_client(client).filter(pk__in=wanted, phone__isnull=False).order_by("pk")
-    own = list(found.values_list("phone", flat=True))
+    own = [phone for phone in found.values_list("phone", flat=True) if phone]
     if len(own) != len(wanted):
         raise InvalidInput({"contacts": ["One of these contacts does not exist or has no phone number."]})
     phones |= dict.fromkeys(own)

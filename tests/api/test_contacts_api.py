@@ -1,8 +1,10 @@
 """The native API of contacts, groups and imports."""
 
 import json
+from io import BytesIO
 
 import pytest
+import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from contacts import services
@@ -145,6 +147,17 @@ def test_a_small_file_is_imported_before_the_answer(acme):
     amina = acme.get("contacts").json()["data"][0]
     assert (amina["name"], amina["attributes"], amina["groups"]) == ("Amina", {"Town": "Kisumu"}, ["Pupils"])
     assert acme.get(f"contacts/imports/{body['import_id']}").json() == body
+
+
+def test_a_workbook_is_imported_like_a_csv_file(acme):
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["Name", "Phone"])
+        sheet.write_row(1, 0, ["Amina", "0712000001"])
+    body = upload(acme, buffer.getvalue(), name="book.xlsx").json()
+    assert (body["status"], body["total"], body["imported"]) == ("success", 1, 1)
+    assert acme.get("contacts").json()["data"][0]["phone"] == "254712000001"
 
 
 def test_what_a_row_does_to_a_contact_that_exists(acme):
