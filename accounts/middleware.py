@@ -20,10 +20,7 @@ class CurrentClientMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.membership = None  # type: ignore[attr-defined]
         request.client = None  # type: ignore[attr-defined]
-        if (
-            not request.path.startswith(_NOBODY_SIGNS_IN)
-            and request.user.is_authenticated
-        ):
+        if not request.path.startswith(_NOBODY_SIGNS_IN) and request.user.is_authenticated:
             memberships = list(Membership.objects.filter(user=request.user).select_related("client"))
             chosen = request.session.get(SESSION_KEY)
             membership = next(

@@ -108,7 +108,7 @@ def fill_group(client: Client, people: int) -> int:
         with transaction.atomic():
             ids = allocate_ids(Contact, min(5000, people - start))
             now = database_now()
-            rows = [
+            rows: list[tuple] = [
                 (pk, client.pk, f"+2547{10_000_000 + start + n:08d}", "", f"Person {start + n}", "", {}, True, now, now)
                 for n, pk in enumerate(ids)
             ]

@@ -1,6 +1,9 @@
-"""Texin's addresses, mounted at the root by crm/urls.py: they lie flat under /api, beside the native API's."""
+"""Texin's addresses, mounted at the root by crm/urls.py: they lie flat under /api, beside the native API's.
 
-from django.urls import path
+A number there is a client id: that path is the native API's to answer.
+"""
+
+from django.urls import path, re_path
 
 from messaging.dialects.texin import views
 
@@ -11,6 +14,8 @@ _ROUTES = {
     "api/send_bulk_sms": views.SendBulkView,
     "api/check_status": views.StatusView,
     "api/get_balance": views.BalanceView,
-    "api/<str:rest>": views.UnknownView,
 }
-urlpatterns = [path(route + end, view.as_view()) for route, view in _ROUTES.items() for end in ("", "/")]
+urlpatterns = [
+    *(path(route + end, view.as_view()) for route, view in _ROUTES.items() for end in ("", "/")),
+    re_path(r"^api/(?!-?[0-9]+/?$)(?P<rest>[^/]+)/?$", views.UnknownView.as_view()),
+]
