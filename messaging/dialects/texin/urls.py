@@ -1,6 +1,6 @@
 """Texin's addresses, mounted at the root by crm/urls.py: they lie flat under /api, beside the native API's.
 
-A number there is a client id: that path is the native API's to answer.
+A number and a slash is a client's own room: that path is the native API's to answer.
 """
 
 from django.urls import path, re_path
@@ -17,5 +17,5 @@ _ROUTES = {
 }
 urlpatterns = [
     *(path(route + end, view.as_view()) for route, view in _ROUTES.items() for end in ("", "/")),
-    re_path(r"^api/(?!-?[0-9]+/?$)(?P<rest>[^/]+)/?$", views.UnknownView.as_view()),
+    re_path(r"^api/(?!-?[0-9]+/$)(?P<rest>[^/]+)/?$", views.UnknownView.as_view()),
 ]
