@@ -14,6 +14,7 @@ from messaging import queries
 from messaging.dialects import ground
 from messaging.dialects.smspresto import wire
 from messaging.dialects.smspresto.errors import UnknownAction, refusal
+from messaging.models import CampaignState
 from messaging.models import MessageStatus as S
 from messaging.services.accept import Accepted, accept_messages
 from wallet import queries as wallet
@@ -116,6 +117,16 @@ def _bills(client: Client) -> int:
     return top_ups_for(client).filter(state=TopUpState.COMPLETED).count()
 
 
+def _scheduled(client: Client) -> int:
+    """Messages and campaigns whose time has not come. A campaign is one: it has no messages before it starts."""
+    campaigns = queries.campaigns_for(client, state=CampaignState.SCHEDULED)
+    return _in_status(S.SCHEDULED)(client) + campaigns.count()
+
+
+def _predefined(client: Client) -> int:
+    return queries.templates_for(client).count()
+
+
 # action → the scope that the key needs, and what answers.
 ACTIONS: dict[str, tuple[str, Callable[[ApiKey, ground.Fields], Any]]] = {
     "sendsms": ("messages:send", _send),
@@ -127,8 +138,8 @@ ACTIONS: dict[str, tuple[str, Callable[[ApiKey, ground.Fields], Any]]] = {
     "get-group-total": ("contacts", _total(_groups)),
     "get-order-total": ("wallet:read", _total(_orders)),
     "get-bill-total": ("wallet:read", _total(_bills)),
-    "get-scheduled-total": ("messages:read", _total(_in_status(S.SCHEDULED))),
-    "get-predefined-total": ("messages:read", _total(lambda client: 0)),  # this release keeps no message templates
+    "get-scheduled-total": ("messages:read", _total(_scheduled)),
+    "get-predefined-total": ("messages:read", _total(_predefined)),
     "list-archive": ("messages:read", _archive),
 }
 

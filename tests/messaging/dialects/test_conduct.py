@@ -15,9 +15,10 @@ from crm.common.crypto import digest
 from messaging import batches, queries
 from messaging.dialects import ground
 from messaging.dialects.texin.wire import show_price
-from messaging.models import Message, MessageStatus
+from messaging.models import Campaign, CampaignState, Message, MessageStatus
 from messaging.services.announcing import describe
 from messaging.services.senders import approve_sender_id
+from messaging.services.templates import delete_template, save_template
 from tests.api.caller import Caller
 from tests.clock import wait_for_room_in_the_minute
 from tests.messaging.dialects.cast import Program
@@ -354,6 +355,37 @@ def test_presto_reads_every_documented_way_of_writing_a_call(acme):
 def test_presto_numbers_are_international_and_old_ivorian_ones_are_brought_up_to_date(acme, given, stored):
     assert acme.presto("sendsms", **{"from": "HOSPITAL", "to": given, "message": "x"}).json()["status"] == 0
     assert messages(acme)[0].recipient == stored
+
+
+def test_presto_counts_scheduled_messages_and_scheduled_campaigns(acme, stranger):
+    def total():
+        return acme.presto("get-scheduled-total").json()
+
+    def campaign(program, state):
+        return Campaign.objects.create(client=program.client, name=f"A {state} one", state=state)
+
+    send_mifumo(acme)
+    for state in CampaignState:
+        if state != CampaignState.SCHEDULED:
+            campaign(acme, state)
+    campaign(stranger, CampaignState.SCHEDULED)
+    assert total() == {"TOTAL": "0"}
+    send_mifumo(acme, schedule_time=(timezone.now() + timedelta(days=2)).isoformat())
+    assert total() == {"TOTAL": "2"}
+    planned = campaign(acme, CampaignState.SCHEDULED)
+    assert total() == {"TOTAL": "3"}
+    Campaign.objects.for_client(acme.client).filter(pk=planned.pk).update(state=CampaignState.SENDING)
+    assert total() == {"TOTAL": "2"}
+
+
+def test_presto_counts_templates_as_predefined_messages(acme, stranger):
+    save_template(client=stranger.client, by=None, name="Karibu", texts={"sw": "Karibu"})
+    assert acme.presto("get-predefined-total").json() == {"TOTAL": "0"}
+    kept = save_template(client=acme.client, by=None, name="Reminder", texts={"en": "Tomorrow", "sw": "Kesho"})
+    save_template(client=acme.client, by=None, name="Thanks", texts={"en": "Thank you"})
+    assert acme.presto("get-predefined-total").json() == {"TOTAL": "2"}
+    delete_template(client=acme.client, template_id=kept.pk)
+    assert acme.presto("get-predefined-total").json() == {"TOTAL": "1"}
 
 
 def test_the_archive_is_a_range_oldest_first_with_utf8_as_it_is(acme):
