@@ -214,7 +214,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 << 20
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 50 << 20)
 MAX_IMPORT_ROWS = env.int("MAX_IMPORT_ROWS", 1_000_000)
-# So many numbers in a row wait for staff (250 suits a service for strangers); 0: never, for an installation of one's own.
+# So many numbers in a row wait for staff: 250 suits a service for strangers; 0 is never, for one's own installation.
 IMPORT_HOLD_CONSECUTIVE = env.int("IMPORT_HOLD_CONSECUTIVE", 0)
 
 # --- API --------------------------------------------------------------------------------------------------------------

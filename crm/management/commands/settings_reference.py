@@ -52,7 +52,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "API_RATE_PER_MINUTE": "Calls a minute for each API key, where its client has no limit of its own.",
         "MAX_IMPORT_BYTES": "Largest contact file.",
         "MAX_IMPORT_ROWS": "Most rows of a contact file.",
-        "IMPORT_HOLD_CONSECUTIVE": "So many numbers without a gap make an import wait for staff: 250 for strangers; 0: never.",
+        "IMPORT_HOLD_CONSECUTIVE": "So many numbers in a row make an import wait for staff, such as 250; 0: never.",
         "TOPUP_MIN": "Least of one top-up, in whole shillings.",
         "TOPUP_MAX": "Most of one top-up; M-Pesa itself takes 250,000.",
         "SENDING_SLOTS": "Messages in flight for each provider account and worker process; also the most whose outcome "
