@@ -11,5 +11,6 @@ urlpatterns = [
     path("/errors", views.errors, name="docs_errors"),
     path("/errors/<str:code>", views.error, name="docs_error"),
     path("/reference/<str:group>", views.reference, name="docs_reference"),
+    path("/moving/<str:slug>", views.moving, name="docs_moving"),
     path("/<str:slug>", views.guide, name="docs_guide"),
 ]

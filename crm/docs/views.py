@@ -17,10 +17,12 @@ from drf_spectacular.renderers import OpenApiYamlRenderer
 from accounts import queries as accounts
 from crm.common.access import public_page
 from crm.docs.errors import BY_CODE
+from crm.docs.moving import MOVES
 from crm.docs.reference import endpoints, error_pages, groups
 from crm.docs.samples import KEY_VARIABLE, Caller, samples_of
 from crm.docs.schema import schema
 from messaging import queries as messaging
+from messaging.views.compat import OURS
 from wallet.queries import balance_of
 
 # Guides: address → title. Their text is templates/docs/texts/<address>.html.
@@ -47,6 +49,22 @@ def guide(request: HttpRequest, slug: str = "quick-start") -> HttpResponse:
         first = next(one for one in endpoints() if one.short_path == "messages/send")
         context |= {"first": first, "samples": samples_of(first, context["caller"])}
     return render(request, "docs/guide.html", context)
+
+
+@public_page
+@require_safe
+def moving(request: HttpRequest, slug: str) -> HttpResponse:
+    """Moving here from a system whose API we answer as well."""
+    move = MOVES.get(slug)
+    if move is None:
+        raise Http404
+    context = _context(request, here=f"moving/{slug}")
+    pastes = [(theirs, OURS[ours]) for theirs, ours in move.guide.pastes]
+    return render(
+        request,
+        "docs/moving.html",
+        context | {"move": move, "pastes": pastes, "samples": move.samples(context["caller"])},
+    )
 
 
 @public_page
@@ -110,6 +128,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 def _context(request: HttpRequest, *, here: str) -> dict[str, Any]:
     return {
         "guides": GUIDES,
+        "moves": MOVES,
         "reference_groups": {slug: rows[0].group for slug, rows in groups().items()},
         "here": here,
         "caller": caller_of(request),
@@ -171,6 +190,7 @@ def _entries() -> tuple[Entry, ...]:
     for slug, title in GUIDES.items():
         text = unescape(" ".join(strip_tags(render_to_string(f"docs/texts/{slug}.html", context)).split()))
         found.append(Entry(title, f"/docs/{slug}", text))
+    found += [Entry(move.title, f"/docs/moving/{slug}", move.words()) for slug, move in MOVES.items()]
     for one in endpoints():
         words = [one.method, one.short_path, *one.text, *(field.name for field in (*one.parameters, *one.fields))]
         found.append(Entry(one.title, f"/docs/reference/{one.group_slug}#{one.slug}", " ".join(words)))

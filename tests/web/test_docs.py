@@ -1,25 +1,36 @@
 """The public documentation: open to all, true to the code, and speaking of the reader's own account."""
 
+import json
 import re
+import subprocess
 
 import pytest
 import yaml
 from django.test import Client as Browser
-from django.urls import get_resolver
+from django.urls import get_resolver, resolve
 
 from accounts.models import Role
 from accounts.services.keys import create_api_key
 from crm.common.api.errors import DOMAIN_ERRORS, HTTP_ERRORS
 from crm.docs.errors import BY_CODE
+from crm.docs.moving import APP_VARIABLE, MOVES, SECRET_VARIABLE
 from crm.docs.reference import endpoints, groups
-from crm.docs.samples import LANGUAGES
+from crm.docs.samples import KEY_VARIABLE, LANGUAGES, Caller
 from crm.docs.views import GUIDES
+from messaging.dialects.ground import UnknownPathView
+from messaging.dialects.guides import GUIDES as DIALECTS
+from messaging.dialects.mifumo import errors as mifumo
+from messaging.dialects.paydunya import errors as paydunya
+from messaging.dialects.smspresto import errors as smspresto
+from messaging.dialects.smspresto.views import ACTIONS
+from messaging.dialects.texin import errors as texin
 from tests.web.conftest import add_member
 
 pytestmark = pytest.mark.django_db
 
 PAGES = [
     "/docs", "/docs/api", "/docs/errors", "/docs/search", *(f"/docs/{slug}" for slug in GUIDES),
+    *(f"/docs/moving/{slug}" for slug in MOVES),
     *(f"/docs/reference/{slug}" for slug in ("messages", "contacts", "campaigns", "wallet", "webhooks")),
     *(f"/docs/errors/{code}" for code in BY_CODE),
 ]  # fmt: skip
@@ -42,7 +53,7 @@ def test_every_page_is_public_and_its_links_and_anchors_lead_somewhere(path):
 
 
 def test_unknown_pages_are_404():
-    for path in ("/docs/nothing", "/docs/errors/NOTHING", "/docs/reference/nothing"):
+    for path in ("/docs/nothing", "/docs/errors/NOTHING", "/docs/reference/nothing", "/docs/moving/nothing"):
         assert Browser().get(path).status_code == 404
 
 
@@ -135,3 +146,108 @@ def test_only_the_interactive_page_may_set_styles():
 def test_the_frame_and_the_keys_page_lead_to_the_documentation(browser):
     for path in ("/app", "/app/settings/api-webhooks"):
         assert 'href="/docs"' in page(browser, path)
+
+
+# --- moving here from another system ---
+
+DIALECT_CODES = {
+    "mifumo": {code for _, code in mifumo.ERRORS.values()},
+    "texin": {str(status) for status in texin.ERRORS.values()},
+    "paydunya": set(paydunya.CODES),
+    "smspresto": {str(code) for code in smspresto.CODES},
+}
+
+
+def called(path):
+    """The view that answers a documented path of a dialect, its placeholders filled."""
+    return resolve(re.sub(r"\{\w+\}", "msg_1", path)).func.view_class
+
+
+def test_every_dialect_has_a_page_and_the_index_leads_to_it():
+    assert set(MOVES) == {guide.slug for guide in DIALECTS} - {"native"}
+    index = page(Browser(), "/docs")
+    for slug, move in MOVES.items():
+        assert f'<a href="/docs/moving/{slug}">{move.title}</a>' in index
+        assert f'href="/docs/moving/{slug}" aria-current="page"' in page(Browser(), f"/docs/moving/{slug}")
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_a_moving_page_shows_calls_that_exist_beside_native_ones(move):
+    html = page(Browser(), f"/docs/moving/{move.slug}")
+    for call in move.calls:
+        view = called(call.path)
+        assert view.__module__ == f"messaging.dialects.{move.slug}.views"
+        assert not issubclass(view, UnknownPathView), call.path
+        assert hasattr(view, call.method.lower()), call.path
+        assert f"<code>{call.shown}</code>" in html
+        assert bool(call.native) == bool(call.endpoint), call.native
+        assert call.native or call.note, call.shown
+
+
+def test_the_moving_pages_leave_out_no_call():
+    shown = {called(call.path) for move in MOVES.values() for call in move.calls}
+    for entry in get_resolver("crm.urls").url_patterns:
+        for route in getattr(entry, "url_patterns", ()):
+            view = getattr(route.callback, "view_class", None)
+            if view and view.__module__.startswith("messaging.dialects.") and not issubclass(view, UnknownPathView):
+                assert view in shown
+    assert {call.action for call in MOVES["smspresto"].calls} == set(ACTIONS)
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_a_moving_page_explains_every_refusal_and_what_to_paste(move):
+    assert {code for problem in move.problems for code in problem.codes} == DIALECT_CODES[move.slug]
+    html = page(Browser(), f"/docs/moving/{move.slug}")
+    for name, _ in move.guide.pastes:
+        assert f"<code>{name}</code>" in html
+    assert f'href="/app/settings/api-webhooks/compat?guide={move.slug}"' in html
+    assert "style=" not in html
+
+
+@pytest.mark.parametrize(
+    ("asked", "slug"),
+    [("moving mifumo", "mifumo"), ("INVALID_PHONE_FORMAT", "mifumo"), ("send_bulk_sms", "texin"),
+     ("ERROR_117", "paydunya"), ("sender_addresss", "paydunya"), ("get-scheduled-total", "smspresto")],
+)  # fmt: skip
+def test_search_finds_the_moving_pages(asked, slug):
+    assert f'href="/docs/moving/{slug}"' in page(Browser(), f"/docs/search?q={asked}")
+
+
+def test_a_member_reads_the_main_call_with_their_sender_and_masked_key(acme, browser, settings):
+    key = create_api_key(client=acme, name="Shop", scopes=["messages:send"])
+    for slug, move in MOVES.items():
+        html = page(browser, f"/docs/moving/{slug}")
+        assert settings.PUBLIC_URL + move.guide.address in html
+        assert f"your key {key.key.prefix}…" in html
+        assert "HOSPITAL" in html
+        assert key.api_key not in html
+
+
+# Tells what curl is given, one argument a line, then its input where it reads any; answers as a login does.
+_CURL = """curl() { printf '%s\\n' "$@" >&2; case "$*" in *@-*) cat >&2;; esac; printf '{"access_token": "T0KEN"}'; }
+"""
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_the_shell_reads_the_main_call_as_it_is_meant(move):
+    caller = Caller("https://crm.test", 1, sender="A$B`C\\D'E")
+    (sample,) = move.samples(caller)
+    environment = {KEY_VARIABLE: "key-1", SECRET_VARIABLE: "secret-2", APP_VARIABLE: "app-3", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["sh", "-c", _CURL + sample.code], env=environment, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stderr
+    assert "https://crm.test" + move.guide.address in told
+    assert "key-1" in told
+    if "api_secret" in (ours for _, ours in move.guide.pastes):
+        assert "secret-2" in told
+    if move.slug == "smspresto":
+        assert f"from={caller.sender}" in told
+        return
+    body = json.loads(told[told.rindex("\n{\n") :])
+    sent = body["send_sms_request"]["sms"][0]["from"] if move.slug == "paydunya" else body["sender_id"]
+    assert sent == caller.sender
+    if move.slug == "paydunya":
+        assert body["send_sms_request"]["app_key"] == "app-3"
+        assert "Authorization: Bearer T0KEN" in told

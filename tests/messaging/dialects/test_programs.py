@@ -1,6 +1,7 @@
 """Programs as integrators write them, over real HTTP: Python with requests, Node, PHP and curl, where installed."""
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -9,6 +10,8 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
+from crm.docs.moving import APP_VARIABLE, MOVES, SECRET_VARIABLE
+from crm.docs.samples import KEY_VARIABLE, Caller
 from messaging.models import Message
 from tests.messaging.dialects.cast import Program
 
@@ -179,3 +182,16 @@ def test_M5_twenty_calls_of_four_dialects_at_once_with_money_for_ten(acme, base)
     assert len(texts(acme)) == 10
     assert acme.units() == 0
     assert check_wallets() == []
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_the_main_call_of_each_moving_page_works_as_printed(acme, base, move, monkeypatch):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    for name, value in ((KEY_VARIABLE, acme.key), (SECRET_VARIABLE, acme.secret), (APP_VARIABLE, acme.app_key)):
+        monkeypatch.setitem(os.environ, name, value)
+    (sample,) = move.samples(Caller(base, acme.client.pk, acme.key[:8], "Taarifa-SMS"))
+    answer = json.loads(run("sh", "-c", sample.code))
+    sent = Message.objects.for_client(acme.client).get()
+    assert (sent.recipient, sent.sender) == ("+254712345678", "Taarifa-SMS"), answer
+    assert answer.get("success", answer.get("code", answer.get("status"))) in (True, "00", 0)
