@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Client
+from crm.common.channels import Channel
 from crm.common.tenancy import TenantManager
 
 NAME_LENGTH = 200
@@ -176,12 +177,6 @@ class GroupMember(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group_id}:{self.contact_id}"
-
-
-class Channel(models.TextChoices):
-    SMS = "sms", "SMS"
-    WHATSAPP = "whatsapp", "WhatsApp"
-    EMAIL = "email", "Email"
 
 
 def normal_address(channel: str, address: str) -> str:
