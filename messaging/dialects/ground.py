@@ -5,6 +5,7 @@ the answer is in that body: an error nobody foresaw is logged, without the reque
 """
 
 import logging
+import re
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -37,6 +38,7 @@ MOST_FIELDS = 2000
 MOST_RECIPIENTS = 1000
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+_LISTED = re.compile(r"(.+)\[[0-9]{0,5}\]")
 
 
 class UnreadableRequest(DomainError):
@@ -177,7 +179,7 @@ def kind_of(request: HttpRequest) -> str:
 
 
 def read_form(raw: bytes) -> Fields:
-    """A form or query: `name[]`, as PHP writes a list, is a list; of other repeated names the last one holds.
+    """A form or query: `name[]` and `name[0]`, as PHP writes lists, are lists; of other names the last one holds.
 
     Raises: UnreadableRequest for what is not UTF-8, holds NUL, or has too many fields.
     """
@@ -209,12 +211,12 @@ def read_multipart(request: HttpRequest, raw: bytes) -> Fields:
 def _fields(pairs: Any) -> Fields:
     found: Fields = {}
     for name, value in pairs:
-        if name.endswith("[]"):
-            kept = found.setdefault(name[:-2], [])
+        if listed := _LISTED.fullmatch(name):
+            name = listed[1]
+            kept = found.setdefault(name, [])
             if isinstance(kept, list):
                 kept.append(value)
                 continue
-            name = name[:-2]
         found[name] = value
     return found
 

@@ -136,6 +136,7 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
         )
         for receipt in decided.values()
     ]
+    lock_rows(Message, decided)  # all of them at once: two steps would meet another batch's two steps crosswise
     moved = _move(
         ("id", "status", "network_code", "-provider_message_id", "error_code", "error_message"),
         [row for row in rows if row[1] != "sent"],
@@ -151,7 +152,6 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
                                 ELSE t.delivered_at END,
             failed_at = CASE WHEN v.status = 'failed' THEN {now_sql()} ELSE t.failed_at END""",
     )
-    lock_rows(Message, [row[0] for row in rows if row[1] == "sent"])
     update_rows(  # interim words: they prove that the provider has the message, and name its id
         Message,
         ("id", "-provider_message_id"),

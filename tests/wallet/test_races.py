@@ -23,7 +23,8 @@ from wallet.services import (
 )
 
 ONE = 1_000_000
-pytestmark = pytest.mark.django_db(transaction=True)
+# Fifty connections at once: in one worker, so that two such modules do not ask a server for more than it has.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("crowd")]
 
 
 def at_once(count: int, act: Callable[[int], object]) -> Counter:

@@ -43,7 +43,11 @@ from tests.messaging.core.world import (
     submit,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("books"),
+    pytest.mark.xdist_group("crowd"),  # many connections: not beside another module that wants many
+]
 
 
 def no_errors(results):
