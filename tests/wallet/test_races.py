@@ -1,14 +1,13 @@
 """Real threads, real commits, one wallet."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from django.db import connection
 
 from accounts.models import Client
+from tests import crowd
 from wallet import queries
 from wallet.errors import InsufficientBalance
 from wallet.models import LedgerEntry, Wallet
@@ -29,24 +28,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 def at_once(count: int, act: Callable[[int], object]) -> Counter:
     """Run `act(n)` in `count` threads that start together; counts results, an exception by its type's name."""
-    barrier, results = threading.Barrier(count), []
-
-    def run(number: int) -> None:
-        try:
-            barrier.wait(timeout=30)
-            results.append(act(number))
-        except Exception as error:
-            results.append(type(error).__name__)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert len(results) == count
-    return Counter(results)
+    return Counter(
+        type(found).__name__ if isinstance(found, Exception) else found for found in crowd.at_once(count, act)
+    )
 
 
 @pytest.fixture

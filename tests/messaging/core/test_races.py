@@ -18,11 +18,11 @@ from messaging.services.accept import Draft, accept_messages
 from messaging.services.campaigns import cancel_campaign, finish_campaigns, pause_campaign, resume_campaign
 from messaging.services.expansion import expand_campaign
 from messaging.services.reports import process_callbacks
+from tests.crowd import at_once
 from tests.messaging.core.world import (
     ONE,
     accept,
     age_leases,
-    at_once,
     balance,
     check_books,
     confirm,

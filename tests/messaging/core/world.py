@@ -1,6 +1,5 @@
 """A small world for tests of the core: clients with money and a sender, a road to a carrier, books that must agree."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -195,25 +194,3 @@ def confirm(campaign: Campaign) -> Campaign:
         expected_recipients=quote.recipients,
         expected_cost_micros=quote.cost_micros,
     )
-
-
-def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
-    """The results of `act(n)` in `count` threads that start together; an exception is its own result."""
-    barrier, results = threading.Barrier(count), []
-
-    def run(index: int) -> None:
-        try:
-            barrier.wait(timeout=30)
-            results.append(act(index))
-        except Exception as error:
-            results.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=90)
-    assert len(results) == count, "a thread did not end"
-    return results

@@ -1,0 +1,44 @@
+"""Many threads that start together, each with a connection of its own."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+
+def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """The results of `act(n)` in `count` threads that start together; an exception is its own result."""
+    barrier, results = threading.Barrier(count), []
+
+    def run(index: int) -> None:
+        try:
+            barrier.wait(timeout=30)
+            results.append(act(index))
+        except Exception as error:
+            results.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=90)
+    assert len(results) == count, "a thread did not end"
+    _wait_until_gone()
+    return results
+
+
+def _wait_until_gone(seconds: float = 10) -> None:
+    """PostgreSQL ends a connection a moment after it was closed; the next crowd must not find the seats taken."""
+    if connection.vendor != "postgresql":
+        return
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+            if cursor.fetchone()[0] <= 3:
+                return
+        time.sleep(0.05)
