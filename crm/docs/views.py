@@ -22,7 +22,7 @@ from crm.docs.reference import endpoints, error_pages, groups
 from crm.docs.samples import KEY_VARIABLE, Caller, samples_of
 from crm.docs.schema import schema
 from messaging import queries as messaging
-from messaging.views.compat import OURS
+from messaging.dialects.guides import OURS
 from wallet.queries import balance_of
 
 # Guides: address → title. Their text is templates/docs/texts/<address>.html.

@@ -14,6 +14,15 @@ Values = Mapping[str, str]  # client, api_key, api_secret, app_key
 
 JSON = "application/json"
 
+# What the values are called on our pages, whatever a guide calls them.
+OURS = {
+    "client": _("Client ID"),
+    "api_key": _("API key"),
+    "api_secret": _("API secret"),
+    "app_key": _("Application key"),
+    "sender": _("Sender ID"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import resolve
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -20,18 +19,10 @@ from accounts.models import Client
 from accounts.queries import find_key
 from crm.common.access import page
 from messaging import queries
-from messaging.dialects.guides import GUIDES, Call, Guide, guide_named
+from messaging.dialects.guides import GUIDES, OURS, Call, Guide, guide_named
 
 _LONGEST_SHOWN = 1024  # characters of an answer
 _TOKEN = re.compile(r'("access_token":\s*")[^"]+')
-
-OURS = {
-    "client": gettext_lazy("Client ID"),
-    "api_key": gettext_lazy("API key"),
-    "api_secret": gettext_lazy("API secret"),
-    "app_key": gettext_lazy("Application key"),
-    "sender": gettext_lazy("Sender ID"),
-}
 
 
 class KeysForm(forms.Form):
