@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 LOCAL_POSTGRES = postgres://$(or $(PGUSER),$(shell id -un))@127.0.0.1:5432/postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-postgres lint settings-docs clean
+.PHONY: help run test test-postgres lint settings-docs catalogues clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: $(VENV)/installed-dev ## style, types, import contract, migrations, produc
 
 settings-docs: $(VENV)/installed ## write docs/settings.md anew from the code
 	@$(PYTHON) manage.py settings_reference --write
+
+catalogues: $(VENV)/installed-dev ## gather the marked strings for translators and compile what they wrote
+	@$(PYTHON) .ci/catalogues
 
 clean: ## remove the environment and caches; the data in var/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

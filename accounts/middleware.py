@@ -1,8 +1,10 @@
-"""Sets `request.client` and `request.membership`: which organisation the signed-in person acts for."""
+"""Which organisation the signed-in person acts for (`request.client`, `request.membership`), and in which language."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
 
 from accounts.models import Membership
 
@@ -32,3 +34,26 @@ class CurrentClientMiddleware:
                 request.membership = membership  # type: ignore[attr-defined]
                 request.client = membership.client  # type: ignore[attr-defined]
         return self.get_response(request)
+
+
+class LanguageMiddleware:
+    """The language of a page: the person's own, else the one chosen in this browser, else what the browser asks for.
+
+    Programs and providers are always answered in English: their contracts fix the words.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(_NOBODY_SIGNS_IN):
+            with translation.override("en"):
+                return self.get_response(request)
+        language = getattr(request.user, "language", "") or translation.get_language_from_request(request)
+        with translation.override(language):
+            request.LANGUAGE_CODE = translation.get_language()
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", language)
+        if not request.user.is_authenticated:
+            patch_vary_headers(response, ("Accept-Language", "Cookie"))
+        return response

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models import Q
@@ -33,6 +34,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120, blank=True)
+    language = models.CharField(max_length=2, blank=True, choices=settings.LANGUAGES, help_text="Empty: the browser's")
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now)
@@ -57,6 +59,9 @@ class Client(models.Model):
     country = models.CharField(max_length=2, default="KE", help_text="ISO 3166 code; local numbers are read in it")
     currency = models.CharField(max_length=3, default="KES")
     time_zone = models.CharField(max_length=64, default="Africa/Nairobi")
+    language = models.CharField(
+        max_length=2, default="en", choices=settings.LANGUAGES, help_text="Of its papers, and of people who chose none"
+    )
     contact_email = models.EmailField(blank=True)
     simulation = models.BooleanField(default=False, help_text="Sends are simulated: nothing leaves, nothing is charged")
     low_balance_micros = models.BigIntegerField(default=100_000_000, help_text="Warn below it; millionths of currency")

@@ -24,6 +24,7 @@ urlpatterns = [
     path("app", pages.home, name="home"),
     path("docs", include("crm.docs.urls")),
     path("theme", pages.set_theme, name="set_theme"),
+    path("language", pages.set_language, name="set_language"),
     path("", include("accounts.urls")),
     path("", include("contacts.urls")),
     path("", include("wallet.urls")),

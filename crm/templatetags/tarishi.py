@@ -47,6 +47,7 @@ STATUSES = {
     "expired": ("", "circle-slash", gettext_lazy("Expired")),
     "revoked": ("", "circle-slash", gettext_lazy("Revoked")),
 }
+_MOMENT = {"en": "j M Y, H:i T", "fr": r"j N Y à H:i (T)", "sw": "j M Y, H:i T"}  # 24 hours of digits everywhere
 SEGMENTS = ("delivered", "waiting", "failed", "queued", "none")
 
 
@@ -97,12 +98,15 @@ def phone(e164: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def when(context: Context, moment: datetime | None) -> SafeString | str:
-    """`20 Nov 2026, 14:05 EAT` in the time zone of the client who looks (UTC without one); empty for None."""
+    """`20 Nov 2026, 14:05 EAT`, in French `20 nov. 2026 à 14:05 (EAT)`; empty for None.
+
+    The time zone is that of the client who looks; without one it is UTC.
+    """
     if moment is None:
         return ""
     client = getattr(context.get("request"), "client", None)
     local = moment.astimezone(ZoneInfo(client.time_zone) if client else UTC)
-    text = format_date(local, "j M Y, H:i T")
+    text = format_date(local, _MOMENT.get(_language()[:2], _MOMENT["en"]))
     return format_html('<time datetime="{}">{}</time>', moment.astimezone(UTC).isoformat(timespec="seconds"), text)
 
 

@@ -35,6 +35,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "VAR_DIR": "Folder of everything an installation keeps in files: database, uploads, queue, made secrets. "
         "Default: `var` beside `manage.py`.",
         "BRAND_NAME": "The name on every page.",
+        "LANGUAGE_CODE": "`en`, `fr` or `sw`: for somebody who chose none and whose browser asks for none of them.",
     },
     "Secrets": {
         "SECRET_KEY": "Signs sessions and links; at least 50 characters. Empty: made once and kept under `VAR_DIR`.",
