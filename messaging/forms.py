@@ -240,7 +240,7 @@ class HistoryForm(forms.Form):
     def __init__(self, data: Any, *, client: Client) -> None:
         super().__init__(data)
         self.client = client
-        senders = list(SenderId.objects.for_client(client).values_list("name", flat=True))
+        senders = list(SenderId.objects.for_client(client).filter(channel="sms").values_list("name", flat=True))
         self.fields["sender"].choices = [("", _("Any")), *((name, name) for name in senders)]  # type: ignore[attr-defined]
         self.fields["campaign"].choices = [("", _("Any")), *self._campaigns(data.get("campaign", ""))]  # type: ignore[attr-defined]
 

@@ -16,6 +16,7 @@ from messaging.models import (
     Campaign,
     CampaignRecipient,
     CampaignState,
+    Channel,
     Message,
     MessageEvent,
     MessageStatus,
@@ -130,9 +131,9 @@ def names_of(client: Client, messages: list[Message]) -> dict[str, str]:
     return {phone: name for phone, name in found.values_list("phone", "name") if phone}
 
 
-def approved_senders(client: Client) -> QuerySet[SenderId]:
+def approved_senders(client: Client, channel: str = Channel.SMS) -> QuerySet[SenderId]:
     """The sender IDs a client may use now, its default first."""
-    return SenderId.objects.for_client(client).filter(state=SenderState.APPROVED)
+    return SenderId.objects.for_client(client).filter(state=SenderState.APPROVED, channel=channel)
 
 
 def campaigns_for(client: Client, *, state: str = "") -> QuerySet[Campaign]:

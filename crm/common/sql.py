@@ -94,7 +94,8 @@ def rows_sql(model: type[models.Model], columns: Sequence[str], alias: str = "v"
         field = fields[column]
         if on_postgres():
             kind = field.rel_db_type(connection) if field.primary_key else field.db_type(connection)
-            value = f"(value->{index})" if isinstance(field, models.JSONField) else f"(value->>{index})::{kind}"
+            as_it_is = isinstance(field, models.JSONField)
+            value = f"NULLIF(value->{index}, 'null'::jsonb)" if as_it_is else f"(value->>{index})::{kind}"
         else:
             value = f"json_extract(value, '$[{index}]')"
         parts.append(f'{value} AS "{column}"')

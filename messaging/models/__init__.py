@@ -5,7 +5,14 @@ from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignStat
 from messaging.models.composing import OwnNumber
 from messaging.models.hours import MessageClass, SendingHours
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
-from messaging.models.providers import CallbackKind, ProviderAccount, ProviderCallback, Route, SendingProcess
+from messaging.models.providers import (
+    CallbackKind,
+    ProviderAccount,
+    ProviderCallback,
+    ProviderLine,
+    Route,
+    SendingProcess,
+)
 from messaging.models.senders import SenderId, SenderState
 from messaging.models.tallies import MessageTally, TallyState
 from messaging.models.templates import Template, TemplateLanguage, TemplateVersion
@@ -25,6 +32,7 @@ __all__ = [
     "OwnNumber",
     "ProviderAccount",
     "ProviderCallback",
+    "ProviderLine",
     "Route",
     "SenderId",
     "SenderState",

@@ -34,6 +34,12 @@ class Message(models.Model):
     `queued_at`: when it joined the queue; a first attempt that surely failed counts as joining it anew.
     `unconfirmed`: the provider was written to and its answer is unknown; it is never sent again blindly (D5).
     `batch_id`: where one call's messages share an id, the id of its first message.
+
+    `text` is what people read, on every channel. `content` is None where that is all, and holds what a channel has
+    beyond it, filled in for this recipient:
+    email: {subject, html?, preheader?, reply_to?, from_name?, unsubscribe?, headers?}; html is already safe to show,
+    unsubscribe is the address of this person's opt-out page, headers are {name: value}.
+    whatsapp: {template, language, parameters: [...]} or {media: {kind, url, caption?}}, and other keys of the vendor's.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -43,8 +49,9 @@ class Message(models.Model):
     contact_id = models.BigIntegerField(null=True)
     channel = models.CharField(max_length=10, choices=Channel, default=Channel.SMS)
     recipient = models.CharField(max_length=254, help_text="E.164 with plus, or an e-mail address")
-    sender = models.CharField(max_length=15)
+    sender = models.CharField(max_length=254, help_text="A sender ID, or the From address of an e-mail")
     text = models.TextField()
+    content = models.JSONField(null=True)
     reference = models.CharField(max_length=100, blank=True, help_text="The caller's own id")
     batch_id = models.BigIntegerField(null=True)
     source = models.CharField(max_length=12, default="api", help_text="api, campaign, dashboard, command")

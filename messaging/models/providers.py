@@ -2,6 +2,7 @@
 
 import secrets
 
+from django.core.validators import URLValidator
 from django.db import models
 
 from crm.common.fields import EncryptedJSONField
@@ -22,7 +23,12 @@ class ProviderAccount(models.Model):
     name = models.CharField(max_length=60, unique=True)
     adapter = models.CharField(max_length=40)
     credentials = EncryptedJSONField(default=dict, blank=True)
-    base_url = models.URLField(blank=True, help_text="Empty: the vendor's own address")
+    base_url = models.CharField(
+        max_length=200,
+        blank=True,
+        validators=[URLValidator(schemes=["http", "https", "smpp", "smpps", "smtp", "smtps"])],
+        help_text="Empty: the vendor's own address",
+    )
     batch_size = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Recipients in one request; empty: what the adapter allows"
     )
@@ -45,7 +51,7 @@ class Route(models.Model):
 
     channel = models.CharField(max_length=10, default="sms")
     country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 code of the recipient; empty: any")
-    sender = models.CharField(max_length=15, blank=True, help_text="Sender ID; empty: any")
+    sender = models.CharField(max_length=254, blank=True, help_text="Sender ID; empty: any")
     account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="routes")
     preference = models.PositiveSmallIntegerField(default=10, help_text="Lower is tried first")
 
@@ -91,6 +97,22 @@ class ProviderCallback(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} from {self.account_id} at {self.received_at}"
+
+
+class ProviderLine(models.Model):
+    """Who holds the long-lived connection to an account whose provider allows few, such as an SMPP bind.
+
+    Taken and renewed by the database's clock; a holder that stops renewing loses it.
+    """
+
+    account = models.OneToOneField(ProviderAccount, on_delete=models.CASCADE, primary_key=True, related_name="line")
+    owner = models.CharField(max_length=64)
+    until = models.DateTimeField()
+    connected_at = models.DateTimeField(null=True, help_text="Since when it is up; empty: it is not")
+    problem = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"line of {self.account_id} held by {self.owner}"
 
 
 class SendingProcess(models.Model):

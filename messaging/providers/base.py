@@ -7,9 +7,9 @@ hands the answer back. So one loop drives every provider, and an adapter is test
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 OutcomeKind = Literal["accepted", "rejected", "retry", "ambiguous"]
 ReportStatus = Literal["sent", "delivered", "failed"]
@@ -29,13 +29,18 @@ class UnreadableCallback(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One message to one person. `to` is E.164 with plus; `reference` is our public id, for vendors that carry one."""
+    """One message to one person. `to` is E.164 with plus, or an e-mail address; `reference` is our public id, for
+    vendors that carry one. `content`: what the channel has beyond the text, see messaging.models.Message; None for
+    plain text. It is shared by all who read it: never changed.
+    """
 
     id: int
     to: str
     text: str
     sender: str
     reference: str
+    channel: str = "sms"
+    content: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +188,67 @@ class OptOutNotice:
     raw: str = ""
 
 
-class Adapter(ABC):
-    """One provider. Stateless: the same object serves every account, process and thread."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Something a provider sent us over its session, to be kept and read like a callback.
+
+    acknowledge: tells the provider that we have it; called once it is stored.
+    """
+
+    kind: str
+    content_type: str
+    body: bytes
+    acknowledge: Callable[[], None]
+
+
+class Session(Protocol):
+    """The way to one account while a loop runs. Belongs to one thread; every wait has a limit shorter than the lease
+    of a message (D7)."""
+
+    def start(self, batch: Sequence[Outbound]) -> None:
+        """Begin to send. Raises, and then nothing was written: UnusableCredentials, and any other error."""
+
+    def ended(self) -> Iterator[tuple[Sequence[Outbound], list[Outcome]]]:
+        """Move on as far as it goes without waiting; the batches that ended, with an outcome for each message.
+
+        A batch may come back as it was given or in parts; each message comes back once.
+        """
+
+    def arrivals(self) -> Sequence[Arrival]:
+        """What the provider sent by itself since the last call. Acknowledge each."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until something can move, at most `seconds`."""
+
+    def close(self) -> None:
+        """End in order what can be ended."""
+
+
+class _Described(ABC):
+    """What every adapter says of itself. Stateless: the same object serves every account, process and thread."""
 
     name: str  # key in the database and in addresses; never changes
     label: str  # the vendor's name as people know it
     can: Capabilities
     credential_fields: tuple[CredentialField, ...]
     default_base_url: str
+    channels: tuple[str, ...] = ("sms",)
     callback_kinds: tuple[str, ...] = ()
+
+    def parse_callback(self, callback: Callback) -> list[DeliveryReport | OptOutNotice]:
+        """What a callback says. Raises: UnreadableCallback."""
+        raise UnreadableCallback(f"{self.label} has no callback of the kind {callback.kind!r}.")
+
+    def check_batch(self, batch: Sequence[Outbound]) -> None:
+        """Raises ValueError for a batch outside `can`: empty, too long, or mixed where one text goes to many."""
+        if not 1 <= len(batch) <= self.can.batch_size:
+            raise ValueError(f"{self.name} takes 1 to {self.can.batch_size} messages a request, not {len(batch)}.")
+        if self.can.one_text_many and len({(message.text, message.sender) for message in batch}) > 1:
+            raise ValueError(f"{self.name} sends one text from one sender in a request.")
+
+
+class Adapter(_Described):
+    """A provider reached by HTTP requests, which are described here and made by the loop."""
 
     @abstractmethod
     def request_for(self, batch: Sequence[Outbound], credentials: Credentials, base_url: str) -> HttpRequest:
@@ -204,16 +261,25 @@ class Adapter(ABC):
     def outcomes_of(self, batch: Sequence[Outbound], response: HttpResponse) -> list[Outcome]:
         """One outcome for each message of `batch`, in its order. Never raises: what cannot be read is ambiguous."""
 
-    def parse_callback(self, callback: Callback) -> list[DeliveryReport | OptOutNotice]:
-        """What a callback says. Raises: UnreadableCallback."""
-        raise UnreadableCallback(f"{self.label} has no callback of the kind {callback.kind!r}.")
 
-    def check_batch(self, batch: Sequence[Outbound]) -> None:
-        """Raises ValueError for a batch outside `can`: empty, too long, or mixed where one text goes to many."""
-        if not 1 <= len(batch) <= self.can.batch_size:
-            raise ValueError(f"{self.name} takes 1 to {self.can.batch_size} messages a request, not {len(batch)}.")
-        if self.can.one_text_many and len({(message.text, message.sender) for message in batch}) > 1:
-            raise ValueError(f"{self.name} sends one text from one sender in a request.")
+class SessionAdapter(_Described):
+    """A provider reached over connections of its own kind, such as SMPP or SMTP, a message at a time.
+
+    keeps_line: the connection stays open while nothing is sent, since news come by it, and one process has it.
+    """
+
+    keeps_line: bool = False
+    url_schemes: tuple[str, ...]
+
+    @abstractmethod
+    def open_session(self, credentials: Credentials, base_url: str) -> Session:
+        """The way to one account. Connects when it is needed, so a provider that is away is an outcome, no error.
+
+        Raises: UnusableCredentials.
+        """
+
+
+AnyAdapter = Adapter | SessionAdapter
 
 
 # HTTP's own words, when the vendor documents no others. Anything unlisted after the request was written is ambiguous:

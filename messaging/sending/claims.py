@@ -5,7 +5,9 @@ import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import orjson
 from django.db import connection, transaction
 
 from crm.common.sql import as_json, in_key_order, later_sql, now_sql, on_postgres, skip_locked
@@ -32,6 +34,8 @@ class Claimed:
     sender: str
     text: str
     attempts: int
+    channel: str = "sms"
+    content: dict[str, Any] | None = None
 
 
 def _ids_sql() -> str:
@@ -65,11 +69,17 @@ def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
             ORDER BY m.priority, m.id LIMIT %s {skip_locked()})
         UPDATE messaging_message SET status = 'claimed', lease_owner = %s, lease_until = {later_sql(CLAIM_SECONDS)}
         WHERE id IN (SELECT id FROM next)
-        RETURNING id, client_id, recipient, sender, text, attempts
+        RETURNING id, client_id, recipient, sender, text, attempts, channel, content
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, [account_id, account_id, limit, owner])
-        return sorted((Claimed(*row) for row in cursor.fetchall()), key=lambda row: row.id)
+        rows = [Claimed(*row[:7], content=_content(row[7])) for row in cursor.fetchall()]
+    return sorted(rows, key=lambda row: row.id)
+
+
+def _content(stored: str | None) -> dict[str, Any] | None:
+    """A message's content as raw SQL gives it: the text of an object, or nothing."""
+    return orjson.loads(stored) if stored else None
 
 
 @transaction.atomic

@@ -16,23 +16,16 @@ from django.conf import settings
 from django.db import OperationalError, connection
 
 from contacts import queries as contacts
-from crm.common.transfers import Ended, Transfers
-from messaging.models import Channel, ProviderAccount
+from messaging.models import ProviderAccount
 from messaging.models.messages import public_id
-from messaging.providers.base import (
-    Adapter,
-    Credentials,
-    HttpResponse,
-    Outbound,
-    Outcome,
-    UnusableCredentials,
-    same_for_all,
-)
+from messaging.providers.base import AnyAdapter, Credentials, Outbound, Outcome, UnusableCredentials, same_for_all
 from messaging.providers.registry import get_adapter
 from messaging.sending import claims
 from messaging.sending.claims import Claimed
 from messaging.sending.recording import fail_messages, record_outcomes
+from messaging.sending.transports import open_session
 from messaging.services.providers import mark_working, rest_account
+from messaging.services.reports import store_arrivals
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +48,7 @@ class Loop:
 
     def __init__(self, account: ProviderAccount, *, stop: Callable[[], bool], slots: int = 0) -> None:
         self.account = account
-        self.adapter: Adapter = get_adapter(account.adapter)
+        self.adapter: AnyAdapter = get_adapter(account.adapter)
         self.credentials = Credentials(account.credentials)
         self.base_url = (
             account.base_url
@@ -74,7 +67,7 @@ class Loop:
         self.resting = False
         self.done = Sent()
         self._seen = 0.0
-        self._transfers = Transfers()
+        self._session = open_session(self.adapter, self.credentials, self.base_url)
 
     def run(self) -> Sent:
         """Send until there is nothing more to do here."""
@@ -86,7 +79,7 @@ class Loop:
             self._run()
             raise
         finally:
-            self._transfers.close()
+            self._session.close()
             claims.give_back(owner=self.owner, ids=[row.id for row in self.ready])
             if not self.flying and not self.ends:
                 claims.leave(owner=self.owner)
@@ -106,8 +99,11 @@ class Loop:
             room = self.slots - self.flying - len(self.ends)
             if self.ready and room >= min(len(self.ready), self.slots // 2):
                 self._submit([self.ready.popleft() for _ in range(min(room, len(self.ready)))])
-            for batch, ended in self._transfers.ended():
-                self._take(batch, ended)
+            for batch, outcomes in self._session.ended():
+                self.flying -= len(batch)
+                self._end(outcomes)
+            if arrivals := self._session.arrivals():
+                store_arrivals(account=self.account, arrivals=arrivals)
             if self.ends and (
                 len(self.ends) >= self.slots // 2
                 or time.monotonic() - self.oldest_end > RECORD_WITHIN
@@ -118,7 +114,7 @@ class Loop:
             if not (self.flying or self.ready or self.ends or (more and not ending)):
                 return
             if self.flying:
-                self._transfers.wait(0.05)
+                self._session.wait(0.05)
 
     def _be_seen(self) -> None:
         if time.monotonic() - self._seen > claims.SEEN_EVERY:
@@ -134,10 +130,13 @@ class Loop:
         """Whoever opted out since the message was queued is not written to (D10), and the client is not charged."""
         if not rows:
             return []
-        gone = contacts.opted_out_among(Channel.SMS, [(row.client_id, row.recipient, row.sender) for row in rows])
-        if not gone:
+        out = []
+        for channel in {row.channel for row in rows}:
+            asked = [row for row in rows if row.channel == channel]
+            gone = contacts.opted_out_among(channel, [(row.client_id, row.recipient, row.sender) for row in asked])
+            out += [row for row in asked if (row.client_id, row.recipient, row.sender) in gone]
+        if not out:
             return list(rows)
-        out = [row for row in rows if (row.client_id, row.recipient, row.sender) in gone]
         fail_messages(
             ids=[row.id for row in out], code="opted_out", message="Opted out before it was sent", owner=self.owner
         )
@@ -150,8 +149,7 @@ class Loop:
         ours = claims.mark_submitting(owner=self.owner, ids=[row.id for row in window])
         for batch in self._batches([row for row in window if row.id in ours]):
             try:
-                request = self.adapter.request_for(batch, self.credentials, self.base_url)
-                self._transfers.start(batch, request.method, request.url, request.headers, request.body)
+                self._session.start(batch)
             except UnusableCredentials as error:
                 self._end(same_for_all(batch, "retry", "provider_credentials", str(error)))
                 continue
@@ -163,12 +161,16 @@ class Loop:
             self.done.submitted += len(batch)
 
     def _batches(self, rows: Sequence[Claimed]) -> list[list[Outbound]]:
-        """Group what may share a request: one text, one sender, and no number twice."""
+        """Group what may share a request: one text, one sender, nothing beyond the text, and no number twice."""
         if not self.adapter.can.one_text_many or self.batch_size == 1:
             return [[outbound(row)] for row in rows]
         groups: dict[tuple[str, str], list[list[Outbound]]] = defaultdict(list)
         numbers: dict[tuple[str, str], set[str]] = defaultdict(set)
+        alone = []
         for row in rows:
+            if row.content:
+                alone.append([outbound(row)])
+                continue
             key = (row.sender, row.text)
             batches = groups[key]
             if not batches or len(batches[-1]) >= self.batch_size or row.recipient in numbers[key]:
@@ -176,16 +178,7 @@ class Loop:
                 numbers[key].clear()
             batches[-1].append(outbound(row))
             numbers[key].add(row.recipient)
-        return [batch for batches in groups.values() for batch in batches]
-
-    def _take(self, batch: list[Outbound], ended: Ended) -> None:
-        self.flying -= len(batch)
-        if ended.kind == "answer":
-            self._end(self.adapter.outcomes_of(batch, HttpResponse(ended.status, ended.headers, ended.body)))
-        elif ended.kind == "unsent":
-            self._end(same_for_all(batch, "retry", "provider_unreachable", ended.problem))
-        else:
-            self._end(same_for_all(batch, "ambiguous", "no_clear_answer", ended.problem))
+        return alone + [batch for batches in groups.values() for batch in batches]
 
     def _end(self, outcomes: list[Outcome]) -> None:
         if not self.ends:
@@ -222,4 +215,4 @@ class Loop:
 
 
 def outbound(row: Claimed) -> Outbound:
-    return Outbound(id=row.id, to=row.recipient, text=row.text, sender=row.sender, reference=public_id(row.id))
+    return Outbound(row.id, row.recipient, row.text, row.sender, public_id(row.id), row.channel, row.content)

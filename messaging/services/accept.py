@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import transaction
 
@@ -185,6 +185,8 @@ class NewMessage:
     encoding: str
     cost_micros: int
     account_id: int | None
+    channel: str = Channel.SMS
+    content: dict[str, Any] | None = None
     reference: str = ""
     contact_id: int | None = None
     next_attempt_at: datetime | None = None  # not before; None for at once
@@ -278,8 +280,8 @@ def _price_drafts(
 
 
 MESSAGE_COLUMNS = (
-    "id", "client_id", "campaign_id", "batch_id", "contact_id", "channel", "recipient", "sender", "text", "reference",
-    "source",
+    "id", "client_id", "campaign_id", "batch_id", "contact_id", "channel", "recipient", "sender", "text", "content",
+    "reference", "source",
     "api_key_id", "simulated", "status", "priority", "units", "segments", "encoding", "cost_micros",
     "provider_account_id", "provider_message_id", "network_code", "attempts", "next_attempt_at", "lease_owner",
     "unconfirmed",
@@ -327,10 +329,11 @@ def store_messages(
                 campaign_id,
                 batch_id,
                 row.contact_id,
-                Channel.SMS,
+                row.channel,
                 row.recipient,
                 row.sender,
                 row.text,
+                row.content,
                 row.reference,
             )
             + common
@@ -341,7 +344,7 @@ def store_messages(
     )
     kind = EventKind.SCHEDULED if schedule_at else EventKind.QUEUED
     write_events([(row.id, client.pk, kind, "", "") for row in rows], at=now)
-    count_steps((client.pk, now, Channel.SMS.value, "", status, row.cost_micros) for row in rows)
+    count_steps((client.pk, now, str(row.channel), "", status, row.cost_micros) for row in rows)
     charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
     if charges:
         wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation)

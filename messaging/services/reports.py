@@ -16,7 +16,7 @@ from contacts.models import OptOutSource
 from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_locked, update_rows
 from messaging import wake
 from messaging.models import Channel, Message, MessageStatus, ProviderAccount, ProviderCallback
-from messaging.providers.base import Callback, DeliveryReport, OptOutNotice, UnreadableCallback
+from messaging.providers.base import Arrival, Callback, DeliveryReport, OptOutNotice, UnreadableCallback
 from messaging.providers.registry import get_adapter
 from messaging.sending.recording import FINAL_AFTER, Receipt, record_receipts
 
@@ -46,6 +46,29 @@ def store_callback(*, account: ProviderAccount, kind: str, content_type: str, qu
             due_at=Now(),
         )
         wake.callbacks()
+
+
+def store_arrivals(*, account: ProviderAccount, arrivals: Sequence[Arrival]) -> None:
+    """Keep what a provider sent over its session and wake whoever reads it; then tell the provider so.
+
+    What cannot be stored is not acknowledged, so that the provider sends it again.
+    """
+    now = database_now()
+    with transaction.atomic():
+        ProviderCallback.objects.bulk_create(
+            ProviderCallback(
+                account=account,
+                kind=arrival.kind,
+                content_type=arrival.content_type,
+                body=arrival.body,
+                received_at=now,
+                due_at=now,
+            )
+            for arrival in arrivals
+        )
+        wake.callbacks()
+    for arrival in arrivals:
+        arrival.acknowledge()
 
 
 @dataclass(slots=True)

@@ -1,13 +1,15 @@
-"""Sender IDs: opened by the operator, chosen by every send."""
+"""Sender IDs and From addresses: opened by the operator, chosen by every send."""
 
 import re
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts.models import Client
 from crm.common.errors import InvalidInput
 from messaging.errors import NoSender, SenderNotApproved
-from messaging.models import SenderId, SenderState
+from messaging.models import Channel, SenderId, SenderState
 
 # Alphanumeric names: at most 11 characters (3GPP TS 23.040 §9.1.2.5). Short codes and long numbers: digits only.
 NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9 ._&-]{1,9}[A-Za-z0-9]|\+?[0-9]{3,14}")
@@ -22,8 +24,39 @@ def approve_sender_id(*, client: Client, name: str, default: bool = False) -> Se
     name = name.strip()
     if not NAME.fullmatch(name):
         raise InvalidInput({"sender": [f"“{name}” cannot be a sender ID: use 3 to 11 letters or digits."]})
-    senders = SenderId.objects.for_client(client)
-    sender, _ = SenderId.objects.update_or_create(client=client, name=name, defaults={"state": SenderState.APPROVED})
+    return _approve(client, Channel.SMS, name, default, {})
+
+
+@transaction.atomic
+def approve_email_sender(*, client: Client, address: str, display_name: str = "", default: bool = False) -> SenderId:
+    """Let `client` send e-mail from `address`, shown as `display_name`; again changes only that name.
+
+    The first one becomes the default of the channel, and so does one given with `default`. Raises: InvalidInput.
+    """
+    address = read_email(address, field="sender")
+    display_name = " ".join(display_name.split())
+    if len(display_name) > 80:
+        raise InvalidInput({"display_name": ["Use at most 80 characters for the name."]})
+    return _approve(client, Channel.EMAIL, address, default, {"display_name": display_name} if display_name else {})
+
+
+def read_email(address: str, *, field: str = "recipient") -> str:
+    """An e-mail address as typed, in lower case. Raises: InvalidInput (`field`)."""
+    address = address.strip().lower()
+    try:
+        validate_email(address)
+        if not address.isascii() or len(address) > 254:
+            raise ValidationError("")
+    except ValidationError:
+        raise InvalidInput({field: [f"“{address[:60]}” is not an e-mail address."]}) from None
+    return address
+
+
+def _approve(client: Client, channel: str, name: str, default: bool, shown: dict[str, str]) -> SenderId:
+    senders = SenderId.objects.for_client(client).filter(channel=channel)
+    sender, _ = SenderId.objects.update_or_create(
+        client=client, name=name, defaults={"state": SenderState.APPROVED, "channel": channel, **shown}
+    )
     if default or not senders.filter(is_default=True).exists():
         senders.filter(is_default=True).exclude(pk=sender.pk).update(is_default=False)
         senders.filter(pk=sender.pk).update(is_default=True)
@@ -32,10 +65,11 @@ def approve_sender_id(*, client: Client, name: str, default: bool = False) -> Se
 
 
 class SenderBook:
-    """A client's approved sender IDs, loaded once for a call that may name several."""
+    """A client's approved sender IDs of a channel, loaded once for a call that may name several."""
 
-    def __init__(self, client: Client) -> None:
-        self._approved = list(SenderId.objects.for_client(client).filter(state=SenderState.APPROVED))
+    def __init__(self, client: Client, channel: str = Channel.SMS) -> None:
+        found = SenderId.objects.for_client(client).filter(state=SenderState.APPROVED, channel=channel)
+        self._approved = list(found)
 
     def choose(self, name: str | None, *, or_default: bool = False) -> SenderId:
         """The approved sender ID called `name`, letter case ignored where that is unambiguous; the default for None.
@@ -60,6 +94,6 @@ class SenderBook:
         raise NoSender()
 
 
-def choose_sender(*, client: Client, name: str | None) -> SenderId:
+def choose_sender(*, client: Client, name: str | None, channel: str = Channel.SMS) -> SenderId:
     """`SenderBook.choose` for a single name. Raises: SenderNotApproved (fact: sender), NoSender."""
-    return SenderBook(client).choose(name)
+    return SenderBook(client, channel).choose(name)

@@ -8,7 +8,7 @@ from accounts.models import Client
 from crm.common import wake as ground
 from messaging import wake
 from messaging.models import ProviderAccount
-from messaging.sending import loop
+from messaging.sending import transports
 from tests.messaging.core import world
 from tests.messaging.core.carrier import Carrier
 
@@ -54,8 +54,8 @@ def road(db: None) -> ProviderAccount:
 @pytest.fixture
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that is silent for a second has lost our answer."""
-    real = loop.Transfers
-    monkeypatch.setattr(loop, "Transfers", lambda: real(connect_seconds=1, total_seconds=1))
+    real = transports.Transfers
+    monkeypatch.setattr(transports, "Transfers", lambda: real(connect_seconds=1, total_seconds=1))
 
 
 @pytest.fixture

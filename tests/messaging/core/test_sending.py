@@ -3,15 +3,16 @@
 import socket
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from contacts.services import record_opt_out
+from crm.common.sql import database_now
 from messaging.models import Message, ProviderAccount, SendingProcess
 from messaging.sending import loop, runner
 from messaging.sending.claims import claim, give_back, mark_submitting, new_owner
 from messaging.sending.recording import record_outcomes, retry_seconds
 from messaging.sending.sweep import sweep
-from messaging.services.accept import Draft, accept_messages
+from messaging.services.accept import Draft, NewMessage, accept_messages, store_messages
 from messaging.services.providers import RouteTable, add_route, divert_queue, mark_working, rest_account
 from messaging.states import STEPS, may_step
 from tests.messaging.core.carrier import LOST_ANSWERS, Carrier
@@ -471,3 +472,40 @@ def test_simulated_messages_never_reach_the_loop(carrier):
     accept(make_sender(simulation=True), 3)
     assert run_loop(road).submitted == 0
     assert carrier.requests == 0
+
+
+class TestContent:
+    """What a channel has beyond the text travels with the message, and its opt-outs are those of its channel."""
+
+    def test_it_reaches_the_adapter_as_it_was_accepted(self, acme, road):
+        content = {"subject": "Habari ✓", "html": "<p>1 < 2</p>", "headers": {"X-A": "1"}}
+        with transaction.atomic():
+            rows = [
+                NewMessage("+254711000001", "ACME", "Habari", 1, 1, "gsm7", 0, road.pk, content=content),
+                NewMessage("+254711000002", "ACME", "Habari", 1, 1, "gsm7", 0, road.pk),
+            ]
+            store_messages(client=acme, rows=rows, now=database_now(), source="api")
+        first, second = map(loop.outbound, claim(account_id=road.pk, owner=new_owner(), limit=10))
+        assert (first.channel, first.content, second.content) == ("sms", content, None)
+        kept = list(Message.objects.unscoped().order_by("pk").values_list("content", flat=True))
+        assert kept == [content, None]
+        assert Message.objects.unscoped().filter(content__isnull=True).count() == 1
+
+    def test_content_never_shares_a_request(self, acme, carrier):
+        road = make_road(carrier.url, batch_size=10)
+        accept(acme, 4)
+        Message.objects.unscoped().filter(recipient=number(0)).update(content={"subject": "x"})
+        run_loop(road)
+        assert carrier.requests == 2
+        assert set(carrier.accepted) == {number(n) for n in range(4)}
+
+    def test_D10_an_opt_out_of_another_channel_stops_nothing(self, acme, carrier):
+        road = make_road(carrier.url)
+        accept(acme, 1)
+        with transaction.atomic():
+            row = NewMessage(number(1), "ACME", "Habari", 1, 1, "gsm7", 0, road.pk, channel="whatsapp")
+            store_messages(client=acme, rows=[row], now=database_now(), source="api")
+        for n in range(2):
+            record_opt_out(client_id=acme.pk, channel="whatsapp", address=number(n), source="stop")
+        run_loop(road)
+        assert set(carrier.accepted) == {number(0)}
