@@ -6,7 +6,16 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from accounts.models import ApiKey, Client, DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from accounts.models import (
+    ApiKey,
+    Client,
+    DeliveryState,
+    Membership,
+    Notice,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from crm.common.crypto import digest
 
 
@@ -69,3 +78,9 @@ def deliveries_for(
 def attempts_of(delivery: WebhookDelivery) -> list[WebhookAttempt]:
     """Every attempt of a delivery, oldest first."""
     return list(WebhookAttempt.objects.for_client(delivery.client_id).filter(delivery=delivery).order_by("pk"))
+
+
+def latest_notices(membership: Membership, limit: int = 10) -> list[Notice]:
+    """What a member was told of last, newest first."""
+    mine = Notice.objects.for_client(membership.client_id).filter(user_id=membership.user_id)
+    return list(mine.order_by("-pk")[:limit])

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from accounts import wake
-from accounts.delivery import claims, upkeep
+from accounts.delivery import claims, letters, upkeep
 from accounts.delivery.loop import Deliverer
 from accounts.services.idempotency import forget_expired_answers
 from accounts.services.rates import forget_old_counters
@@ -18,13 +18,22 @@ def deliver_webhooks() -> None:
     keep_at(wake.DELIVER_WEBHOOKS, lambda: Deliverer(stop=stop_requested).run())
 
 
+@shared_task(name=wake.SEND_NOTICES, ignore_result=True)
+def send_notices() -> None:
+    """Send the notices to members that wait, and what joins them meanwhile."""
+    keep_at(wake.SEND_NOTICES, letters.send_waiting)
+
+
 @shared_task(name="accounts.sweep", ignore_result=True)
 def sweep() -> None:
-    """Find webhooks that a lost wake-up left behind; forget what has served its time; tell owners of failing ones."""
+    """Find webhooks and notices that a lost wake-up left behind; forget what served its time; tell of failing hooks."""
     if claims.due_endpoints(limit=1):
         wake.deliverer()
+    if letters.is_due():
+        wake.notices()
     forget_old_counters()
     forget_expired_answers()
     forget_expired_tokens()
     upkeep.forget_old_deliveries()
+    letters.forget_old_notices()
     upkeep.tell_owners()

@@ -3,7 +3,7 @@
 from allauth.account import views as allauth_views
 from django.urls import path
 
-from accounts.views import keys, webhooks
+from accounts.views import keys, notifications, webhooks
 from crm.common.access import public_page
 
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("password/change", keys.change_password, name="account_change_password"),
     path("no-organisation", keys.no_organisation, name="no_organisation"),
     path("app/switch", keys.switch_client, name="switch_client"),
+    path("app/settings/notifications", notifications.notifications, name="notifications"),
+    path("app/settings/notifications/test", notifications.test_notifications, name="test_notifications"),
     path("app/settings/api-webhooks", keys.api_keys, name="api_keys"),
     path("app/settings/api-webhooks/keys/new", keys.new_api_key, name="new_api_key"),
     path("app/settings/api-webhooks/keys/<int:key_id>/revoke", keys.revoke_key, name="revoke_api_key"),

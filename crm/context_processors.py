@@ -53,6 +53,7 @@ NAVIGATION = (
     Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", bar=4),
     Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
     Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),
+    Page("/app/settings/notifications", gettext_lazy("Notifications"), "home", "bell"),
     Page("/docs", gettext_lazy("Docs"), "home", "info"),
 )
 

@@ -196,7 +196,12 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "tarishi@localhost")
+
+SYSTEM_CLIENT_ID = env.int(
+    "SYSTEM_CLIENT_ID", 0
+)  # the operator's own client: its sender and wallet send notices by SMS
 
 # --- language, time, files --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", "en")  # for those who never chose one, and whose browser names none of ours

@@ -5,13 +5,20 @@ class MessagingConfig(AppConfig):
     name = "messaging"
 
     def ready(self) -> None:
-        from accounts.signals import client_resumed, client_suspended  # models exist only now
+        from accounts.signals import (  # models exist only now
+            asking_system_sender,
+            client_resumed,
+            client_suspended,
+            system_sms,
+        )
         from contacts.signals import asking_who_was_messaged
         from messaging.queries import messaged_since
         from messaging.reconciliation import register_checks
-        from messaging.services import suspension
+        from messaging.services import notices, suspension
 
         register_checks()
         client_suspended.connect(suspension.hold_everything, dispatch_uid="messaging")
         client_resumed.connect(suspension.release_single_messages, dispatch_uid="messaging")
+        asking_system_sender.connect(notices.system_sender, dispatch_uid="messaging")
+        system_sms.connect(notices.send_system_sms, dispatch_uid="messaging")
         asking_who_was_messaged.connect(messaged_since, dispatch_uid="messaging")

@@ -18,15 +18,9 @@ def settle_payment(payment_id: int) -> None:
     paybill.settle_payment(payment_id=payment_id)
 
 
-@shared_task(name=wake.TELL_LATE_SUCCESS, ignore_result=True)
-def tell_late_success(top_up_id: int) -> None:
-    """Write to those who saw a payment fail that has arrived."""
-    notices.tell_late_success(top_up_id=top_up_id)
-
-
 @shared_task(name="wallet.sweep", ignore_result=True)
 def sweep() -> None:
-    """Ask for payments that are due, and tell of low balances: webhooks and letters."""
+    """Ask for payments that are due, and tell of low balances: webhooks and members."""
     sweeping.sweep_top_ups()
     low_balances.tell_low_balances()
     notices.write_low_balance_letters()

@@ -4,7 +4,6 @@ from crm.common.wake import send_after_commit, send_now
 
 SETTLE_TOP_UP = "wallet.settle_topup"
 SETTLE_PAYMENT = "wallet.settle_payment"
-TELL_LATE_SUCCESS = "wallet.tell_late_success"
 
 
 def top_up(top_up_id: int) -> None:
@@ -22,7 +21,3 @@ def payment(payment_id: int) -> None:
 
 def payment_now(payment_id: int) -> None:
     send_now(SETTLE_PAYMENT, payment_id)
-
-
-def late_success(top_up_id: int) -> None:
-    send_after_commit(TELL_LATE_SUCCESS, top_up_id)

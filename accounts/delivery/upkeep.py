@@ -1,17 +1,14 @@
 """What keeps webhooks in order over days: old deliveries are forgotten, owners of failing endpoints are told."""
 
-import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.mail import send_mail
+from django.db import transaction
 from django.db.models import Q
-from django.template.loader import render_to_string
 
-from accounts.models import Membership, Role, WebhookDelivery, WebhookEndpoint
+from accounts.models import WebhookDelivery, WebhookEndpoint
+from accounts.services.notices import notify
 from crm.common.sql import database_now
-
-log = logging.getLogger(__name__)
 
 KEPT_DAYS = 30
 TELL_AFTER = timedelta(hours=24)
@@ -29,36 +26,21 @@ def forget_old_deliveries(*, limit: int = 5000) -> int:
 
 
 def tell_owners() -> int:
-    """Write to the owners of clients whose endpoint has failed for a day, or was paused by us; returns how many.
+    """Tell members of endpoints that have failed for a day, or were paused by us; returns of how many.
 
-    Each is marked before the mail leaves, so that two sweeps do not both write; one whose mail fails is unmarked again.
+    The mark and the notices are one transaction, so that two sweeps do not both tell.
     """
     now = database_now()
     endpoints = WebhookEndpoint.objects.unscoped()
     told = 0
-    for mark, template, due in (
-        ("failure_told_at", "webhook_failing", Q(active=True, failing_since__lte=now - TELL_AFTER)),
-        ("disabled_told_at", "webhook_paused", Q(active=False) & ~Q(disabled_reason="")),
+    for mark, event, due in (
+        ("failure_told_at", "webhook.failing", Q(active=True, failing_since__lte=now - TELL_AFTER)),
+        ("disabled_told_at", "webhook.paused", Q(active=False) & ~Q(disabled_reason="")),
     ):
         for endpoint in endpoints.filter(due, **{mark: None}).select_related("client")[:50]:
-            mine = endpoints.filter(pk=endpoint.pk, **{mark: None})
-            if mine.update(**{mark: now}) and not _write(endpoint, template):
-                endpoints.filter(pk=endpoint.pk, **{mark: now}).update(**{mark: None})
-                return told  # the mail server is away: the next sweep tries again
-            told += 1
+            address = f"{settings.PUBLIC_URL}/app/settings/api-webhooks/webhooks/{endpoint.pk}"
+            with transaction.atomic():
+                if endpoints.filter(pk=endpoint.pk, **{mark: None}).update(**{mark: now}):
+                    notify(client=endpoint.client, event=event, facts={"endpoint": endpoint, "address": address})
+                    told += 1
     return told
-
-
-def _write(endpoint: WebhookEndpoint, template: str) -> bool:
-    roles = [Role.OWNER, Role.DEVELOPER]
-    people = Membership.objects.filter(client=endpoint.client_id, role__in=roles, user__is_active=True)
-    addresses = list(people.order_by("pk").values_list("user__email", flat=True))
-    address = f"{settings.PUBLIC_URL}/app/settings/api-webhooks/webhooks/{endpoint.pk}"
-    context = {"endpoint": endpoint, "client": endpoint.client, "address": address, "brand": settings.BRAND_NAME}
-    subject, _, text = render_to_string(f"emails/{template}.txt", context).partition("\n")
-    try:
-        send_mail(subject.strip(), text.strip() + "\n", None, addresses)
-    except OSError as error:
-        log.warning("the mail about a failing webhook could not be sent (%s)", type(error).__name__)
-        return False
-    return True

@@ -1,25 +1,20 @@
-"""Letters about money, to the people who look after it: a balance that runs low, a payment that came late."""
+"""Notices about money, to the people who look after it: a balance that runs low, what became of a top-up."""
 
-import logging
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import F, Max
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.translation import gettext as _
 
-from accounts.models import Client, Role
+from accounts.models import Client
+from accounts.services.notices import notify
 from crm.common.errors import InvalidInput
 from crm.common.money import format_money, from_micros, to_micros
 from crm.common.sql import database_now
-from wallet.models import LedgerEntry, LowBalanceNotice, TopUp, Wallet
+from wallet.models import LedgerEntry, LowBalanceNotice, PaymentClaim, TopUp, Wallet
+from wallet.topups.outcomes import words_of
 
-log = logging.getLogger(__name__)
-
-WHO_IS_TOLD = (Role.OWNER, Role.FINANCE)
 MOST_AT_ONCE = 200
 
 
@@ -31,9 +26,9 @@ def set_low_balance(*, client: Client, amount: int) -> None:
 
 
 def write_low_balance_letters() -> int:
-    """Write to the owner and finance of each client whose balance is low, once a day, and only after money moved.
+    """Tell the members of each client whose balance is low, once a day, and only after money moved.
 
-    So an account that nobody uses is not reminded for ever. Returns how many clients were written to.
+    So an account that nobody uses is not reminded for ever. Returns how many clients were told.
     """
     low = (
         Wallet.objects.unscoped()
@@ -57,39 +52,34 @@ def _write_low(wallet: Wallet) -> bool:
             fresh = rows.filter(day=last.day).update(day=today, entry_id=newest)
         else:
             fresh = rows.get_or_create(client=client, defaults={"day": today, "entry_id": newest})[1]
-    if not fresh:  # another process writes
-        return False
-    balance = format_money(from_micros(wallet.balance_micros), client.currency, plain=True)
-    context = {
-        "client": client,
-        "balance": balance,
-        "threshold": format_money(from_micros(client.low_balance_micros), client.currency, plain=True),
-        "address": settings.PUBLIC_URL + reverse("wallet:topup"),
-    }
-    _send(client, _("Low balance: %(balance)s") % {"balance": balance}, "emails/low_balance.txt", context)
+        if not fresh:  # another process tells
+            return False
+        facts = {
+            "balance": format_money(from_micros(wallet.balance_micros), client.currency, plain=True),
+            "threshold": format_money(from_micros(client.low_balance_micros), client.currency, plain=True),
+            "address": settings.PUBLIC_URL + reverse("wallet:topup"),
+        }
+        notify(client=client, event="balance.low", facts=facts)
     return True
 
 
-def tell_late_success(*, top_up_id: int) -> None:
-    """A payment that was shown as failed has arrived after all."""
-    top_up = TopUp.objects.unscoped().select_related("client").filter(pk=top_up_id, state="completed").first()
-    if top_up is None:
-        return
-    amount = format_money(top_up.amount, top_up.currency, plain=True)
-    context = {
-        "top_up": top_up,
-        "amount": amount,
-        "address": settings.PUBLIC_URL + reverse("wallet:topup_detail", args=[top_up.pk]),
-    }
-    _send(top_up.client, _("%(amount)s received") % {"amount": amount}, "emails/late_success.txt", context)
+def tell_paid(top_up: TopUp, balance_micros: int, *, late: bool) -> None:
+    """Money has arrived. late: after the top-up was shown as failed. Inside the transaction that credits."""
+    event = "topup.late" if late else "topup.paid"
+    if not late and PaymentClaim.objects.for_client(top_up.client_id).filter(receipt=top_up.receipt).exists():
+        event = "payment.matched"
+    balance = format_money(from_micros(balance_micros), top_up.currency, plain=True)
+    _tell(top_up, event, receipt=top_up.receipt, balance=balance)
 
 
-def _send(client: Client, subject: str, template: str, context: dict) -> None:
-    """One letter to each, after the commit; a mail server that is away costs the letter, not the money."""
-    members = client.memberships.filter(role__in=WHO_IS_TOLD, user__is_active=True).select_related("user")
-    text = render_to_string(template, context | {"brand": settings.BRAND_NAME})
-    for address in sorted({member.user.email for member in members}):
-        try:
-            EmailMessage(subject, text, to=[address]).send()
-        except OSError as error:  # SMTP's errors are OSErrors
-            log.warning("a letter about money of client %d was not sent: %s", client.pk, type(error).__name__)
+def tell_failed(top_up: TopUp) -> None:
+    """Inside the transaction that closes it as failed."""
+    words = words_of(top_up)
+    _tell(top_up, "topup.failed", reason=f"{words.sentence} {words.next}".strip())
+
+
+def _tell(top_up: TopUp, event: str, **facts: object) -> None:
+    facts["amount"] = format_money(top_up.amount, top_up.currency, plain=True)
+    facts["reference"] = top_up.transaction_id
+    facts["address"] = settings.PUBLIC_URL + reverse("wallet:topup_detail", args=[top_up.pk])
+    notify(client=top_up.client, event=event, facts=facts)

@@ -18,7 +18,6 @@ from django.db.models import F
 from accounts.services.events import record_events
 from crm.common.addresses import is_within
 from crm.common.sql import database_now
-from wallet import wake
 from wallet.models import (
     Asked,
     EventKind,
@@ -32,6 +31,7 @@ from wallet.models import (
 from wallet.payments.base import Finding, Notice, PaymentMethod, UnreadableNotice
 from wallet.services import credit_wallet
 from wallet.topups.accounts import open_method
+from wallet.topups.notices import tell_failed, tell_paid
 from wallet.topups.outcomes import words_of
 
 FIRST_CHECK_SECONDS = 60
@@ -299,14 +299,12 @@ def complete_top_up(*, top_up_id: int, receipt: str, event: MpesaEvent | None = 
                     close_event(event, EventVerdict.REPEATED, "It was credited before.")
                 return False
             top_up = rows.select_related("client").get()
-            credit(top_up)
+            credit(top_up, late=late)
             payment.filter(state__in=[PaybillState.NEW, PaybillState.UNMATCHED]).update(
                 state=PaybillState.CREDITED, top_up=top_up, next_check_at=None
             )
             if event:
                 close_event(event, EventVerdict.APPLIED)
-            if late:
-                wake.late_success(top_up_id)
     except IntegrityError:
         with transaction.atomic():
             rows.exclude(state=TopUpState.COMPLETED).update(review="Its receipt was credited elsewhere.")
@@ -316,18 +314,19 @@ def complete_top_up(*, top_up_id: int, receipt: str, event: MpesaEvent | None = 
     return True
 
 
-def credit(top_up: TopUp) -> None:
+def credit(top_up: TopUp, *, late: bool = False) -> None:
     """Move the money of a top-up that has just been completed, and tell. Inside the caller's transaction.
 
-    The event balance.updated is the ledger's own.
+    The event balance.updated is the ledger's own. late: it had been shown as failed.
     """
-    credit_wallet(
+    entry = credit_wallet(
         client=top_up.client,
         amount=Decimal(top_up.amount),
         reference=top_up.reference,
         description=f"M-Pesa {top_up.receipt}",
     )
     record_events(top_up.client_id, [("topup.completed", event_data(top_up))])
+    tell_paid(top_up, entry.balance_after_micros, late=late)
 
 
 @transaction.atomic
@@ -347,13 +346,14 @@ def fail_top_up(*, top_up_id: int, code: str, text: str, event: MpesaEvent | Non
         close_event(event, EventVerdict.APPLIED if was_open else EventVerdict.REPEATED)
     if not was_open:
         return False
-    top_up = rows.select_related("account").get()
+    top_up = rows.select_related("account", "client").get()
     if top_up.checkout_request_id:
         rows.update(next_check_at=now + timedelta(seconds=AFTER_FAILURE_SECONDS))
     words = words_of(top_up)
     if words.alert:
         rows.update(review=f"The account is not set up right: {code} {text}"[:200])
     record_events(top_up.client_id, [("topup.failed", event_data(top_up))])
+    tell_failed(top_up)
     return True
 
 

@@ -48,6 +48,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "CACHE_URL": "`redis://…`. Empty: a table in the database.",
         "EMAIL_URL": "`smtp+tls://user:…@host:587`. Default: letters are printed to the log.",
         "DEFAULT_FROM_EMAIL": "Sender of the product's own letters.",
+        "SYSTEM_CLIENT_ID": "Your own client here. Its default sender ID and its wallet send the product's own SMS, "
+        "such as notices to members. `0`: no SMS of the product's own.",
     },
     "Limits": {
         "API_RATE_PER_MINUTE": "Calls a minute for each API key, where its client has no limit of its own.",

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
+from accounts.delivery.letters import send_waiting
 from accounts.models import Client, Membership, Role, User
 from crm.common.sql import database_now
 from tests.api.caller import refusal
@@ -461,6 +462,7 @@ def test_list_threshold_and_low_balance_letters(acme, mailoutbox):
     assert write_low_balance_letters() == 0  # nothing ever moved
     credit_wallet(client=acme, amount=Decimal(1500), reference="opening")
     assert [write_low_balance_letters() for _ in range(2)] == [1, 0]
+    send_waiting()
     assert sorted(letter.to[0] for letter in mailoutbox) == ["amina@acme.test", "finance@members.test"]
     assert "KES 1,500.00" in mailoutbox[0].subject
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.delivery.letters import send_waiting
 from tests.wallet.topups.world import PHONE, World
 from wallet.models import EventVerdict, MpesaEvent, TopUp
 from wallet.reconciliation import CHECKS
@@ -182,15 +183,17 @@ def test_P4_a_success_after_a_failure_is_credited_once_and_told(world, mailoutbo
     world.phone(act="pay")
     top_up = world.start()
     TopUp.objects.unscoped().filter(pk=top_up.pk).update(next_check_at=None)
-    from wallet.topups.notices import tell_late_success
     from wallet.topups.settling import fail_top_up
 
     fail_top_up(top_up_id=top_up.pk, code="1037", text="DS timeout")
     world.wait_for_events(1)
     top_up = world.settle(top_up, until="completed")
     assert (world.balance(), world.credits()) == (Decimal(500), 1)
-    tell_late_success(top_up_id=top_up.pk)
-    assert mailoutbox[0].to == ["amina@acme.test"]
+    settle = world.settle(top_up)
+    assert settle.state == "completed"
+    send_waiting()
+    assert [letter.to for letter in mailoutbox] == [["amina@acme.test"]]
+    assert mailoutbox[0].subject.startswith("KES 500.00 received for Acme after all")
     assert top_up.receipt in mailoutbox[0].body
 
 
