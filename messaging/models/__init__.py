@@ -13,6 +13,7 @@ from messaging.models.providers import (
     Route,
     SendingProcess,
 )
+from messaging.models.roads import DecisionKind, ProviderPace, ProviderTally, RouteDecision
 from messaging.models.senders import SenderId, SenderState
 from messaging.models.tallies import MessageTally, TallyState
 from messaging.models.templates import Template, TemplateLanguage, TemplateVersion
@@ -23,6 +24,7 @@ __all__ = [
     "CampaignRecipient",
     "CampaignState",
     "Channel",
+    "DecisionKind",
     "EventKind",
     "Message",
     "MessageClass",
@@ -33,7 +35,10 @@ __all__ = [
     "ProviderAccount",
     "ProviderCallback",
     "ProviderLine",
+    "ProviderPace",
+    "ProviderTally",
     "Route",
+    "RouteDecision",
     "SenderId",
     "SenderState",
     "SendingHours",

@@ -34,6 +34,8 @@ class Message(models.Model):
     `queued_at`: when it joined the queue; a first attempt that surely failed counts as joining it anew.
     `unconfirmed`: the provider was written to and its answer is unknown; it is never sent again blindly (D5).
     `batch_id`: where one call's messages share an id, the id of its first message.
+    `country` (ISO 3166) and `network` (probable, by the number's range) are what routes and figures go by.
+    `closed`: sent for 72 hours without a report, which makes `sent` final (D2).
 
     `text` is what people read, on every channel. `content` is None where that is all, and holds what a channel has
     beyond it, filled in for this recipient:
@@ -70,11 +72,14 @@ class Message(models.Model):
     )
     provider_message_id = models.CharField(max_length=100, blank=True)
     network_code = models.CharField(max_length=12, blank=True)
+    country = models.CharField(max_length=2, blank=True, db_default="")
+    network = models.CharField(max_length=20, blank=True, db_default="")
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True)
     unconfirmed = models.BooleanField(default=False)
+    closed = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.CharField(max_length=200, blank=True)
 
@@ -116,6 +121,7 @@ class Message(models.Model):
                 condition=Q(simulated=True, status__in=["queued", "sent"]),
                 name="message_simulated",
             ),
+            models.Index(fields=["sent_at"], condition=Q(status="sent", closed=False), name="message_unreported"),
             # Delivery reports find their message by these.
             models.Index(
                 fields=["provider_account", "provider_message_id"],
@@ -157,6 +163,7 @@ class EventKind(models.TextChoices):
     READ = "read"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    UNREPORTED = "unreported", "No report in 72 hours"
 
 
 class MessageEvent(models.Model):

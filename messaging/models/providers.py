@@ -18,6 +18,9 @@ class ProviderAccount(models.Model):
 
     `rest_until` is set by the circuit breaker: until then nothing is claimed for the account and new messages take the
     next route. `rest_level` counts rests in a row and doubles the next one; the first accepted message resets it.
+    While it is above zero and the rest is over, one process tries one message at a time: `probe_owner`.
+    `out_since`: since when it has not carried anything, at rest or switched off; None while it works.
+    `usual_seconds`: its median time to answer when all is well. Balances are what the provider says, in micros.
     """
 
     name = models.CharField(max_length=60, unique=True)
@@ -32,11 +35,35 @@ class ProviderAccount(models.Model):
     batch_size = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Recipients in one request; empty: what the adapter allows"
     )
+    rate_per_second = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Messages a second over all processes; empty: what the adapter allows"
+    )
+    most_at_once = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Requests in flight over all processes; empty: what the adapter allows"
+    )
+    refund_unconfirmed = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="After 72 hours without a word, fail messages whose answer was lost and give the money back",
+    )
+    balance_alarm_micros = models.BigIntegerField(null=True, blank=True)
     callback_token = models.CharField(max_length=64, unique=True, default=new_callback_token, editable=False)
     is_active = models.BooleanField(default=True)
     rest_until = models.DateTimeField(null=True, blank=True, editable=False)
     rest_level = models.PositiveSmallIntegerField(default=0, editable=False)
     rest_reason = models.CharField(max_length=200, blank=True, editable=False)
+    probe_owner = models.CharField(max_length=64, blank=True, db_default="", editable=False)
+    probe_until = models.DateTimeField(null=True, blank=True, editable=False)
+    out_since = models.DateTimeField(null=True, blank=True, editable=False)
+    usual_seconds = models.FloatField(null=True, blank=True, editable=False)
+    last_error = models.CharField(max_length=200, blank=True, db_default="", editable=False)
+    last_error_at = models.DateTimeField(null=True, blank=True, editable=False)
+    balance_micros = models.BigIntegerField(null=True, blank=True, editable=False)
+    balance_currency = models.CharField(max_length=3, blank=True, db_default="", editable=False)
+    balance_at = models.DateTimeField(null=True, blank=True, editable=False)
+    balance_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    balance_problem = models.CharField(max_length=200, blank=True, db_default="", editable=False)
+    balance_told_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -47,18 +74,40 @@ class ProviderAccount(models.Model):
 
 
 class Route(models.Model):
-    """Which account carries a message: the most specific match first, then the lower `preference`."""
+    """Which account carries a message: the most specific match first, then the lower `preference`.
+
+    More specific is, in this order: the sender named, the longer prefix, the network named, the country named. Equals
+    share by `weight`; 0 takes nothing while another route can. `window`: hours in which it holds, such as
+    "Mon-Fri 08:00-18:00, Sat 08:00-12:00" (messaging/windows.py), local time of `time_zone`, else of `country`.
+    """
 
     channel = models.CharField(max_length=10, default="sms")
     country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 code of the recipient; empty: any")
     sender = models.CharField(max_length=254, blank=True, help_text="Sender ID; empty: any")
+    prefix = models.CharField(
+        max_length=12, blank=True, db_default="", help_text="First digits with the country code; empty: any"
+    )
+    network = models.CharField(
+        max_length=20, blank=True, db_default="", help_text="Probable network by the number's range; empty: any"
+    )
     account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="routes")
     preference = models.PositiveSmallIntegerField(default=10, help_text="Lower is tried first")
+    weight = models.PositiveSmallIntegerField(
+        default=100, db_default=100, help_text="Share among equal routes; 0: only when nothing else can"
+    )
+    window = models.CharField(
+        max_length=120, blank=True, db_default="", help_text="Such as Mon-Fri 08:00-18:00; empty: always"
+    )
+    time_zone = models.CharField(
+        max_length=40, blank=True, db_default="", help_text="Of the window; empty: the country's, else UTC"
+    )
 
     class Meta:
         ordering = ["preference", "pk"]
         constraints = [
-            models.UniqueConstraint(fields=["channel", "country", "sender", "account"], name="route_once"),
+            models.UniqueConstraint(
+                fields=["channel", "country", "prefix", "network", "sender", "account", "window"], name="route_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -120,6 +169,8 @@ class SendingProcess(models.Model):
 
     owner = models.CharField(max_length=64, primary_key=True)
     seen_at = models.DateTimeField()
+    account_id = models.BigIntegerField(null=True)  # a loop's, and how many requests it may have in flight
+    share = models.PositiveIntegerField(null=True)
 
     def __str__(self) -> str:
         return self.owner

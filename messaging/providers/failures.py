@@ -57,6 +57,7 @@ _ALL = (
     Failure("provider_refused", _("The provider refused it"), _("See the technical details."), False),
     Failure("provider_address", _("The provider's address is wrong"), _("The operator must correct it."), True),
     Failure("not_routed", _("No way to this network"), _("Another provider may reach it."), True),
+    Failure("waited_too_long", _("No provider could take it in time"), _("Send it again once a provider works."), True),
     Failure("left_out", _("The provider did not take this number"), _("It is sent again by itself."), True),
     Failure(
         "no_clear_answer",

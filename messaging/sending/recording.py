@@ -178,13 +178,16 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
 
 
 @transaction.atomic
-def fail_messages(*, ids: Iterable[int], code: str, message: str, owner: str = "") -> list[Moved]:
+def fail_messages(
+    *, ids: Iterable[int], code: str, message: str, owner: str = "", statuses: Sequence[str] = ("queued", "claimed")
+) -> list[Moved]:
     """End messages that never left, with their money back, as after an opt-out. owner: only what it has claimed."""
     now = database_now()
+    among = ", ".join(f"'{status}'" for status in statuses)
     moved = _move(
         ("id", "status", "error_code", "error_message", "failed_at"),
         [(pk, MessageStatus.FAILED, code, message, now) for pk in ids],
-        where="t.status IN ('queued', 'claimed')" + (" AND t.lease_owner = %s" if owner else ""),
+        where=f"t.status IN ({among})" + (" AND t.lease_owner = %s" if owner else ""),
         params=[owner] if owner else [],
         assign="lease_owner = '', lease_until = NULL",
     )

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from messaging.models import Message, MessageStatus, ProviderAccount
 from messaging.sending.loop import Loop
-from messaging.services.providers import divert_queue
+from messaging.services.queues import divert_queue
 
 _guard = threading.Lock()
 _running: dict[int, bool] = {}  # account → somebody asked again while it ran

@@ -14,7 +14,8 @@ from messaging.sending.recording import record_outcomes
 from messaging.sending.runner import accounts_with_work
 from messaging.services.campaigns import finish_campaigns
 from messaging.services.expansion import campaigns_to_expand
-from messaging.services.providers import accounts_out_of_use, divert_queue
+from messaging.services.providers import accounts_out_of_use
+from messaging.services.queues import accounts_to_look_at, age_queues, divert_queue
 from messaging.services.scheduling import fire_due_campaigns
 from messaging.services.tallies import merge_tallies
 from messaging.services.timeline import write_events
@@ -41,8 +42,9 @@ def sweep() -> Swept:
     found = Swept()
     found.requeued, found.unknown = free_leases()
     found.due = queue_due()
-    for account_id in accounts_out_of_use():
+    for account_id in {*accounts_out_of_use(), *accounts_to_look_at()}:
         divert_queue(account_id=account_id)
+    age_queues()
     accounts = accounts_with_work()
     found.accounts = len(accounts)
     wake.senders(accounts)

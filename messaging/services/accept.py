@@ -10,14 +10,15 @@ from django.db import transaction
 from accounts.models import Client
 from contacts import queries as contacts
 from crm.common.errors import DomainError
-from crm.common.phones import Phone, PhoneReader
+from crm.common.networks import likely_network
+from crm.common.phones import Phone, PhoneReader, region_of
 from crm.common.sql import allocate_ids, database_now, insert_rows
 from crm.common.text_units import MAX_CHARACTERS, EmptyText, UnitRule, clean_text
 from messaging import wake
 from messaging.errors import ChannelNotAvailable, ClientSuspended, InvalidSchedule, NoRoute, TextTooLong
 from messaging.models import Channel, EventKind, Message, MessageStatus, SenderId
 from messaging.models.messages import public_id
-from messaging.services.providers import RouteTable
+from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook
 from messaging.services.tallies import count_steps
 from messaging.services.timeline import charge_reference, write_events
@@ -185,6 +186,7 @@ class NewMessage:
     encoding: str
     cost_micros: int
     account_id: int | None
+    country: str = ""  # "": what the number says
     channel: str = Channel.SMS
     content: dict[str, Any] | None = None
     reference: str = ""
@@ -259,7 +261,11 @@ def _price_drafts(
             if (client.pk, phone.e164, origin.name) in gone:
                 raise OptedOut()
             quote = prices.quote(text, Channel.SMS, phone.region, unit_rule)
-            account_id = routes.account_for(country=phone.region, sender=origin.name) if routes else None
+            choice = (
+                routes.choose(country=phone.region, sender=origin.name, number=phone.e164)
+                if routes is not None
+                else None
+            )
         except (OptedOut, DuplicateRecipient, NoPrice, NoRoute) as error:
             refusals[index] = Refused(draft.recipient, error)
             continue
@@ -272,7 +278,9 @@ def _price_drafts(
             segments=quote.segments,
             encoding=quote.encoding,
             cost_micros=0 if client.simulation else quote.cost_micros,
-            account_id=account_id,
+            account_id=choice.pick() if choice else None,
+            next_attempt_at=choice.not_before if choice else None,
+            country=phone.region,
             reference=draft.reference,
             contact_id=draft.contact_id,
         )
@@ -285,7 +293,7 @@ MESSAGE_COLUMNS = (
     "api_key_id", "simulated", "status", "priority", "units", "segments", "encoding", "cost_micros",
     "provider_account_id", "provider_message_id", "network_code", "attempts", "next_attempt_at", "lease_owner",
     "unconfirmed",
-    "error_code", "error_message", "created_at", "schedule_at", "queued_at",
+    "error_code", "error_message", "created_at", "schedule_at", "queued_at", "country", "network",
 )  # fmt: skip
 
 
@@ -339,6 +347,7 @@ def store_messages(
             + common
             + (row.units, row.segments, row.encoding, row.cost_micros, row.account_id)
             + ("", "", 0, row.next_attempt_at, "", False, "", "", now, schedule_at, queued_at)
+            + (row.country or region_of(row.recipient), likely_network(row.recipient))
             for row in rows
         ],
     )

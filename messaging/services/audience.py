@@ -13,7 +13,7 @@ from crm.common.text_units import MAX_CHARACTERS
 from messaging.errors import NoRoute
 from messaging.models import Campaign, CampaignRecipient, Channel
 from messaging.services.accept import NewMessage
-from messaging.services.providers import RouteTable
+from messaging.services.routing import RouteTable
 from wallet import pricing
 from wallet.errors import NoPrice
 
@@ -89,7 +89,7 @@ class Quote:
         self.units += row.units
         self.cost_micros += row.cost_micros
         self.by_units[row.units] += 1
-        self.by_country[region_of(row.recipient)] += 1
+        self.by_country[row.country] += 1
         self.unicode_recipients += row.encoding == "ucs2"
         if len(self.samples) < SAMPLES:
             self.samples.append((name, row.recipient, row.text, row.units))
@@ -116,7 +116,7 @@ class Renderer:
         region = region_of(contact[1])
         try:
             quote = self._prices.quote(text, Channel.SMS, region)
-            account_id = self._routes.account_for(country=region, sender=self.sender) if self._routes else None
+            choice = self._routes and self._routes.choose(country=region, sender=self.sender, number=contact[1])
         except (NoPrice, NoRoute) as error:
             return None, [], error.code
         message = NewMessage(
@@ -127,7 +127,9 @@ class Renderer:
             segments=quote.segments,
             encoding=quote.encoding,
             cost_micros=0 if self.simulated else quote.cost_micros,
-            account_id=account_id,
+            account_id=choice.pick() if choice else None,
+            next_attempt_at=choice.not_before if choice else None,
+            country=region,
             contact_id=contact[0] or None,
         )
         return message, self.filler.missing(values), ""

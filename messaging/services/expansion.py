@@ -124,7 +124,7 @@ def _spread(campaign: Campaign, rows: list[NewMessage]) -> None:
     start = campaign.starts_at or database_now()
     pace = timedelta(hours=campaign.spread_hours) / max(campaign.quoted_recipients, 1)
     for place, row in enumerate(rows, start=before):
-        row.next_attempt_at = start + place * pace
+        row.next_attempt_at = max(start + place * pace, row.next_attempt_at or start)
 
 
 @transaction.atomic

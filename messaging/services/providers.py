@@ -1,18 +1,22 @@
-"""Provider accounts, the routes to them, and the circuit breaker that rests one which fails (D8)."""
+"""Provider accounts and the routes to them, and when an account is out of use (D8). Every decision leaves a row."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
+from accounts.models import User
 from crm.common.errors import InvalidInput
-from crm.common.phones import region_of
-from crm.common.sql import later_sql, now_sql, update_rows
-from messaging.errors import NoRoute
-from messaging.models import Channel, Message, MessageStatus, ProviderAccount, Route
+from crm.common.sql import database_now, later_sql, now_sql
+from messaging import wake
+from messaging.models import DecisionKind, ProviderAccount, Route, RouteDecision
 from messaging.providers.registry import get_adapter
 
 REST_SECONDS = 5  # the first rest; each further one in a row is twice as long
 LONGEST_REST_LEVEL = 6  # 5 s × 2⁶ = 320 s
+PROBE_SECONDS = 60  # how long one process may try alone whether an account is back
 
 
 @transaction.atomic
@@ -33,48 +37,54 @@ def connect_provider(
 
 
 def add_route(
-    *, account: ProviderAccount, channel: str = "sms", country: str = "", sender: str = "", preference: int = 10
+    *,
+    account: ProviderAccount,
+    channel: str = "sms",
+    country: str = "",
+    sender: str = "",
+    preference: int = 10,
+    prefix: str = "",
+    network: str = "",
+    weight: int = 100,
+    window: str = "",
+    time_zone: str = "",
 ) -> Route:
-    """Let `account` carry messages of `channel`; country and sender narrow it, empty means any. Again is harmless."""
+    """Let `account` carry messages of `channel`; the rest narrows it, empty means any. Again is harmless."""
     route, _ = Route.objects.update_or_create(
-        account=account, channel=channel, country=country, sender=sender, defaults={"preference": preference}
+        account=account,
+        channel=channel,
+        country=country,
+        sender=sender,
+        prefix=prefix,
+        network=network,
+        window=window,
+        defaults={"preference": preference, "weight": weight, "time_zone": time_zone},
     )
     return route
 
 
-class RouteTable:
-    """The routes of one channel, loaded once for a whole batch of messages."""
-
-    def __init__(self, channel: str) -> None:
-        self.routes = list(
-            Route.objects.filter(channel=channel, account__is_active=True)
-            .annotate(resting=Q(account__rest_until__gt=Now()))
-            .values_list("account_id", "country", "sender", "preference", "resting")
-        )
-        self._chosen: dict[tuple[str, str, int | None], int] = {}
-
-    def account_for(self, *, country: str, sender: str, avoid: int | None = None) -> int:
-        """The account id for a message to `country` from `sender`. Accounts at rest are taken only as a last resort.
-
-        avoid: an account that has just failed. Raises: NoRoute.
-        """
-        key = (country, sender, avoid)
-        if key not in self._chosen:
-            fitting = [
-                # in order: awake, not the one to avoid, sender named, country named, preference
-                (bool(resting), account == avoid, wanted_sender == "", wanted_country == "", preference, account)
-                for account, wanted_country, wanted_sender, preference, resting in self.routes
-                if wanted_country in ("", country) and wanted_sender in ("", sender)
-            ]
-            if not fitting:
-                raise NoRoute(country=country)
-            self._chosen[key] = min(fitting)[-1]
-        return self._chosen[key]
-
-    def is_resting(self, account_id: int) -> bool:
-        return any(bool(resting) for account, _, _, _, resting in self.routes if account == account_id)
+def record_decision(
+    *,
+    account_id: int,
+    kind: str,
+    reason: str = "",
+    by: User | None = None,
+    messages: int = 0,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write down what was decided about an account. Runs in the caller's transaction."""
+    RouteDecision.objects.create(
+        account_id=account_id,
+        kind=kind,
+        reason=reason[:300],
+        by=by,
+        messages=messages,
+        facts=dict(facts or {}),
+        at=database_now(),
+    )
 
 
+@transaction.atomic
 def rest_account(*, account_id: int, reason: str) -> bool:
     """Take an account out of use for a while, longer each time in a row. False: another process did it already."""
     account = ProviderAccount.objects.filter(pk=account_id).first()
@@ -83,61 +93,106 @@ def rest_account(*, account_id: int, reason: str) -> bool:
     seconds = REST_SECONDS * 2 ** min(account.rest_level, LONGEST_REST_LEVEL)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE messaging_provideraccount SET rest_until = {later_sql(seconds)}, rest_level = rest_level + 1, "
-            f"rest_reason = %s WHERE id = %s AND rest_level = %s AND (rest_until IS NULL OR rest_until <= {now_sql()})",
-            [reason[:200], account_id, account.rest_level],
+            f"""UPDATE messaging_provideraccount SET rest_until = {later_sql(seconds)}, rest_level = rest_level + 1,
+                rest_reason = %s, last_error = %s, last_error_at = {now_sql()}, probe_owner = '', probe_until = NULL,
+                out_since = COALESCE(out_since, {now_sql()})
+                WHERE id = %s AND rest_level = %s AND (rest_until IS NULL OR rest_until <= {now_sql()})""",
+            [reason[:200], reason[:200], account_id, account.rest_level],
+        )
+        rested = cursor.rowcount == 1
+    if rested:
+        record_decision(
+            account_id=account_id,
+            kind=DecisionKind.RESTED,
+            reason=reason,
+            facts={"seconds": seconds, "in_a_row": account.rest_level + 1},
+        )
+    return rested
+
+
+@transaction.atomic
+def mark_working(*, account_id: int, by: User | None = None) -> None:
+    """The account took a message, or a person says it will: the next rest starts short again."""
+    found = ProviderAccount.objects.filter(pk=account_id, rest_level__gt=0).update(
+        rest_level=0, rest_until=None, rest_reason="", probe_owner="", probe_until=None, out_since=None
+    )
+    if found:
+        reason = "Woken by hand" if by else "It took a message again"
+        record_decision(account_id=account_id, kind=DecisionKind.WORKING, reason=reason, by=by)
+
+
+def take_probe(*, account_id: int, owner: str) -> bool:
+    """Whether `owner` alone may try an account whose rest is over, with one message at a time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_provideraccount SET probe_owner = %s, probe_until = {later_sql(PROBE_SECONDS)}
+                WHERE id = %s AND rest_level > 0 AND (rest_until IS NULL OR rest_until <= {now_sql()})
+                AND (probe_owner IN ('', %s) OR probe_until IS NULL OR probe_until <= {now_sql()})""",
+            [owner, account_id, owner],
         )
         return cursor.rowcount == 1
 
 
-def mark_working(*, account_id: int) -> None:
-    """The account took a message: the next rest starts short again."""
-    ProviderAccount.objects.filter(pk=account_id, rest_level__gt=0).update(
-        rest_level=0, rest_until=None, rest_reason=""
+def leave_probe(*, account_id: int, owner: str) -> None:
+    """The trial came to nothing, as where no message was left to try with."""
+    ProviderAccount.objects.filter(pk=account_id, probe_owner=owner).update(probe_owner="", probe_until=None)
+
+
+def note_usual_seconds(*, account_id: int, median: float) -> None:
+    """Let what an account takes to answer in good days follow its present median slowly."""
+    ProviderAccount.objects.filter(pk=account_id).update(
+        usual_seconds=Coalesce("usual_seconds", median) * 0.8 + median * 0.2
     )
 
 
 def accounts_out_of_use() -> list[int]:
-    """Accounts at rest or switched off: what waits for them may have another road."""
+    """Accounts at rest or switched off: what waits for them may have another road. Says since when they are."""
     out = ProviderAccount.objects.filter(Q(is_active=False) | Q(rest_until__gt=Now()))
+    out.filter(out_since=None).update(out_since=Now())
+    ProviderAccount.objects.filter(is_active=True, rest_level=0, out_since__isnull=False).update(out_since=None)
     return list(out.values_list("pk", flat=True))
 
 
-def divert_queue(*, account_id: int, chunk: int = 2000) -> set[int]:
-    """Give the queued messages of an account out of use to the next awake account of their route, where there is one.
+@transaction.atomic
+def pause_account(*, account_id: int, by: User | None, reason: str = "") -> bool:
+    """Let nothing leave by an account until it is resumed. False: it was paused already."""
+    paused = ProviderAccount.objects.filter(pk=account_id, is_active=True).update(
+        is_active=False, out_since=Coalesce("out_since", Now())
+    )
+    if paused:
+        record_decision(account_id=account_id, kind=DecisionKind.PAUSED, reason=reason, by=by)
+    return bool(paused)
 
-    Only messages that surely never left are moved (D5); the others wait for their account. Returns the accounts that
-    got messages.
-    """
-    routes = RouteTable(Channel.SMS)
-    if not any(account != account_id and not resting for account, _, _, _, resting in routes.routes):
-        return set()
-    taken: set[int] = set()
-    last = 0
-    while True:
-        waiting = list(
-            Message.objects.unscoped()
-            .filter(provider_account_id=account_id, status=MessageStatus.QUEUED, pk__gt=last)
-            .order_by("pk")
-            .values_list("pk", "recipient", "sender")[:chunk]
+
+@transaction.atomic
+def resume_account(*, account_id: int, by: User | None, reason: str = "") -> bool:
+    """Let messages leave by it again, at once. False: it was not paused."""
+    resumed = ProviderAccount.objects.filter(pk=account_id, is_active=False).update(
+        is_active=True, out_since=None, rest_level=0, rest_until=None, rest_reason="", probe_owner="", probe_until=None
+    )
+    if resumed:
+        record_decision(account_id=account_id, kind=DecisionKind.RESUMED, reason=reason, by=by)
+        wake.senders([account_id])
+    return bool(resumed)
+
+
+@transaction.atomic
+def set_weight(*, route_id: int, weight: int, by: User | None, reason: str = "") -> Route:
+    """Change a route's share among its equals, for messages accepted from now on. Raises: InvalidInput."""
+    if not 0 <= weight <= 1000:
+        raise InvalidInput({"weight": ["A share is between 0 and 1000."]})
+    route = Route.objects.filter(pk=route_id).first()
+    if route is None:
+        raise InvalidInput({"route": ["This route is gone."]})
+    before = route.weight
+    if before != weight:
+        Route.objects.filter(pk=route_id).update(weight=weight)
+        route.weight = weight
+        record_decision(
+            account_id=route.account_id,
+            kind=DecisionKind.WEIGHTED,
+            reason=reason or str(route),
+            by=by,
+            facts={"route": route_id, "before": before, "after": weight},
         )
-        if not waiting:
-            return taken
-        last = waiting[-1][0]
-        moves = []
-        for pk, recipient, sender in waiting:
-            try:
-                chosen = routes.account_for(country=region_of(recipient), sender=sender, avoid=account_id)
-            except NoRoute:
-                continue
-            if chosen != account_id and not routes.is_resting(chosen):
-                moves.append((pk, chosen))
-        update_rows(
-            Message,
-            ("id", "provider_account_id"),
-            moves,
-            assign="next_attempt_at = NULL",
-            where="t.status = 'queued' AND t.provider_account_id = %s",
-            params=[account_id],
-        )
-        taken.update(chosen for _, chosen in moves)
+    return route

@@ -13,7 +13,9 @@ from messaging.sending.claims import claim, give_back, mark_submitting, new_owne
 from messaging.sending.recording import record_outcomes, retry_seconds
 from messaging.sending.sweep import sweep
 from messaging.services.accept import Draft, NewMessage, accept_messages, store_messages
-from messaging.services.providers import RouteTable, add_route, divert_queue, mark_working, rest_account
+from messaging.services.providers import add_route, mark_working, rest_account
+from messaging.services.queues import divert_queue
+from messaging.services.routing import RouteTable
 from messaging.states import STEPS, may_step
 from tests.messaging.core.carrier import LOST_ANSWERS, Carrier
 from tests.messaging.core.world import (

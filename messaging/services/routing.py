@@ -1,0 +1,160 @@
+"""Which account carries which message: the routes of a channel, loaded once for a whole batch of messages."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from crm.common.countries import COUNTRIES
+from crm.common.networks import likely_network
+from crm.common.sql import database_now
+from messaging.errors import NoRoute
+from messaging.models import Route
+from messaging.windows import read_window
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """A route as the table knows it. opens: when its window opens next, None while it holds; never: no more of it."""
+
+    account_id: int
+    country: str
+    prefix: str
+    network: str
+    sender: str
+    preference: int
+    weight: int
+    resting: bool
+    opens: datetime | None
+
+    def fits(self, country: str, network: str, sender: str, number: str) -> bool:
+        return (
+            self.country in ("", country)
+            and self.network in ("", network)
+            and self.sender in ("", sender)
+            and number.startswith(self.prefix)
+        )
+
+    def rank(self, avoid: int | None) -> tuple:
+        """The smallest is tried first: open, awake, not the one to avoid, with a share; then the more specific."""
+        return (
+            self.opens is not None,
+            self.resting,
+            self.account_id == avoid,
+            self.weight == 0,
+            self.sender == "",
+            -len(self.prefix),
+            self.network == "",
+            self.country == "",
+            self.preference,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Accounts among which messages of one kind are shared, by weight, and the time before which none may leave."""
+
+    shares: tuple[tuple[int, int], ...]
+    not_before: datetime | None
+    resting: bool
+
+    @property
+    def accounts(self) -> list[int]:
+        return [account for account, _ in self.shares]
+
+    def pick(self) -> int:
+        if len(self.shares) == 1:
+            return self.shares[0][0]
+        return random.choices(self.accounts, [weight for _, weight in self.shares])[0]
+
+
+class RouteTable:
+    """Every active route of one channel. One query, whatever the number of messages asked about."""
+
+    def __init__(self, channel: str) -> None:
+        rows = list(
+            Route.objects.filter(channel=channel, account__is_active=True)
+            .annotate(resting=Q(account__rest_until__gt=Now()))
+            .values_list(
+                "account_id", "country", "prefix", "network", "sender", "preference", "weight", "resting", "window",
+                "time_zone",
+            )
+        )  # fmt: skip
+        now = database_now() if any(row[8] for row in rows) else None
+        self.roads = [
+            Road(*row[:7], resting=bool(row[7]), opens=_opens(row[8], row[9], row[1], now) if row[8] and now else None)
+            for row in rows
+        ]
+        self._longest = max((len(road.prefix) for road in self.roads), default=0)
+        self._by_network = any(road.network for road in self.roads)
+        self._chosen: dict[tuple, Choice | None] = {}
+
+    def choose(
+        self, *, country: str, sender: str, number: str = "", network: str | None = None, avoid: int | None = None
+    ) -> Choice:
+        """The best accounts for messages to `number` in `country` from `sender`. Accounts at rest and routes whose
+        window is closed are taken only as a last resort.
+
+        network: None for the probable one. avoid: an account that has just failed. Raises: NoRoute.
+        """
+        if network is None:
+            network = likely_network(number) if self._by_network else ""
+        key = (country, network, sender, number[: self._longest], avoid)
+        if key not in self._chosen:
+            self._chosen[key] = best_of(
+                [road for road in self.roads if road.fits(country, network, sender, number)], avoid
+            )
+        chosen = self._chosen[key]
+        if chosen is None:
+            raise NoRoute(country=country)
+        return chosen
+
+    def account_for(self, *, country: str, sender: str, number: str = "", avoid: int | None = None) -> int:
+        """One account for one message. Raises: NoRoute."""
+        return self.choose(country=country, sender=sender, number=number, avoid=avoid).pick()
+
+    def has(self, account_id: int) -> bool:
+        return any(road.account_id == account_id for road in self.roads)
+
+
+def best_of(roads: Sequence[Road], avoid: int | None = None) -> Choice | None:
+    """The first in rank, with its equals; None where there is no road."""
+    if not roads:
+        return None
+    best = min(roads, key=lambda road: road.rank(avoid))
+    equals = {road.account_id: road for road in roads if road.rank(avoid) == best.rank(avoid)}
+    shares = tuple(sorted((road.account_id, road.weight or 1) for road in equals.values()))
+    opens = [road.opens for road in equals.values() if road.opens]
+    return Choice(shares, min(opens) if opens else None, best.resting)
+
+
+def _opens(window: str, time_zone: str, country: str, now: datetime) -> datetime | None:
+    """When a route's window opens next, None while it holds."""
+    held = read_window(window)
+    local = now.astimezone(ZoneInfo(zone_of(time_zone, country)))
+    if held.holds_at(local):
+        return None
+    return max(held.opens_after(local).astimezone(now.tzinfo), now + timedelta(seconds=1))
+
+
+def zone_of(time_zone: str, country: str) -> str:
+    """The time zone in which a route's window is read."""
+    if time_zone:
+        return time_zone
+    return COUNTRIES[country].time_zone if country in COUNTRIES else "UTC"
+
+
+def is_reachable(*, channel: str, country: str, sender: str = "") -> bool:
+    """Whether an awake account, by a route whose window is open, carries messages of this kind now.
+
+    Campaigns ask it before they start and while they run.
+    """
+    try:
+        choice = RouteTable(channel).choose(country=country, sender=sender)
+    except NoRoute:
+        return False
+    return not choice.resting and choice.not_before is None
