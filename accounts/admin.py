@@ -9,7 +9,7 @@ from django.contrib.auth.forms import BaseUserCreationForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.models import ApiKey, Membership, User
+from accounts.models import ApiKey, AuditEntry, Membership, User
 from accounts.scopes import SCOPES
 from accounts.services.keys import create_api_key, read_key_fields, revoke_api_key
 from crm.common.errors import InvalidInput
@@ -141,3 +141,26 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         ended = sum(revoke_api_key(key=key) for key in queryset)
         self.message_user(request, f"Revoked {ended} of {len(queryset)} keys.")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(admin.ModelAdmin):
+    """The log of every client and of the installation, to look at; nobody adds, changes or deletes here."""
+
+    list_display = ("at", "client", "action", "target", "actor_name", "address", "request_id")
+    list_filter = ("actor_kind", "action")
+    list_select_related = ("client",)
+    search_fields = ("action", "target", "actor_name", "=address", "=request_id", "client__name")
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        return AuditEntry.objects.unscoped().order_by("-pk")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
+        return False

@@ -1,4 +1,4 @@
-"""Which organisation the signed-in person acts for (`request.client`, `request.membership`), and in which language."""
+"""Around every request: who acts (crm/common/acting.py), for which organisation, and in which language."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,27 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from accounts.models import Membership
+from crm.common.acting import request_acts
 
 SESSION_KEY = "client_id"
 _NOBODY_SIGNS_IN = ("/api/", "/console/", "/static/", "/callbacks/")
 
 
+class ActingMiddleware:
+    """What happens in a request is done by whoever sent it; sets `request.request_id`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with request_acts(request) as request.request_id:  # type: ignore[attr-defined]
+            return self.get_response(request)
+
+
 class CurrentClientMiddleware:
-    """One query for a signed-in person, none for others. The switcher stores the choice in the session; without one,
+    """Sets `request.client` and `request.membership`: which organisation the signed-in person acts for.
+
+    One query for a signed-in person, none for others. The switcher stores the choice in the session; without one,
     or when that membership has ended, the oldest membership holds."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -4,8 +4,12 @@ READ = {"home", "contacts.read", "campaigns.read", "messages.read", "wallet.read
 SEND = {"campaigns.send", "messages.send"}
 
 PERMISSIONS: dict[str, set[str]] = {
-    "owner": READ | SEND | {"contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write"},
-    "admin": READ | SEND | {"contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write"},
+    "owner": READ
+    | SEND
+    | {"audit.read", "contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write"},
+    "admin": READ
+    | SEND
+    | {"audit.read", "contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write"},
     "sender": READ | SEND | {"contacts.write", "campaigns.write"},
     "approver": READ | {"campaigns.send"},
     "finance": {"home", "campaigns.read", "wallet.read", "wallet.topup"},

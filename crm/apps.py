@@ -10,3 +10,7 @@ class CrmConfig(AppConfig):
         from crm.celery import app
 
         app.set_default()
+        from accounts.services.audit import check_chains  # models exist only now
+        from wallet.reconciliation import Check, Difference, register
+
+        register(Check("audit log", lambda: [Difference(found.text, found.client_id) for found in check_chains()]))

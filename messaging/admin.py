@@ -28,7 +28,7 @@ from messaging.models import (
 from messaging.providers.base import CredentialField
 from messaging.providers.registry import all_adapters, get_adapter
 from messaging.services.providers import mark_working
-from messaging.services.senders import approve_sender_id
+from messaging.services.senders import approve_sender_id, reject_sender_id
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -125,7 +125,7 @@ class SenderIdAdmin(admin.ModelAdmin):
 
     @admin.action(description="Reject the chosen sender IDs")
     def reject(self, request: HttpRequest, queryset: QuerySet) -> None:
-        found = queryset.update(state=SenderState.REJECTED, is_default=False)
+        found = sum(reject_sender_id(sender=sender) for sender in queryset)
         messages.success(request, f"{found} rejected: nothing can be sent with them any more.")
 
 

@@ -1,14 +1,15 @@
-"""Lets the test runner empty the ledger between tests on SQLite.
+"""Lets the test runner empty the append-only tables between tests on SQLite.
 
-A test with real commits ends with Django's flush, which is DELETE on SQLite (TRUNCATE on PostgreSQL), and the ledger's
-triggers refuse that, as they should. So flush, and nothing else, takes them away and puts them back.
+A test with real commits ends with Django's flush, which is DELETE on SQLite (TRUNCATE on PostgreSQL), and the triggers
+of these tables refuse that, as they should. So flush, and nothing else, takes them away and puts them back.
 """
 
 from typing import Any
 
 from django.db import connection
 
-from wallet.ledger_guard import create_statements, drop_statements
+from accounts import audit_guard
+from wallet import ledger_guard
 
 
 def allow_flush() -> None:
@@ -20,8 +21,9 @@ def allow_flush() -> None:
 
     def sql_flush(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
         statements = original(self, style, tables, **options)
-        if "wallet_ledgerentry" not in tables:
-            return statements
-        return [*drop_statements("sqlite"), *statements, *create_statements("sqlite")]
+        for guard in (ledger_guard, audit_guard):
+            if guard.TABLE in tables:
+                statements = [*guard.drop_statements("sqlite"), *statements, *guard.create_statements("sqlite")]
+        return statements
 
     operations.sql_flush = sql_flush  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from accounts.models import Client, User
+from accounts.services.audit import record_audit
 from accounts.services.events import record_events
 from crm.common.money import format_money, from_micros, json_money, to_micros
 from crm.common.sql import insert_rows
@@ -80,10 +81,20 @@ def create_price_plan(
     return plan
 
 
+@transaction.atomic
 def set_price_plan(*, client: Client, plan: PricePlan) -> None:
     """Price what is accepted from now on by `plan`; what was accepted keeps its price (M7). Raises: ValueError."""
+    before = Wallet.objects.for_client(client).select_related("price_plan").first()
     if not Wallet.objects.for_client(client).filter(currency=plan.currency).update(price_plan=plan):
         raise ValueError(f"{client} has no wallet in {plan.currency}")
+    if before is not None and before.price_plan != plan:
+        record_audit(
+            client=client,
+            action="wallet.plan_changed",
+            target=f"wallet:{client.pk}",
+            before={"plan": str(before.price_plan)},
+            after={"plan": str(plan)},
+        )
 
 
 @transaction.atomic
@@ -128,7 +139,15 @@ def adjust_balance(
     balance = _move(client.pk, balance=micros)
     _tell_balance(client.pk, micros, balance, reference)
     description = reason.strip() + (f" (approved by {approved_by})" if approved_by else "")
-    return _record(client.pk, EntryKind.ADJUSTMENT, micros, balance, reference, description[:200], by)
+    entry = _record(client.pk, EntryKind.ADJUSTMENT, micros, balance, reference, description[:200], by)
+    record_audit(
+        client=client,
+        action="wallet.adjusted",
+        target=f"wallet:{client.pk}",
+        before={"balance": from_micros(balance - micros)},
+        after={"balance": from_micros(balance), "amount": amount, "reason": description, "by": str(by)},
+    )
+    return entry
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts.models import Client, ClientState, Membership, Role, User
+from accounts.services.audit import record_audit
 from accounts.signals import client_resumed, client_suspended
 from crm.common.countries import COUNTRIES, CURRENCIES, is_country
 from crm.common.errors import InvalidInput
@@ -55,6 +56,8 @@ def open_client(
         rate_limit=rate_limit,
     )
     Membership.objects.create(user=user, client=client, role=Role.OWNER)
+    facts = {"name": client.name, "country": country, "currency": currency, "owner": email, "simulation": simulation}
+    record_audit(client=client, action="client.opened", target=f"client:{client.pk}", after=facts)
     return client
 
 
@@ -67,14 +70,17 @@ def suspend_client(*, client: Client, reason: str) -> None:
     client.state, client.suspended_reason = ClientState.SUSPENDED, reason
     client.save(update_fields=["state", "suspended_reason"])
     client_suspended.send(Client, client=client)
+    record_audit(client=client, action="client.suspended", target=f"client:{client.pk}", after={"reason": reason})
 
 
 @transaction.atomic
 def resume_client(*, client: Client) -> None:
     """Let `client` act again; single messages that waited leave now, paused campaigns wait for a person."""
+    before = {"reason": client.suspended_reason}
     client.state, client.suspended_reason = ClientState.ACTIVE, ""
     client.save(update_fields=["state", "suspended_reason"])
     client_resumed.send(Client, client=client)
+    record_audit(client=client, action="client.resumed", target=f"client:{client.pk}", before=before)
 
 
 def _find_errors(*, name: str, country: str, currency: str, time_zone: str) -> Errors:

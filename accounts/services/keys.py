@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import ApiKey, Client, User
 from accounts.scopes import SCOPES
+from accounts.services.audit import record_audit
+from crm.common.acting import key_acts
 from crm.common.addresses import normalize_network
 from crm.common.crypto import digest
 from crm.common.errors import InvalidInput
@@ -30,6 +33,7 @@ class IssuedKey:
     app_key: str = field(repr=False)
 
 
+@transaction.atomic
 def create_api_key(
     *,
     client: Client,
@@ -62,6 +66,8 @@ def create_api_key(
         expires_at=expires_at,
         created_by=by,
     )
+    after = {"name": name, "scopes": chosen, "addresses": networks, "expires_at": expires_at, "prefix": prefix}
+    record_audit(client=client, action="key.created", target=f"key:{key.pk}", after=after)
     return IssuedKey(key, api_key, api_secret, app_key)
 
 
@@ -89,15 +95,20 @@ def read_key_fields(
     return name, chosen, networks
 
 
+@transaction.atomic
 def revoke_api_key(*, key: ApiKey) -> bool:
     """End `key` from the next request on. Returns whether this call ended it; a second one changes nothing."""
     ended = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, revoked_at=None).update(revoked_at=Now())
     key.refresh_from_db(fields=["revoked_at"], from_queryset=ApiKey.objects.for_client(key.client_id))
+    if ended:
+        facts = {"name": key.name, "prefix": key.prefix}
+        record_audit(client=key.client_id, action="key.revoked", target=f"key:{key.pk}", before=facts)
     return bool(ended)
 
 
 def note_use(*, key: ApiKey) -> None:
-    """Keep when `key` was last used, to the minute: at most one small write a minute, however busy the key is."""
+    """The request at hand acts by `key`. Keeps when it was last used, to the minute: a small write a minute at most."""
+    key_acts(key)
     now = timezone.now()
     if key.last_used_at is None or (now - key.last_used_at).total_seconds() >= 60:
         unchanged = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, last_used_at=key.last_used_at)

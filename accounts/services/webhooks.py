@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
@@ -13,6 +14,7 @@ from accounts.delivery.signing import new_secret
 from accounts.delivery.targets import check_webhook_url
 from accounts.events import EVENTS
 from accounts.models import Client, DeliveryState, WebhookDelivery, WebhookEndpoint, WebhookFormat
+from accounts.services.audit import record_audit
 from accounts.services.events import body_of, new_event_id
 from crm.common.errors import InvalidInput, NotFound, WrongState
 from crm.common.sql import database_now
@@ -51,7 +53,9 @@ def create_endpoint(
     secret = _read_secret(secret)
     if WebhookEndpoint.objects.for_client(client).count() >= MOST_ENDPOINTS:
         raise InvalidInput({"url": [f"There are {MOST_ENDPOINTS} webhooks already. Delete one that is not needed."]})
-    return IssuedEndpoint(WebhookEndpoint.objects.create(client=client, secret=secret, **fields), secret)
+    endpoint = WebhookEndpoint.objects.create(client=client, secret=secret, **fields)
+    _audit(endpoint, "created", after=fields)
+    return IssuedEndpoint(endpoint, secret)
 
 
 def update_endpoint(
@@ -74,6 +78,9 @@ def update_endpoint(
     )
     with transaction.atomic():
         _own(endpoint).update(**fields)
+        before = {name: getattr(endpoint, name) for name in fields}
+        if before != fields:
+            _audit(endpoint, "changed", before=before, after=fields)
         if active is True:
             resume_endpoint(endpoint=endpoint)
         elif active is False:
@@ -81,9 +88,13 @@ def update_endpoint(
     return _fresh(endpoint)
 
 
+@transaction.atomic
 def pause_endpoint(*, endpoint: WebhookEndpoint) -> bool:
     """Send nothing more to it and write nothing new down for it. Returns whether it was active."""
-    return bool(_own(endpoint).filter(active=True).update(active=False, disabled_reason=""))
+    paused = _own(endpoint).filter(active=True).update(active=False, disabled_reason="")
+    if paused:
+        _audit(endpoint, "paused")
+    return bool(paused)
 
 
 @transaction.atomic
@@ -95,6 +106,8 @@ def resume_endpoint(*, endpoint: WebhookEndpoint) -> bool:
         .update(active=True, disabled_reason="", failing_since=None, failure_told_at=None, disabled_told_at=None)
     )
     wake.deliverer()
+    if resumed:
+        _audit(endpoint, "resumed")
     return bool(resumed)
 
 
@@ -110,6 +123,7 @@ def delete_endpoint(*, endpoint: WebhookEndpoint) -> None:
             with transaction.atomic():
                 _own(endpoint).update(lease_owner="", lease_until=None)
                 _own(endpoint).delete()
+                _audit(endpoint, "deleted", before={"url": endpoint.url, "events": endpoint.events})
             return
         except IntegrityError:
             if is_last:
@@ -126,6 +140,7 @@ def rotate_secret(*, endpoint: WebhookEndpoint, secret: str = "") -> IssuedEndpo
             previous_until=until,
             secret=secret,
         )
+        _audit(endpoint, "secret_rotated")
     return IssuedEndpoint(_fresh(endpoint), secret)
 
 
@@ -191,6 +206,10 @@ def _send_again(endpoint: WebhookEndpoint, deliveries: QuerySet[WebhookDelivery]
     if count:
         wake.deliverer()
     return count
+
+
+def _audit(endpoint: WebhookEndpoint, verb: str, **facts: Any) -> None:
+    record_audit(client=endpoint.client_id, action=f"webhook.{verb}", target=f"webhook:{endpoint.pk}", **facts)
 
 
 def _own(endpoint: WebhookEndpoint) -> QuerySet[WebhookEndpoint]:

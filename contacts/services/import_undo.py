@@ -7,6 +7,7 @@ from uuid import uuid4
 from django.db import transaction
 from django.db.models import F, Q
 
+from accounts.services.audit import record_audit
 from contacts import wake
 from contacts.importing.engine import LEASE_SECONDS, LeaseLostError
 from contacts.models import KEEP_UNDO_DAYS, Contact, ContactImport, GroupMember, ImportChange, ImportState
@@ -33,6 +34,8 @@ def undo_import(*, contact_import: ContactImport) -> ContactImport:
         if not ended.update(state=ImportState.UNDOING, lease_token="", lease_until=None, undone_at=None):
             raise WrongState("This import cannot be undone (any more).")
         wake.undo_import(contact_import.pk)
+        target = f"import:{contact_import.pk}"
+        record_audit(client=contact_import.client_id, action="import.undone", target=target)
     contact_import.refresh_from_db()
     return contact_import
 

@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from accounts.models import Client
+from accounts.services.audit import record_audit
 from accounts.services.events import record_events
 from contacts import wake
 from contacts.errors import UnreadableFile
@@ -239,7 +240,13 @@ def begin_import(*, contact_import: ContactImport, background: bool = True, scre
         ensure_fields(client_id=contact_import.client_id, kinds=_kinds(contact_import.mapping))
         if background:
             wake.run_import(contact_import.pk)
+        after = {"file": contact_import.filename, "duplicates": contact_import.duplicates}
+        _audit(contact_import, "started", after=after)
     return contact_import
+
+
+def _audit(batch: ContactImport, verb: str, **facts: Any) -> None:
+    record_audit(client=batch.client_id, action=f"import.{verb}", target=f"import:{batch.pk}", **facts)
 
 
 def _kinds(mapping: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -321,6 +328,7 @@ def release_import(*, contact_import: ContactImport) -> ContactImport:
         if not held.update(state=ImportState.READY, screened=True, hold_reason=""):
             raise WrongState("This import is not held.")
         wake.run_import(contact_import.pk)
+        _audit(contact_import, "released")
     contact_import.refresh_from_db()
     return contact_import
 
@@ -335,6 +343,7 @@ def refuse_import(*, contact_import: ContactImport) -> ContactImport:
         if not held.update(state=ImportState.STOPPED, error=error, finished_at=database_now()):
             raise WrongState("This import is not held.")
         _after_end(contact_import, ImportState.STOPPED)
+        _audit(contact_import, "refused")
     contact_import.refresh_from_db()
     return contact_import
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.models import Client
+from accounts.services.audit import masked, record_audit
 from accounts.services.events import moment, record_events
 from contacts.importing import reading
 from contacts.models import PROOF_LENGTH, Channel, OptOut, OptOutChange, OptOutLink, OptOutSource, normal_address
@@ -189,6 +190,9 @@ def remove_opt_out(
             return False
         by_id = by.pk if by else None
         _keep_history(client_id, channel, [address], sender, is_out=False, source=source, note=reason, by_id=by_id)
+        if source not in (OptOutSource.STOP, OptOutSource.LINK):  # those are the person's own doing
+            before = {"channel": str(channel), "address": masked(address), "sender": sender}
+            record_audit(client=client_id, action="opt_out.removed", before=before, after={"source": str(source)})
     return True
 
 

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import Client, User
+from accounts.services.audit import record_audit
 from contacts.models import Contact, Group
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.money import from_micros
@@ -194,6 +195,15 @@ def confirm_campaign(
             wake.expansion(campaign.pk)
         elif campaign.schedule_at is None:
             wake.start_campaigns(after=hold_seconds)
+        after = {
+            "name": campaign.name,
+            "recipients": quote.recipients,
+            "units": quote.units,
+            "cost": from_micros(quote.cost_micros),
+            "starts_at": starts_at,
+            "simulated": client.simulation,
+        }
+        audit_campaign(campaign, "confirmed", after=after)
     return get_campaign(client=client, campaign_id=campaign_id)
 
 
@@ -239,7 +249,9 @@ def pause_campaign(*, client: Client, campaign_id: int) -> Campaign:
         lease_until=None,
     )
     hold_messages(campaign_id=campaign_id)
-    return get_campaign(client=client, campaign_id=campaign_id)
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    audit_campaign(campaign, "paused")
+    return campaign
 
 
 @transaction.atomic
@@ -269,6 +281,7 @@ def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
         )
     wake.senders(accounts)
     wake.expansion(campaign_id)
+    audit_campaign(campaign, "resumed")
     return get_campaign(client=client, campaign_id=campaign_id)
 
 
@@ -288,6 +301,7 @@ def cancel_campaign(*, client: Client, campaign_id: int) -> Campaign:
     hold_messages(campaign_id=campaign_id)
     wallet.release_reservation(client_id=client.pk, reference=campaign.reservation)
     wake.expansion(campaign_id)
+    audit_campaign(campaign, "cancelled", before={"state": campaign.state})
     return get_campaign(client=client, campaign_id=campaign_id)
 
 
@@ -301,6 +315,11 @@ def hold_messages(*, campaign_id: int) -> int:
             [campaign_id],
         )
         return cursor.rowcount
+
+
+def audit_campaign(campaign: Campaign, verb: str, **facts: Any) -> None:
+    """Say in the audit log what was done to a campaign; last in the transaction."""
+    record_audit(client=campaign.client_id, action=f"campaign.{verb}", target=f"campaign:{campaign.pk}", **facts)
 
 
 def _step(client: Client, campaign_id: int, old: str, new: str, sentence: str, **changes: Any) -> None:

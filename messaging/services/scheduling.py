@@ -11,7 +11,7 @@ from crm.common.sql import database_now
 from messaging import wake
 from messaging.models import Campaign, CampaignState, MessageClass, SenderState
 from messaging.services.accept import FURTHEST_SCHEDULE
-from messaging.services.campaigns import get_campaign
+from messaging.services.campaigns import audit_campaign, get_campaign
 from messaging.services.hours import HoursBook
 from wallet import services as wallet
 
@@ -68,6 +68,7 @@ def withdraw_campaign(*, client: Client, campaign_id: int) -> Campaign:
     ):
         raise WrongState("It began already. Pause or cancel it instead.")
     wallet.withdraw_reservation(client_id=client.pk, reference=campaign.reservation)
+    audit_campaign(campaign, "withdrawn", before={"starts_at": campaign.starts_at})
     return get_campaign(client=client, campaign_id=campaign_id)
 
 

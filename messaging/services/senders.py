@@ -7,6 +7,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts.models import Client
+from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput
 from messaging.errors import NoSender, SenderNotApproved
 from messaging.models import Channel, SenderId, SenderState
@@ -54,6 +55,7 @@ def read_email(address: str, *, field: str = "recipient") -> str:
 
 def _approve(client: Client, channel: str, name: str, default: bool, shown: dict[str, str]) -> SenderId:
     senders = SenderId.objects.for_client(client).filter(channel=channel)
+    before = senders.filter(name=name).values("state", "is_default").first()
     sender, _ = SenderId.objects.update_or_create(
         client=client, name=name, defaults={"state": SenderState.APPROVED, "channel": channel, **shown}
     )
@@ -61,7 +63,28 @@ def _approve(client: Client, channel: str, name: str, default: bool, shown: dict
         senders.filter(is_default=True).exclude(pk=sender.pk).update(is_default=False)
         senders.filter(pk=sender.pk).update(is_default=True)
         sender.is_default = True
+    after = {"state": SenderState.APPROVED.value, "is_default": sender.is_default}
+    if before != after:
+        record_audit(client=client, action="sender.approved", target=f"sender:{name}", before=before, after=after)
     return sender
+
+
+@transaction.atomic
+def reject_sender_id(*, sender: SenderId) -> bool:
+    """Let nothing more be sent as `sender`. Returns whether it was not rejected before."""
+    mine = SenderId.objects.for_client(sender.client_id).filter(pk=sender.pk)
+    changed = mine.exclude(state=SenderState.REJECTED).update(state=SenderState.REJECTED, is_default=False)
+    if changed:
+        before = {"state": sender.state, "is_default": sender.is_default}
+        after = {"state": SenderState.REJECTED.value, "is_default": False}
+        record_audit(
+            client=sender.client_id,
+            action="sender.rejected",
+            target=f"sender:{sender.name}",
+            before=before,
+            after=after,
+        )
+    return bool(changed)
 
 
 class SenderBook:

@@ -1,0 +1,47 @@
+"""What accounts keeps: people and organisations, their keys and webhooks, and the audit log."""
+
+from accounts.models.audit import AuditChain, AuditEntry, AuditIsFinal
+from accounts.models.clients import (
+    ApiKey,
+    Client,
+    ClientState,
+    DeliveryState,
+    EndedToken,
+    IdempotencyRecord,
+    Membership,
+    Notice,
+    NoticeSettings,
+    NoticeState,
+    RateCounter,
+    Role,
+    User,
+    UserManager,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookFormat,
+)
+
+__all__ = [
+    "ApiKey",
+    "AuditChain",
+    "AuditEntry",
+    "AuditIsFinal",
+    "Client",
+    "ClientState",
+    "DeliveryState",
+    "EndedToken",
+    "IdempotencyRecord",
+    "Membership",
+    "Notice",
+    "NoticeSettings",
+    "NoticeState",
+    "RateCounter",
+    "Role",
+    "User",
+    "UserManager",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookFormat",
+]
