@@ -229,6 +229,10 @@ MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 50 << 20)
 MAX_IMPORT_ROWS = env.int("MAX_IMPORT_ROWS", 1_000_000)
 # So many numbers in a row wait for staff: 250 suits a service for strangers; 0 is never, for one's own installation.
 IMPORT_HOLD_CONSECUTIVE = env.int("IMPORT_HOLD_CONSECUTIVE", 0)
+# Messages of a client to one number; 0: no limit. Settable per client in the back office.
+RECIPIENT_EQUAL_PER_HOUR = env.int("RECIPIENT_EQUAL_PER_HOUR", 20)
+RECIPIENT_ANY_PER_HOUR = env.int("RECIPIENT_ANY_PER_HOUR", 100)
+RECIPIENT_ANY_PER_DAY = env.int("RECIPIENT_ANY_PER_DAY", 500)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from crm.common.errors import InvalidInput
+from crm.common.money import from_micros, to_micros
 from messaging import wake
 from messaging.models import (
     Campaign,
@@ -24,10 +25,12 @@ from messaging.models import (
     SenderId,
     SenderState,
     SendingHours,
+    SendingRules,
 )
 from messaging.providers.base import CredentialField
 from messaging.providers.registry import all_adapters, get_adapter
 from messaging.services.providers import mark_working
+from messaging.services.rules import set_limits
 from messaging.services.senders import approve_sender_id, reject_sender_id
 
 
@@ -284,3 +287,77 @@ class ProviderCallbackAdmin(ReadOnlyAdmin):
     @admin.display(description="Body")
     def text(self, callback: ProviderCallback) -> str:
         return bytes(callback.body).decode("utf-8", "replace")
+
+
+# --- limits of clients ------------------------------------------------------------------------------------------------
+
+
+class SendingRulesForm(forms.ModelForm):
+    """Amounts in whole money; countries as codes between commas."""
+
+    country_codes = forms.CharField(
+        label="Open countries",
+        required=False,
+        help_text="Beside its own: ISO 3166 codes such as TZ, UG. * opens every country.",
+    )
+    spend_per_day = forms.DecimalField(
+        required=False, min_value=0, max_digits=15, decimal_places=2, help_text="In its currency; empty: no limit"
+    )
+
+    class Meta:
+        model = SendingRules
+        fields = (
+            "client", "trial", "equal_per_hour", "any_per_hour", "any_per_day", "messages_per_day", "foreign_per_day",
+        )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rules = self.instance
+        self.fields["country_codes"].initial = "*" if rules.countries is None else ", ".join(rules.countries)
+        if rules.spend_per_day_micros is not None:
+            self.fields["spend_per_day"].initial = from_micros(rules.spend_per_day_micros)
+
+    def clean_country_codes(self) -> list[str] | None:
+        typed = self.cleaned_data["country_codes"].upper().replace(",", " ").split()
+        if typed == ["*"]:
+            return None
+        unknown = [code for code in typed if not (len(code) == 2 and code.isascii() and code.isalpha())]
+        if unknown:
+            raise forms.ValidationError(f"No country code: {', '.join(unknown)[:60]}")
+        return sorted(set(typed))
+
+
+@admin.register(SendingRules)
+class SendingRulesAdmin(admin.ModelAdmin):
+    """What a client may send; a client that is not listed has the installation's defaults."""
+
+    form = SendingRulesForm
+    list_display = ("client", "trial", "equal_per_hour", "any_per_hour", "messages_per_day", "foreign_per_day", "where")
+    list_select_related = ("client",)
+    search_fields = ("client__name",)
+    autocomplete_fields = ("client",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SendingRules]:
+        return SendingRules.objects.unscoped().order_by("client_id")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: SendingRules | None = None) -> tuple[str, ...]:
+        return ("client",) if obj else ()
+
+    @admin.display(description="Countries")
+    def where(self, rules: SendingRules) -> str:
+        return "Every country" if rules.countries is None else ", ".join([rules.client.country, *rules.countries])
+
+    def save_model(self, request: HttpRequest, obj: SendingRules, form: forms.ModelForm, change: bool) -> None:
+        spend = form.cleaned_data["spend_per_day"]
+        set_limits(
+            client=obj.client,
+            trial=obj.trial,
+            equal_per_hour=obj.equal_per_hour,
+            any_per_hour=obj.any_per_hour,
+            any_per_day=obj.any_per_day,
+            messages_per_day=obj.messages_per_day,
+            foreign_per_day=obj.foreign_per_day,
+            spend_per_day_micros=None if spend is None else to_micros(spend),
+            countries=form.cleaned_data["country_codes"],
+        )
+        obj.pk = SendingRules.objects.for_client(obj.client).get().pk

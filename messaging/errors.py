@@ -48,3 +48,29 @@ class QuoteChanged(WrongState):
 
     code = "quote_changed"
     default_message = "The recipients or the price changed since you looked. Check the new figures and confirm again."
+
+
+class RecipientLimit(DomainError):
+    """Fact: retry_after, the seconds after which it is surely allowed again."""
+
+    code = "recipient_limit"
+    default_message = "This number got as many messages from you as it may in so short a time."
+
+
+class CountryClosed(DomainError):
+    """Fact: country."""
+
+    code = "country_closed"
+    default_message = "Your account is not opened for this country. Ask your account manager."
+
+
+class TrialNumber(DomainError):
+    code = "trial_number"
+    default_message = "A trial account sends to the numbers of its own people only."
+
+
+class DailyLimit(DomainError):
+    """The whole call would exceed what the client may send in a day. Fact: retry_after, seconds until its midnight."""
+
+    code = "daily_limit"
+    default_message = "This is more than your account may send in a day."

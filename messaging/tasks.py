@@ -7,7 +7,7 @@ from messaging import wake
 from messaging.sending import runner
 from messaging.sending import simulation as simulated
 from messaging.sending import sweep as sweeping
-from messaging.services import campaigns, expansion, reports, scheduling
+from messaging.services import campaigns, expansion, reports, scheduling, watching
 
 
 @shared_task(name=wake.DISPATCH, ignore_result=True)
@@ -15,6 +15,7 @@ def dispatch(account_id: int) -> None:
     """Send what waits for one provider account, and what joins it meanwhile."""
     if keep_at((wake.DISPATCH, account_id), lambda: runner.send_waiting(account_id=account_id)):
         campaigns.finish_campaigns()
+        watching.watch_campaigns()
 
 
 @shared_task(name=wake.SIMULATE, ignore_result=True)
@@ -40,7 +41,8 @@ def start_campaigns() -> None:
 @shared_task(name=wake.CALLBACKS, ignore_result=True)
 def process_callbacks() -> None:
     """Read what providers posted, and what they post meanwhile."""
-    keep_at(wake.CALLBACKS, reports.process_callbacks)
+    if keep_at(wake.CALLBACKS, reports.process_callbacks):
+        watching.watch_campaigns()
 
 
 @shared_task(name="messaging.sweep", ignore_result=True)

@@ -161,6 +161,12 @@ def debit_wallet(*, client: Client, amount: Decimal, reference: str, description
     return _record(client.pk, EntryKind.DEBIT, -micros, balance, reference, description)
 
 
+def check_affordable(*, client: Client, micros: int) -> None:
+    """Whether what is not reserved would pay this. Moves nothing. Raises: InsufficientBalance."""
+    if micros > to_micros(queries.balance_of(client.pk).available):
+        raise _insufficient(client.pk, micros)
+
+
 @transaction.atomic
 def debit_many(
     *, client_id: int, charges: Sequence[Movement], description: str = "", reservation: str | None = None

@@ -101,8 +101,10 @@ ERRORS = (
     ApiError(
         "RATE_LIMIT_EXCEEDED",
         429,
-        "The key made more calls in this minute than it may.",
+        "The key made more calls in this minute than it may; or a number got as many of your messages, or your account "
+        "sent as many in a day, as is allowed.",
         (
+            "`message` says which of these it is.",
             "Wait as many seconds as Retry-After says.",
             "Send to many numbers with one call of sms/send instead of many calls.",
             "Receive delivery by webhook instead of asking for each message.",

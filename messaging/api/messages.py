@@ -55,6 +55,7 @@ class SendMessageView(ApiView):
     required_scope = "messages:send"
     error_fields: ClassVar[dict[str, str]] = {
         "channel_not_available": "channel",
+        "country_closed": "recipient",
         "empty_text": "body",
         "invalid_phone": "recipient",
         "invalid_schedule": "schedule_at",
@@ -65,6 +66,7 @@ class SendMessageView(ApiView):
         "sender_missing": "sender",
         "sender_not_approved": "sender",
         "text_too_long": "body",
+        "trial_number": "recipient",
     }
 
     @describe(

@@ -1,7 +1,7 @@
 """What messaging keeps."""
 
 from crm.common.channels import Channel
-from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignState
+from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignState, Repeat
 from messaging.models.composing import OwnNumber
 from messaging.models.hours import MessageClass, SendingHours
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
@@ -14,6 +14,7 @@ from messaging.models.providers import (
     SendingProcess,
 )
 from messaging.models.roads import DecisionKind, ProviderPace, ProviderTally, RouteDecision
+from messaging.models.rules import ForeignCount, SendingRules
 from messaging.models.senders import SenderId, SenderState
 from messaging.models.tallies import MessageTally, TallyState
 from messaging.models.templates import Template, TemplateLanguage, TemplateVersion
@@ -26,6 +27,7 @@ __all__ = [
     "Channel",
     "DecisionKind",
     "EventKind",
+    "ForeignCount",
     "Message",
     "MessageClass",
     "MessageEvent",
@@ -37,12 +39,14 @@ __all__ = [
     "ProviderLine",
     "ProviderPace",
     "ProviderTally",
+    "Repeat",
     "Route",
     "RouteDecision",
     "SenderId",
     "SenderState",
     "SendingHours",
     "SendingProcess",
+    "SendingRules",
     "TallyState",
     "Template",
     "TemplateLanguage",

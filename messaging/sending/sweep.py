@@ -19,6 +19,7 @@ from messaging.services.queues import accounts_to_look_at, age_queues, divert_qu
 from messaging.services.scheduling import fire_due_campaigns
 from messaging.services.tallies import merge_tallies
 from messaging.services.timeline import write_events
+from messaging.services.watching import watch_campaigns
 from wallet.low_balances import tell_low_balances
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ def sweep() -> Swept:
     if _exists(f"messaging_providercallback WHERE processed_at IS NULL AND due_at <= {now_sql()}"):
         wake.callbacks()
     finish_campaigns()
+    watch_campaigns()
     merge_tallies()
     tell_low_balances()
     with connection.cursor() as cursor:

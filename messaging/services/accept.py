@@ -12,12 +12,22 @@ from contacts import queries as contacts
 from crm.common.errors import DomainError
 from crm.common.networks import likely_network
 from crm.common.phones import Phone, PhoneReader, region_of
-from crm.common.sql import allocate_ids, database_now, insert_rows
+from crm.common.sql import allocate_ids, database_now, insert_rows, on_postgres
 from crm.common.text_units import MAX_CHARACTERS, EmptyText, UnitRule, clean_text
 from messaging import wake
-from messaging.errors import ChannelNotAvailable, ClientSuspended, InvalidSchedule, NoRoute, TextTooLong
+from messaging.errors import (
+    ChannelNotAvailable,
+    ClientSuspended,
+    CountryClosed,
+    InvalidSchedule,
+    NoRoute,
+    RecipientLimit,
+    TextTooLong,
+    TrialNumber,
+)
 from messaging.models import Channel, EventKind, Message, MessageStatus, SenderId
 from messaging.models.messages import public_id
+from messaging.services.guards import HOUR, Guard
 from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook
 from messaging.services.tallies import count_steps
@@ -124,9 +134,10 @@ def accept_messages(
     or_default_sender: a sender ID that is not approved means the default one. as_batch: what is accepted shares a
     `batch_id`. unit_rule: counts units where the caller's contract has a rule of its own; None for the price plan's.
     Raises, and then nothing happened: ClientSuspended, ChannelNotAvailable, SenderNotApproved, NoSender, EmptyText,
-    UnreadableText, TextTooLong, InvalidSchedule, wallet.errors.InsufficientBalance.
+    UnreadableText, TextTooLong, InvalidSchedule, DailyLimit, wallet.errors.InsufficientBalance.
     """
     check_may_send(client, channel)
+    guard = Guard(client)
     book = SenderBook(client)
     origins = _attempt(
         {draft.sender or sender for draft in drafts} or {sender},
@@ -136,23 +147,15 @@ def accept_messages(
     if not all_or_nothing:
         _raise_first(origins.values())
         _raise_first(texts.values())
-    with transaction.atomic():
-        now = database_now()
-        if schedule_at is not None and not now < schedule_at <= now + FURTHEST_SCHEDULE:
-            raise InvalidSchedule()
-        parts = [(origins[draft.sender or sender], texts[draft.text]) for draft in drafts]
-        results, rows = _price_drafts(client, drafts, parts, unit_rule)
-        if all_or_nothing:
-            _refuse_whole(results)
-        store_messages(
-            client=client,
-            rows=[row for row in rows if row is not None],
-            now=now,
-            source=source,
-            api_key_id=api_key_id,
-            schedule_at=schedule_at,
-            as_batch=as_batch,
-        )
+    for last_try in (False, False, False, True):
+        try:
+            results, rows = _take(
+                guard, drafts, origins, texts, sender, all_or_nothing, schedule_at, unit_rule,
+                source=source, api_key_id=api_key_id, as_batch=as_batch, last_try=last_try,
+            )  # fmt: skip
+            break
+        except _Overtaken:
+            continue
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
     answer: list[Accepted | Refused] = []
     for refused, row in zip(results, rows, strict=True):
@@ -195,6 +198,53 @@ class NewMessage:
     id: int = 0
 
 
+class _Overtaken(Exception):
+    """Calls at the same time wrote to the same numbers; what they did is seen when we look again."""
+
+
+@transaction.atomic
+def _take(
+    guard: Guard,
+    drafts: Sequence[Draft],
+    origins: dict[str | None, SenderId | DomainError],
+    texts: dict[str, str | DomainError],
+    sender: str | None,
+    all_or_nothing: bool,
+    schedule_at: datetime | None,
+    unit_rule: UnitRule | None,
+    *,
+    source: str,
+    api_key_id: int | None,
+    as_batch: bool,
+    last_try: bool,
+) -> tuple[list[Refused | None], list[NewMessage | None]]:
+    """Price, store and charge; one refusal or one row per draft. Raises: _Overtaken, where it is not the last try."""
+    now = database_now()
+    if schedule_at is not None and not now < schedule_at <= now + FURTHEST_SCHEDULE:
+        raise InvalidSchedule()
+    parts = [(origins[draft.sender or sender], texts[draft.text]) for draft in drafts]
+    results, rows = _price_drafts(guard.client, drafts, parts, unit_rule, guard)
+    _leave_crowded(drafts, results, rows, guard)
+    if all_or_nothing:
+        _refuse_whole(results)
+    kept = [row for row in rows if row is not None]
+    store_messages(
+        client=guard.client,
+        rows=kept,
+        now=now,
+        source=source,
+        api_key_id=api_key_id,
+        schedule_at=schedule_at,
+        as_batch=as_batch,
+        guard=guard,
+    )
+    if on_postgres() and guard.is_overrun([(row.recipient, row.text) for row in kept]):
+        if not last_try:
+            raise _Overtaken
+        raise RecipientLimit(retry_after=HOUR)
+    return results, rows
+
+
 _Given = TypeVar("_Given")
 _Read = TypeVar("_Read")
 
@@ -223,11 +273,30 @@ def _refuse_whole(refusals: Sequence[Refused | None]) -> None:
             raise refused.error
 
 
+def _leave_crowded(
+    drafts: Sequence[Draft], refusals: list[Refused | None], rows: list[NewMessage | None], guard: Guard
+) -> None:
+    """Refuse what would be too many messages for one number. Money comes first: who cannot pay for the call hears that.
+
+    Raises: InsufficientBalance.
+    """
+    places = [place for place, row in enumerate(rows) if row is not None]
+    pairs = [(row.recipient, row.text) for row in rows if row is not None]
+    crowded = guard.crowded(pairs)
+    if not crowded:
+        return
+    wallet.check_affordable(client=guard.client, micros=sum(row.cost_micros for row in rows if row is not None))
+    for position, error in crowded.items():
+        refusals[places[position]] = Refused(drafts[places[position]].recipient, error)
+        rows[places[position]] = None
+
+
 def _price_drafts(
     client: Client,
     drafts: Sequence[Draft],
     parts: Sequence[tuple[SenderId | DomainError, str | DomainError]],
     unit_rule: UnitRule | None,
+    guard: Guard,
 ) -> tuple[list[Refused | None], list[NewMessage | None]]:
     """Read numbers, leave out whom we must not write to, find price and road. Queries do not grow with the drafts.
 
@@ -260,13 +329,14 @@ def _price_drafts(
                 raise DuplicateRecipient(first=first)
             if (client.pk, phone.e164, origin.name) in gone:
                 raise OptedOut()
+            guard.check_place(phone.e164, phone.region)
             quote = prices.quote(text, Channel.SMS, phone.region, unit_rule)
             choice = (
                 routes.choose(country=phone.region, sender=origin.name, number=phone.e164)
                 if routes is not None
                 else None
             )
-        except (OptedOut, DuplicateRecipient, NoPrice, NoRoute) as error:
+        except (OptedOut, DuplicateRecipient, CountryClosed, TrialNumber, NoPrice, NoRoute) as error:
             refusals[index] = Refused(draft.recipient, error)
             continue
         seen[phone.e164, origin.name, text] = index
@@ -310,17 +380,21 @@ def store_messages(
     simulated: bool | None = None,
     reservation: str | None = None,
     as_batch: bool = False,
+    guard: Guard | None = None,
 ) -> None:
     """Write messages, their events and their charges with a number of statements that does not depend on how many.
 
     Must run inside the caller's transaction; sets each row's id; wakes the senders after the commit. The wallet row is
-    touched last. as_batch: the messages share an id, that of the first.
-    Raises: InsufficientBalance, ReservationShort - and the caller's transaction must then roll back.
+    touched last. as_batch: the messages share an id, that of the first. guard: the client's rules, where they are
+    loaded already; every message counts for its limits of a day.
+    Raises: InsufficientBalance, ReservationShort, DailyLimit - and the caller's transaction must then roll back.
     """
     if not rows:
         return
     if simulated is None:
         simulated = client.simulation
+    if guard is None:
+        guard = Guard(client, simulated=simulated)
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
     for row, pk in zip(rows, allocate_ids(Message, len(rows)), strict=True):
         row.id = pk
@@ -354,8 +428,10 @@ def store_messages(
     kind = EventKind.SCHEDULED if schedule_at else EventKind.QUEUED
     write_events([(row.id, client.pk, kind, "", "") for row in rows], at=now)
     count_steps((client.pk, now, str(row.channel), "", status, row.cost_micros) for row in rows)
+    guard.count_abroad((row.recipient for row in rows), now)
     charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
     if charges:
         wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation)
+    guard.check_day(now)
     if schedule_at is None:
         wake.senders({row.account_id for row in rows})

@@ -10,9 +10,10 @@ from contacts import queries as contacts
 from crm.common.merge_fields import MergeTemplate, parse_template
 from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
-from messaging.errors import NoRoute
+from messaging.errors import CountryClosed, NoRoute, TrialNumber
 from messaging.models import Campaign, CampaignRecipient, Channel
 from messaging.services.accept import NewMessage
+from messaging.services.guards import ForeignRun, Guard
 from messaging.services.routing import RouteTable
 from wallet import pricing
 from wallet.errors import NoPrice
@@ -71,7 +72,8 @@ class Quote:
 
     by_units: how many people get how many units; by_country: how many are where (ISO 3166).
     missing: how many lack a field that has no fallback.
-    left_out: people who get nothing, by reason code (too_long, no_price, no_route).
+    left_out: people who get nothing, by reason code (too_long, empty, no_price, no_route, country_closed,
+    trial_number). foreign_run: the most numbers in a row in other countries (services.guards).
     """
 
     recipients: int = 0
@@ -82,6 +84,7 @@ class Quote:
     by_country: Counter = field(default_factory=Counter)
     missing: Counter = field(default_factory=Counter)
     left_out: Counter = field(default_factory=Counter)
+    foreign_run: int = 0
     samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, phone, text, units
 
     def add(self, row: NewMessage, name: str) -> None:
@@ -104,6 +107,7 @@ class Renderer:
         self.simulated = simulated
         self._prices = pricing.load_prices(client.pk)
         self._routes = None if simulated else RouteTable(Channel.SMS)
+        self.guard = Guard(client, simulated=simulated)
 
     def render(self, contact: Sequence) -> tuple[NewMessage | None, list[str], str]:
         """(message, fields that are missing, reason code): the message is None where the person is left out."""
@@ -115,9 +119,10 @@ class Renderer:
             return None, self.filler.missing(values), "empty"
         region = region_of(contact[1])
         try:
+            self.guard.check_place(contact[1], region)
             quote = self._prices.quote(text, Channel.SMS, region)
             choice = self._routes and self._routes.choose(country=region, sender=self.sender, number=contact[1])
-        except (NoPrice, NoRoute) as error:
+        except (CountryClosed, TrialNumber, NoPrice, NoRoute) as error:
             return None, [], error.code
         message = NewMessage(
             recipient=contact[1],
@@ -180,6 +185,7 @@ def quote_campaign(campaign: Campaign) -> Quote:
     client = campaign.client
     sender = campaign.sender_name
     renderer = Renderer(client=client, text=campaign.text, sender=sender, simulated=client.simulation)
+    run = ForeignRun(client)
     for _, rows in walk_audience(campaign=campaign, sender=sender):
         for row in rows:
             message, missing, reason = renderer.render(row)
@@ -189,6 +195,8 @@ def quote_campaign(campaign: Campaign) -> Quote:
                 quote.left_out[reason] += 1
             else:
                 quote.add(message, row[2])
+                run.add(message.recipient, region_of(message.recipient))
+    quote.foreign_run = run.longest()
     return quote
 
 
@@ -217,6 +225,10 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
         found.append("Your price plan has no price for these destinations. Ask your account manager.")
     if quote.recipients == 0 and quote.left_out["no_route"]:
         found.append(NoRoute.default_message)
+    if quote.recipients == 0 and quote.left_out["country_closed"]:
+        found.append(CountryClosed.default_message)
+    if quote.recipients == 0 and quote.left_out["trial_number"]:
+        found.append(TrialNumber.default_message)
     return found
 
 

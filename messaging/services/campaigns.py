@@ -22,9 +22,13 @@ from messaging.models import Campaign, CampaignRecipient, CampaignState, Message
 from messaging.services.accept import check_may_send, check_text
 from messaging.services.announcing import announce_campaigns
 from messaging.services.audience import Quote, problems_of, quote_campaign
+from messaging.services.guards import Guard
 from messaging.services.hours import HoursBook, OutsideHours
 from messaging.services.senders import choose_sender
 from wallet import services as wallet
+
+# Causes of a pause that a person waives by resuming: the same cause does not pause that campaign again.
+WAIVABLE = ("burst", "failures", "provider")
 
 
 def get_campaign(*, client: Client, campaign_id: int) -> Campaign:
@@ -151,7 +155,7 @@ def confirm_campaign(
     A program may leave either figure open (None): it takes what the campaign comes to now. A draft with a time to send
     waits for it; one without waits for hold_seconds, in which it can be withdrawn.
     Raises, and then nothing moved: NotFound, WrongState (started before), ClientSuspended, InvalidInput (a problem of
-    the text, audience or time), OutsideHours (fact: next_slot), QuoteChanged (fact: quote),
+    the text, audience or time), OutsideHours (fact: next_slot), QuoteChanged (fact: quote), DailyLimit,
     wallet.errors.InsufficientBalance.
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
@@ -172,11 +176,20 @@ def confirm_campaign(
         now = database_now()
         starts_at = check_time(campaign, quote, now) or now + timedelta(seconds=hold_seconds)
         waits = starts_at > now
+        guard = Guard(client)
+        guard.check_day(now, more=quote.recipients, more_micros=quote.cost_micros)
+        doubt = "" if "burst" in campaign.waived else guard.suspicion(quote.by_country, quote.foreign_run)
+        if doubt and campaign.schedule_at is None:  # one with a time is paused when that comes
+            state, waits = CampaignState.PAUSED, True
+        else:
+            state = CampaignState.SCHEDULED if waits else CampaignState.SENDING
         started = (
             Campaign.objects.for_client(client)
             .filter(pk=campaign.pk, state=CampaignState.DRAFT, updated_at=campaign.updated_at)
             .update(
-                state=CampaignState.SCHEDULED if waits else CampaignState.SENDING,
+                state=state,
+                pause_kind="burst" if doubt else "",
+                pause_reason=doubt[:200],
                 starts_at=starts_at,
                 countries=sorted(quote.by_country),
                 simulated=client.simulation,
@@ -193,7 +206,7 @@ def confirm_campaign(
         _reserve(campaign, quote)
         if not waits:
             wake.expansion(campaign.pk)
-        elif campaign.schedule_at is None:
+        elif state == CampaignState.SCHEDULED and campaign.schedule_at is None:
             wake.start_campaigns(after=hold_seconds)
         after = {
             "name": campaign.name,
@@ -269,6 +282,8 @@ def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
         CampaignState.SENDING,
         "Only a paused campaign can be resumed.",
         pause_reason="",
+        pause_kind="",
+        waived=[*campaign.waived, campaign.pause_kind] if campaign.pause_kind in WAIVABLE else campaign.waived,
     )
     held = Message.objects.for_client(client).filter(campaign_id=campaign_id, status=MessageStatus.HELD)
     accounts = set(held.values_list("provider_account_id", flat=True).order_by().distinct())

@@ -7,11 +7,14 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from crm.common.sql import database_now, later_sql, now_sql
+from messaging.errors import DailyLimit
 from messaging.models import Campaign, CampaignState, Message, MessageStatus
 from messaging.sending.claims import new_owner
 from messaging.sending.recording import cancel_messages
 from messaging.services.accept import NewMessage, store_messages
 from messaging.services.audience import CHUNK, Place, Renderer, walk_audience
+from messaging.services.guards import Guard
+from messaging.services.watching import pause_for
 from wallet import queries as wallet_queries
 from wallet import services as wallet
 from wallet.errors import ReservationShort
@@ -46,7 +49,11 @@ def expand_campaign(*, campaign_id: int) -> int:
         campaign=campaign, sender=campaign.sender_name, after=place, until=campaign.until_contact
     ):
         rows = [message for message, _, _ in map(renderer.render, people) if message is not None]
-        stored = _store_chunk(campaign, owner, place, following, rows)
+        try:
+            stored = _store_chunk(campaign, owner, place, following, rows, renderer.guard)
+        except DailyLimit as error:
+            pause_for(campaign, kind="daily_limit", reason=f"{error} The rest can be sent tomorrow.")
+            return written
         if stored is None:
             return written  # paused, cancelled, or another worker has it
         written += stored
@@ -68,10 +75,12 @@ def _take_lease(campaign_id: int, owner: str) -> bool:
         return cursor.rowcount == 1
 
 
-def _store_chunk(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
-    """Write one chunk; None where the campaign is no longer ours to expand."""
+def _store_chunk(
+    campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage], guard: Guard
+) -> int | None:
+    """Write one chunk; None where the campaign is no longer ours to expand. Raises: DailyLimit."""
     try:
-        return _write(campaign, owner, old, new, rows)
+        return _write(campaign, owner, old, new, rows, guard)
     except ReservationShort:
         left = wallet_queries.reservation_remaining(campaign.client_id, campaign.reservation)
         fitting = []
@@ -83,11 +92,11 @@ def _store_chunk(campaign: Campaign, owner: str, old: Place, new: Place, rows: l
         campaign.stop_reason = (
             "The groups changed after you confirmed. Whoever did not fit the confirmed price was left out."
         )
-        return _write(campaign, owner, old, new, fitting)
+        return _write(campaign, owner, old, new, fitting, guard)
 
 
 @transaction.atomic
-def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
+def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage], guard: Guard) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""UPDATE messaging_campaign
@@ -103,6 +112,9 @@ def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[Ne
         .values_list("recipient", flat=True)
     )
     fresh = [row for row in rows if row.recipient not in have]
+    if crowded := guard.crowded([(row.recipient, row.text) for row in fresh]):
+        fresh = [row for position, row in enumerate(fresh) if position not in crowded]
+        campaign.stop_reason = "Whoever got too many messages within the hour or the day was left out."
     if campaign.spread_hours:
         _spread(campaign, fresh)
     store_messages(
@@ -114,6 +126,7 @@ def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[Ne
         priority=PRIORITY,
         simulated=campaign.simulated,
         reservation=campaign.reservation,
+        guard=guard,
     )
     return len(rows)
 

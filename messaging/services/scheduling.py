@@ -88,7 +88,8 @@ def fire_due_campaigns() -> int:
             waiting = Campaign.objects.for_client(campaign.client).filter(
                 pk=campaign.pk, state=CampaignState.SCHEDULED, starts_at=campaign.starts_at
             )
-            moved = waiting.update(state=state, pause_reason=reason)
+            kind = campaign.pause_kind or "start" if reason else ""
+            moved = waiting.update(state=state, pause_reason=reason, pause_kind=kind)
             if moved and not reason:
                 wake.expansion(campaign.pk)
                 started += 1
@@ -101,6 +102,8 @@ def _why_not(campaign: Campaign, now: datetime) -> str:
         return "The account was suspended when its time came."
     if campaign.starts_at is not None and now - campaign.starts_at > MISSED_AFTER:
         return "Its time was missed by more than 30 minutes: the service was not running. Is it still right to send it?"
+    if campaign.pause_kind == "burst":
+        return campaign.pause_reason
     if campaign.sender is None or campaign.sender.state != SenderState.APPROVED:
         return "Its sender ID was not approved any more when its time came."
     hours = HoursBook(campaign.message_class, campaign.client.time_zone)

@@ -17,6 +17,8 @@ INVALID = (400, "INVALID_REQUEST")
 DOMAIN_ERRORS: dict[str, tuple[int, str]] = {
     "insufficient_balance": (402, "INSUFFICIENT_BALANCE"),
     "client_suspended": (403, "UNAUTHORIZED"),
+    "recipient_limit": (429, "RATE_LIMIT_EXCEEDED"),
+    "daily_limit": (429, "RATE_LIMIT_EXCEEDED"),
     "not_found": (404, "NOT_FOUND"),
     "conflict": (409, "CONFLICT"),
     "prompt_open": (409, "CONFLICT"),

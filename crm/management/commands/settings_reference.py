@@ -56,6 +56,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "MAX_IMPORT_BYTES": "Largest contact file.",
         "MAX_IMPORT_ROWS": "Most rows of a contact file.",
         "IMPORT_HOLD_CONSECUTIVE": "So many numbers in a row make an import wait for staff, such as 250; 0: never.",
+        "RECIPIENT_EQUAL_PER_HOUR": "Equal texts that a client may send to one number in an hour; 0: no limit. Each "
+        "client may have limits of its own, set in the back office.",
+        "RECIPIENT_ANY_PER_HOUR": "Messages that a client may send to one number in an hour; 0: no limit.",
+        "RECIPIENT_ANY_PER_DAY": "Messages that a client may send to one number in 24 hours; 0: no limit.",
         "TOPUP_MIN": "Least of one top-up, in whole shillings.",
         "TOPUP_MAX": "Most of one top-up; M-Pesa itself takes 250,000.",
         "SENDING_SLOTS": "Messages in flight for each provider account and worker process; also the most whose outcome "

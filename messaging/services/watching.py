@@ -1,0 +1,105 @@
+"""Campaigns that had better stop: the product pauses them and says why; a person decides how they go on."""
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from crm.common.sql import database_now
+from messaging.models import Campaign, CampaignState, Message, MessageStatus, ProviderAccount
+from messaging.providers.failures import failure_of
+from messaging.services.campaigns import hold_messages
+
+FAILURES_OF = 200  # the first messages that came to an end
+FAILED_SHARE = 0.2
+RESTS_IN_A_ROW = 2  # a provider that rested so often without taking one message is down
+_OWN_REFUSALS = ("opted_out",)  # ends that say nothing about the provider
+
+
+@transaction.atomic
+def pause_for(campaign: Campaign, *, kind: str, reason: str) -> bool:
+    """Pause a running campaign for a `kind` of cause that nobody waived. Returns: whether this call did it."""
+    if kind in campaign.waived:
+        return False
+    running = Campaign.objects.for_client(campaign.client_id).filter(pk=campaign.pk, state=CampaignState.SENDING)
+    if not running.update(
+        state=CampaignState.PAUSED,
+        pause_reason=reason[:200],
+        pause_kind=kind,
+        lease_owner="",
+        lease_until=None,
+        updated_at=timezone.now(),
+    ):
+        return False
+    hold_messages(campaign_id=campaign.pk)
+    return True
+
+
+def watch_campaigns() -> int:
+    """Look at every campaign that is sending; returns how many were paused. Costs a few index reads per campaign."""
+    sending = Campaign.objects.unscoped().filter(state=CampaignState.SENDING, simulated=False)
+    paused = 0
+    for campaign in sending.order_by("pk")[:1000]:
+        kind, reason = _trouble(campaign)
+        paused += bool(reason) and pause_for(campaign, kind=kind, reason=reason)
+    return paused
+
+
+def _trouble(campaign: Campaign) -> tuple[str, str]:
+    if "failures" not in campaign.waived and (reason := _too_many_failures(campaign)):
+        return "failures", reason
+    if "provider" not in campaign.waived and (reason := _provider_down(campaign)):
+        return "provider", reason
+    return "", ""
+
+
+def _too_many_failures(campaign: Campaign) -> str:
+    """Why, where more than a fifth of the first FAILURES_OF that ended have failed, or of more that ended since."""
+    most = int(FAILURES_OF * FAILED_SHARE)
+    failed = _count(campaign, [MessageStatus.FAILED])
+    if failed <= most:
+        return ""
+    ended = failed + _count(campaign, [MessageStatus.DELIVERED, MessageStatus.READ])
+    if failed <= max(ended, FAILURES_OF) * FAILED_SHARE:
+        return ""
+    codes = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk, status=MessageStatus.FAILED)
+    reasons: dict[str, int] = {}
+    for code in codes.values_list("error_code", flat=True)[:1000]:
+        if code in _OWN_REFUSALS:
+            failed -= 1
+        else:
+            reasons[code] = reasons.get(code, 0) + 1
+    if failed <= max(ended, FAILURES_OF) * FAILED_SHARE:
+        return ""
+    words = failure_of(max(reasons, key=lambda code: reasons[code])).words
+    return f"{failed:,} of the first {max(ended, FAILURES_OF):,} messages failed, most of them: {words}."
+
+
+def _count(campaign: Campaign, statuses: list[str]) -> int:
+    """Messages in these states, counted no further than a few thousand: an index answers."""
+    places = ", ".join(["%s"] * len(statuses))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM messaging_message "
+            f"WHERE campaign_id = %s AND status IN ({places}) LIMIT 5000) AS few",
+            [campaign.pk, *statuses],
+        )
+        return cursor.fetchone()[0]
+
+
+def _provider_down(campaign: Campaign) -> str:
+    """Why, where what waits has no other road than a provider that is out of use."""
+    waiting = Message.objects.for_client(campaign.client_id).filter(
+        campaign_id=campaign.pk, status=MessageStatus.QUEUED
+    )
+    roads = set(waiting.values_list("provider_account_id", flat=True)[:100])
+    accounts = list(ProviderAccount.objects.filter(pk__in=[pk for pk in roads if pk]))
+    now = database_now()
+    if not accounts or not all(_is_down(account, now) for account in accounts):
+        return ""
+    first = accounts[0]
+    why = first.rest_reason if first.is_active else "it was switched off"
+    return f"The provider takes no messages at the moment: {why}".rstrip(" .:") + "."
+
+
+def _is_down(account: ProviderAccount, now: object) -> bool:
+    resting = account.rest_until is not None and account.rest_until > now  # type: ignore[operator]
+    return not account.is_active or (resting and account.rest_level >= RESTS_IN_A_ROW)
