@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from contacts.services import import_undo, imports
+from contacts.services import bin as contact_bin
+from contacts.services import bulk, import_undo, imports
 
 
 @shared_task(name="contacts.heavy.run_import", ignore_result=True)
@@ -17,7 +18,15 @@ def undo_import(import_id: int) -> None:
     import_undo.run_undo(import_id=import_id)
 
 
+@shared_task(name="contacts.heavy.run_bulk", ignore_result=True)
+def run_bulk(bulk_id: int) -> None:
+    """Carry out a bulk change that waits, or go on where a dead worker stopped."""
+    bulk.run_bulk(bulk_id=bulk_id)
+
+
 @shared_task(name="contacts.sweep", ignore_result=True)
 def sweep() -> None:
-    """Wake imports that wait or whose worker died; remove uploads that nobody started."""
+    """Wake what waits or whose worker died; remove uploads that nobody started and what is too old for the bin."""
     imports.sweep_imports()
+    bulk.sweep_bulk()
+    contact_bin.sweep_bin()

@@ -11,8 +11,8 @@ class MessagingConfig(AppConfig):
             client_suspended,
             system_sms,
         )
-        from contacts.signals import asking_who_was_messaged
-        from messaging.queries import messaged_since
+        from contacts.signals import asking_for_messages, asking_who_was_messaged
+        from messaging.queries import every_message, messaged_since
         from messaging.reconciliation import register_checks
         from messaging.services import notices, suspension
 
@@ -22,3 +22,4 @@ class MessagingConfig(AppConfig):
         asking_system_sender.connect(notices.system_sender, dispatch_uid="messaging")
         system_sms.connect(notices.send_system_sms, dispatch_uid="messaging")
         asking_who_was_messaged.connect(messaged_since, dispatch_uid="messaging")
+        asking_for_messages.connect(every_message, dispatch_uid="messaging")

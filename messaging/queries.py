@@ -10,7 +10,8 @@ from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import Client
-from contacts.models import Contact, GroupMember
+from contacts.models import Contact
+from contacts.queries import members_of
 from messaging import statistics
 from messaging.models import (
     Campaign,
@@ -247,13 +248,10 @@ class Reach:
 
 def reach_of(campaign: Campaign) -> Reach:
     """Counted over all members of the campaign's groups, and the listed numbers of nobody in them."""
-    members = GroupMember.objects.for_client(campaign.client_id).filter(group__in=campaign.groups.all())
-    found = members.aggregate(
-        people=Count("contact", distinct=True),
-        without=Count("contact", distinct=True, filter=Q(contact__phone=None)),
-    )
+    members = members_of(campaign.client_id, list(campaign.groups.values_list("pk", flat=True)))
+    found = members.aggregate(people=Count("pk"), without=Count("pk", filter=Q(phone=None)))
     listed = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign)
-    others = listed.exclude(phone__in=members.filter(contact__phone__isnull=False).values("contact__phone"))
+    others = listed.exclude(phone__in=members.filter(phone__isnull=False).values("phone"))
     return Reach(people=found["people"] + others.count(), without_phone=found["without"])
 
 
@@ -344,3 +342,8 @@ def messaged_since(client_id: int, phones: Sequence[str], since: datetime, **_: 
     """Which of the numbers the client wrote to at or after `since`: answers contacts.signals.messaged_among."""
     found = Message.objects.for_client(client_id).filter(recipient__in=phones, created_at__gte=since)
     return set(found.values_list("recipient", flat=True).distinct())
+
+
+def every_message(**_: Any) -> QuerySet[Message]:
+    """All messages, for whoever narrows them by client: answers contacts.signals.all_messages."""
+    return Message.objects.unscoped()

@@ -179,8 +179,8 @@ def write_chunk(batch: ContactImport, rows: Sequence[Entry | Refusal], *, next_r
             created += fresh
         kept = [contact.id for _, contact in result.unchanged]
         _mark(batch, result.unchanged)
-        if batch.group_id:
-            add_members(batch.client_id, batch.group_id, written + kept, import_id=batch.pk)
+        for group_id in filter(None, [batch.group_id, *batch.tags]):
+            add_members(batch.client_id, group_id, written + kept, import_id=batch.pk)
         _record_rejects(batch, result.refused + result.duplicates)
         counts = {
             "imported": created,
@@ -231,6 +231,15 @@ def _upsert(batch: ContactImport, entries: Sequence[Entry], *, on_phone: bool) -
         cursor.execute(statement, [batch.client_id, batch.pk, batch.pk, as_json(rows)])
         ids = [row[0] for row in cursor.fetchall()]
     return ids, len(set(ids) & set(fresh))
+
+
+def keep_or_fill_sql() -> str:
+    """SET clauses of an upsert into contacts: what is there stays, what is blank takes the new row's value."""
+    table = f'"{Contact._meta.db_table}"'
+    sets = [_merge_text(table, column, False) for column in ("email", "name", "department")]
+    sets.append(f'"attributes" = {_merge_attributes(table, False)}')
+    sets.append(f'"consent_id" = COALESCE({table}."consent_id", excluded."consent_id")')
+    return ", ".join([*sets, '"updated_at" = excluded."updated_at"'])
 
 
 def _merge_text(table: str, column: str, overwrite: bool) -> str:

@@ -1,6 +1,6 @@
-"""One contact at a time: add, change, delete."""
+"""One contact at a time: add and change."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -48,16 +48,6 @@ def update_contact(*, contact: Contact, **changes: Any) -> Contact:
         raise TypeError(f"update_contact does not know {sorted(unknown)}")
     _apply(contact, _cleaned(contact.client, changes))
     return _save(contact)
-
-
-def delete_contacts(*, client: Client, contact_ids: Iterable[int]) -> int:
-    """Delete contacts of the client and their places in groups; ids of others are passed over. Opt-outs stay.
-
-    Returns how many contacts there were.
-    """
-    with transaction.atomic():
-        _, counts = Contact.objects.for_client(client).filter(pk__in=list(contact_ids)).delete()
-    return counts.get("contacts.Contact", 0)
 
 
 def _cleaned(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,11 +136,9 @@ def _put_back(contact: Contact, values: dict[str, list]) -> bool:
 
 
 def _leave_groups(batch: ContactImport) -> None:
-    """Contacts that were in the book before leave the group that the import had put them into."""
-    if batch.group_id:
-        places = GroupMember.objects.filter(
-            client_id=batch.client_id, group_id=batch.group_id, added_by_import=batch.pk
-        )
+    """Contacts that were in the book before leave the group, and lose the tags, that the import had given them."""
+    if sets := [pk for pk in (batch.group_id, *batch.tags) if pk]:
+        places = GroupMember.objects.filter(client_id=batch.client_id, group_id__in=sets, added_by_import=batch.pk)
         places.exclude(contact__created_import=batch).delete()
 
 

@@ -33,10 +33,12 @@ from contacts.models import (
     ContactImport,
     Duplicates,
     Group,
+    GroupKind,
     ImportReject,
     ImportState,
 )
 from contacts.services.fields import ensure_fields
+from contacts.services.groups import refuse_by_rule
 from contacts.services.import_undo import sweep_undo
 from crm.common.errors import InvalidInput, WrongState
 from crm.common.phones import PhoneReader
@@ -151,6 +153,7 @@ def configure_import(
     columns: Sequence[str] | None = None,
     duplicates: str | None = None,
     group: Group | None = None,
+    tags: Sequence[Group] | None = None,
     consent_source: str | None = None,
     consent_statement: str = "",
     edits: Mapping[int, Mapping[int, str]] | None = None,
@@ -172,7 +175,13 @@ def configure_import(
         raise InvalidInput({"duplicates": ["Choose what happens to contacts that exist."]})
     if group is not None and group.client_id != batch.client_id:
         raise InvalidInput({"group": ["There is no such group."]})
+    if group is not None:
+        refuse_by_rule(group)
     fields: dict[str, Any] = {"duplicates": duplicates or batch.duplicates, "group": group}
+    if tags is not None:
+        if any(tag.client_id != batch.client_id or tag.kind != GroupKind.TAG for tag in tags):
+            raise InvalidInput({"tags": ["There is no such tag."]})
+        fields["tags"] = [tag.pk for tag in tags]
     own = list(ContactField.objects.for_client(batch.client_id))
     if wanted != now:
         table = Table(batch.path, wanted["encoding"], wanted["delimiter"])
@@ -443,7 +452,7 @@ def retake_rejects(
             contact_import=new, encoding="utf-8", delimiter=",", has_header=True,
             duplicates=batch.duplicates, group=batch.group,
         )  # fmt: skip
-        _change_unstarted(new, mapping=batch.mapping, consent=batch.consent)
+        _change_unstarted(new, mapping=batch.mapping, consent=batch.consent, tags=batch.tags)
         return begin_import(contact_import=new)
     except BaseException:
         discard_import(contact_import=new)

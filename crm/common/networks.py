@@ -58,6 +58,16 @@ def likely_network(e164: str) -> str:
     return _NETWORKS.get(e164[:7], "")
 
 
+def known_networks() -> list[str]:
+    """Every network we know in any country, by name."""
+    return sorted(set(_NETWORKS.values()))
+
+
+def network_prefixes(network: str) -> list[str]:
+    """The beginnings in E.164, such as "+254712", that the network has in all countries."""
+    return [prefix for prefix, name in _NETWORKS.items() if name == network]
+
+
 # Mobile country and network codes, as delivery reports name networks.
 _BY_CODE: Final[dict[str, str]] = {
     "63902": "Safaricom",

@@ -1,0 +1,155 @@
+"""Reads of a client's book, shared by pages, API and messaging."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Case, Count, Exists, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
+from phonenumbers import country_code_for_region
+
+from accounts.models import Client
+from contacts import rules
+from contacts.models import BinnedContact, Channel, Contact, ContactField, Group, GroupKind, GroupMember, OptOut
+from contacts.queries.audiences import members_of
+from contacts.queries.opt_outs import opted_out_among
+from contacts.signals import all_messages
+from crm.common.phones import InvalidPhone, digits, read_phone
+
+
+def contacts_for(
+    client: Client,
+    *,
+    search: str = "",
+    group: int | None = None,
+    tag: int | None = None,
+    department: str = "",
+    contact_import: int | None = None,
+    opted_out: bool | None = None,
+    country: str = "",
+    has_consent: bool | None = None,
+) -> QuerySet[Contact]:
+    """The client's contacts, newest first. search: part of a name, address, department or number.
+
+    group: of any kind. opted_out: only those who want no SMS from any sender, or only the others. country: ISO 3166,
+    of the number. has_consent: whether a record of it is kept.
+    """
+    found = Contact.objects.for_client(client)
+    for each in (group, tag):
+        if each is not None:
+            found = found.filter(pk__in=members_of(client.pk, [each]).values("pk"))
+    if department:
+        found = found.filter(department=department)
+    if contact_import is not None:
+        found = found.filter(last_import_id=contact_import)
+    if opted_out is not None:
+        gone = OptOut.objects.for_client(client).filter(channel=Channel.SMS, sender="", address=OuterRef("phone"))
+        found = found.filter(Exists(gone) if opted_out else ~Exists(gone))
+    if country:
+        found = found.filter(phone__startswith=f"+{country_code_for_region(country)}")
+    if has_consent is not None:
+        found = found.filter(consent__isnull=not has_consent)
+    if text := search.replace("\x00", "").strip()[:200]:
+        found = found.filter(_matches(text, client.country))
+    return found.order_by("-pk")
+
+
+def _matches(text: str, region: str) -> Q:
+    condition = Q(name__icontains=text) | Q(email__icontains=text) | Q(department__icontains=text)
+    plain = "".join(char for char in text if char.isdigit())
+    if plain and not any(char.isalpha() for char in text):
+        try:
+            plain = digits(read_phone(text, region).e164)
+        except InvalidPhone:
+            plain = plain.removeprefix("00").lstrip("0") or plain
+        condition |= Q(phone__contains=plain)
+    return condition
+
+
+def decorate(client: Client, contacts: Sequence[Contact]) -> None:
+    """Give each contact of one page `group_names`, `tag_names`, `opted_out` (SMS, every sender) and `last_message_at`.
+
+    Three queries. Groups by rule are not among the names: they have no list of members.
+    """
+    names: dict[int, list[tuple[str, str]]] = {}
+    members = GroupMember.objects.filter(client=client, contact_id__in=[contact.pk for contact in contacts])
+    rows = members.order_by("group__name").values_list("contact_id", "group__kind", "group__name")
+    for contact_id, kind, name in rows:
+        names.setdefault(contact_id, []).append((kind, name))
+    out = opted_out_among(Channel.SMS, [(client.pk, contact.phone, "") for contact in contacts if contact.phone])
+    last = _last_messages(client, [contact.phone or contact.email for contact in contacts])
+    for contact in contacts:
+        own = names.get(contact.pk, [])
+        contact.group_names = [name for kind, name in own if kind != GroupKind.TAG]  # type: ignore[attr-defined]
+        contact.tag_names = [name for kind, name in own if kind == GroupKind.TAG]  # type: ignore[attr-defined]
+        contact.opted_out = (client.pk, contact.phone, "") in out  # type: ignore[attr-defined]
+        contact.last_message_at = last.get(contact.phone or contact.email)  # type: ignore[attr-defined]
+
+
+def _last_messages(client: Client, addresses: Sequence[str]) -> dict[str, datetime]:
+    messages = all_messages()
+    if messages is None or not addresses:
+        return {}
+    found = messages.filter(client_id=client.pk, recipient__in=addresses).order_by().values_list("recipient")
+    return dict(found.annotate(last=Max("created_at")))
+
+
+def messages_of(contact: Contact, count: int = 20) -> list[Any]:
+    """The last messages to the contact's number and address, and to those of contacts merged into it, newest first."""
+    messages = all_messages()
+    if messages is None:
+        return []
+    former = contact.former_addresses.filter(client_id=contact.client_id).values_list("address", flat=True)
+    addresses = [address for address in (contact.phone, contact.email, *former) if address]
+    return list(messages.filter(client_id=contact.client_id, recipient__in=addresses).order_by("-pk")[:count])
+
+
+def groups_for(client: Client) -> QuerySet[Group]:
+    """Fixed groups and groups by rule, by name."""
+    return Group.objects.for_client(client).exclude(kind=GroupKind.TAG).order_by("name", "pk")
+
+
+def fixed_groups_for(client: Client) -> QuerySet[Group]:
+    """The groups that contacts can be put into, by name."""
+    return Group.objects.for_client(client).filter(kind=GroupKind.FIXED).order_by("name", "pk")
+
+
+def tags_for(client: Client) -> QuerySet[Group]:
+    return Group.objects.for_client(client).filter(kind=GroupKind.TAG).order_by("name", "pk")
+
+
+def groups_with_counts(client: Client) -> QuerySet[Group]:
+    """The client's fixed groups and groups by rule, by name, each with `size`: its number of contacts now."""
+    by_rule = Group.objects.for_client(client).filter(kind=GroupKind.RULE)
+    whens = [When(pk=group.pk, then=_counted(rules.matching(client, group.rule), "client_id")) for group in by_rule]
+    size = Case(*whens, default=_members_counted(client)) if whens else _members_counted(client)
+    return groups_for(client).annotate(size=Coalesce(size, 0))
+
+
+def tags_with_counts(client: Client) -> QuerySet[Group]:
+    """The client's tags by name, each with `size`."""
+    return tags_for(client).annotate(size=Coalesce(_members_counted(client), 0))
+
+
+def _members_counted(client: Client) -> Subquery:
+    return _counted(GroupMember.objects.filter(client=client, group_id=OuterRef("pk")), "group_id")
+
+
+def _counted(rows: QuerySet, same: str) -> Subquery:
+    """The number of `rows`, which share the value of `same`, as an expression; NULL for none."""
+    return Subquery(rows.order_by().values(same).annotate(n=Count("pk")).values("n"), output_field=IntegerField())
+
+
+def bin_for(client: Client, *, search: str = "") -> QuerySet[BinnedContact]:
+    """What was deleted and can be restored, the latest first."""
+    found = BinnedContact.objects.for_client(client)
+    if text := search.replace("\x00", "").strip()[:200]:
+        plain = "".join(char for char in text if char.isdigit()).lstrip("0")
+        condition = Q(name__icontains=text) | Q(email__icontains=text)
+        found = found.filter(condition | Q(phone__contains=plain) if plain else condition)
+    return found.order_by("-pk")
+
+
+def titles_of(client: Client) -> list[str]:
+    """The names of the client's own fields."""
+    return list(ContactField.objects.for_client(client).values_list("key", flat=True))

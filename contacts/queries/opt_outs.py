@@ -1,0 +1,59 @@
+"""Reads of opt-outs."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from accounts.models import Client
+from contacts.models import Channel, Contact, OptOut, OptOutChange, normal_address
+from crm.common.sql import as_json, rows_sql
+
+
+def opt_outs_for(client: Client, *, search: str = "") -> QuerySet[OptOut]:
+    """Newest first; search: part of an address."""
+    found = OptOut.objects.for_client(client)
+    if text := search.replace("\x00", "").strip()[:100]:
+        plain = "".join(char for char in text if char.isdigit())
+        found = found.filter(address__contains=plain.lstrip("0") or plain) if plain and "@" not in text else (
+            found.filter(address__icontains=text)
+        )  # fmt: skip
+    return found.order_by("-pk")
+
+
+def opt_outs_of(contact: Contact) -> list[OptOut]:
+    """Every opt-out of the contact's number and e-mail address."""
+    condition = Q(address="-")
+    if contact.phone:
+        condition |= Q(channel__in=[Channel.SMS, Channel.WHATSAPP], address=contact.phone)
+    if contact.email:
+        condition |= Q(channel=Channel.EMAIL, address=contact.email)
+    return list(OptOut.objects.for_client(contact.client_id).filter(condition))
+
+
+def opt_out_history_of(contact: Contact, count: int = 20) -> list[OptOutChange]:
+    """What was recorded about the contact's number and address, newest first, with who recorded it."""
+    former = contact.former_addresses.filter(client_id=contact.client_id).values_list("address", flat=True)
+    addresses = [address for address in (contact.phone, contact.email, *former) if address]
+    found = OptOutChange.objects.for_client(contact.client_id).filter(address__in=addresses)
+    return list(found.select_related("by").order_by("-pk")[:count])
+
+
+def opted_out_among(channel: str, rows: Iterable[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
+    """Which of (client id, address, sender) may not be written to: the address opted out of that sender or of all.
+
+    One query for any number of rows and clients. The tuples come back as they were given.
+    """
+    asked = {(client_id, normal_address(channel, address), sender): (client_id, address, sender)
+             for client_id, address, sender in rows}  # fmt: skip
+    if not asked:
+        return set()
+    columns = ["client_id", "address", "sender"]
+    statement = (
+        f"SELECT DISTINCT v.client_id, v.address, v.sender FROM {rows_sql(OptOut, columns)} "
+        f'JOIN "{OptOut._meta.db_table}" o ON o."client_id" = v.client_id AND o."channel" = %s '
+        'AND o."address" = v.address AND o."sender" IN (\'\', v.sender)'
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [as_json(asked), channel])
+        return {asked[row] for row in cursor.fetchall()}
