@@ -261,6 +261,13 @@ API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)
 
 # --- outside ----------------------------------------------------------------------------------------------------------
 AFRICASTALKING_BASE_URL = env.str("AFRICASTALKING_BASE_URL", "")  # empty: the account's own, else the vendor's
+BEEM_BASE_URL = env.str("BEEM_BASE_URL", "")
+TWILIO_BASE_URL = env.str("TWILIO_BASE_URL", "")
+INFOBIP_BASE_URL = env.str("INFOBIP_BASE_URL", "")
+CELCOM_BASE_URL = env.str("CELCOM_BASE_URL", "")
+ONFON_BASE_URL = env.str("ONFON_BASE_URL", "")
+WHATSAPP_BASE_URL = env.str("WHATSAPP_BASE_URL", "")
+NATIVE_BASE_URL = env.str("NATIVE_BASE_URL", "")
 SENDING_SLOTS = env.int("SENDING_SLOTS", 128)  # messages in flight per provider account and process
 MPESA_BASE_URL = env.str("MPESA_BASE_URL", "")  # empty: the account's own, else Safaricom's
 MPESA_CREDENTIALS = {  # an account of its own once MPESA_SHORTCODE is set; others are entered in the back office

@@ -1,40 +1,63 @@
-"""What providers post to us: the secret path is checked, the body is kept raw, the parser is woken, 200 is answered."""
+"""What providers send to us: the secret path and the signature are checked, the body is kept raw, the parser is woken,
+and the vendor hears what it expects."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from messaging.models import ProviderAccount
-from messaging.providers.base import UnreadableCallback
+from messaging.providers.base import Callback, UnreadableCallback
 from messaging.providers.registry import get_adapter
+from messaging.services.provider_access import adapter_of, credentials_of
 from messaging.services.reports import store_callback
 
-MAX_BYTES = 64 << 10
+LONGEST_QUERY = 4000
 
 
 @csrf_exempt
 def provider_callback(request: HttpRequest, adapter: str, token: str, kind: str) -> HttpResponse:
-    """POST /callbacks/{adapter}/{token}/{kind}. Unknown paths look alike; malformed bodies get 400, never 5xx."""
-    if request.method != "POST":
-        return JsonResponse({"error": "POST only"}, status=405, headers={"Allow": "POST"})
+    """/callbacks/{adapter}/{token}/{kind}. Unknown paths look alike; malformed bodies get 400, never 5xx.
+
+    POST, and GET where the vendor uses it. A wrong signature: 403, and nothing is kept.
+    """
     account = None
     if "\x00" not in token:  # no text for PostgreSQL
         account = ProviderAccount.objects.filter(callback_token=token, adapter=adapter).first()
     if account is None or kind not in get_adapter(adapter).callback_kinds:
         return JsonResponse({"error": "not found"}, status=404)
+    spoken = adapter_of(account)
+    if request.method not in spoken.callback_methods:
+        allowed = ", ".join(spoken.callback_methods)
+        return JsonResponse({"error": f"{allowed} only"}, status=405, headers={"Allow": allowed})
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BYTES:
+    if not (length.isascii() and length.isdigit()) or int(length) > spoken.callback_bytes:
         return JsonResponse({"error": "body too large"}, status=413)
+    callback = Callback(
+        kind=kind,
+        content_type=request.META.get("CONTENT_TYPE", ""),
+        query=request.META.get("QUERY_STRING", "")[:LONGEST_QUERY],
+        body=request.body if request.method == "POST" else b"",
+        headers={name.lower(): value for name, value in request.headers.items()},
+        method=request.method,
+    )
+    credentials = credentials_of(account)
+    # The address as the vendor has it: behind a proxy the request itself names another.
+    if not spoken.verify_callback(callback, credentials, settings.PUBLIC_URL + request.get_full_path()):
+        return JsonResponse({"error": "wrong signature"}, status=403)
     try:
-        store_callback(
-            account=account,
-            kind=kind,
-            content_type=request.content_type or "",
-            query=request.META.get("QUERY_STRING", "")[:2000],
-            body=request.body,
-        )
+        answer = spoken.answer_callback(callback, credentials)
+        if answer.stored:
+            store_callback(
+                account=account,
+                kind=kind,
+                content_type=callback.content_type,
+                query=callback.query,
+                body=callback.body,
+                method=callback.method,
+            )
     except UnreadableCallback as error:
         return JsonResponse({"error": str(error)}, status=400)
-    return HttpResponse(b"OK", content_type="text/plain")
+    return HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
 
 
 provider_callback.is_public = True  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from crm.common.linger import keep_at
 from messaging import wake
-from messaging.sending import runner
+from messaging.sending import lookups, runner
 from messaging.sending import simulation as simulated
 from messaging.sending import sweep as sweeping
 from messaging.services import campaigns, expansion, reports, scheduling, watching
@@ -43,6 +43,12 @@ def process_callbacks() -> None:
     """Read what providers posted, and what they post meanwhile."""
     if keep_at(wake.CALLBACKS, reports.process_callbacks):
         watching.watch_campaigns()
+
+
+@shared_task(name=wake.LOOK_UP, ignore_result=True)
+def look_up(account_id: int) -> None:
+    """Ask one provider what became of the messages that are due for a question."""
+    keep_at((wake.LOOK_UP, account_id), lambda: lookups.look_up(account_id=account_id))
 
 
 @shared_task(name="messaging.sweep", ignore_result=True)

@@ -11,6 +11,7 @@ SIMULATE = "messaging.simulate"
 EXPAND = "messaging.heavy.expand_campaign"
 START = "messaging.start_campaigns"
 CALLBACKS = "messaging.process_callbacks"
+LOOK_UP = "messaging.look_up"
 
 
 def senders(account_ids: Iterable[int | None]) -> None:
@@ -33,6 +34,12 @@ def expansion_now(campaign_id: int) -> None:
 def start_campaigns(*, after: float) -> None:
     """Look for campaigns that may begin, `after` seconds from the commit."""
     transaction.on_commit(lambda: send_now(START, countdown=after))
+
+
+def lookups(account_ids: Iterable[int]) -> None:
+    """Ask the providers of these accounts what became of messages."""
+    for account_id in account_ids:
+        nudge_after_commit(LOOK_UP, account_id)
 
 
 def callbacks() -> None:

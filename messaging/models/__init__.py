@@ -4,6 +4,7 @@ from crm.common.channels import Channel
 from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignState, Repeat
 from messaging.models.composing import OwnNumber
 from messaging.models.hours import MessageClass, SendingHours
+from messaging.models.inbound import InboundMessage
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
 from messaging.models.providers import (
     CallbackKind,
@@ -28,6 +29,7 @@ __all__ = [
     "DecisionKind",
     "EventKind",
     "ForeignCount",
+    "InboundMessage",
     "Message",
     "MessageClass",
     "MessageEvent",

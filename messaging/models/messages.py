@@ -33,6 +33,7 @@ class Message(models.Model):
     entry `message:<id>` took. `contact_id` names whose data filled the text; that contact may be gone since.
     `queued_at`: when it joined the queue; a first attempt that surely failed counts as joining it anew.
     `unconfirmed`: the provider was written to and its answer is unknown; it is never sent again blindly (D5).
+    `look_up_at`: while it is `sent`, when the provider is asked what became of it; None: not at all.
     `batch_id`: where one call's messages share an id, the id of its first message.
     `country` (ISO 3166) and `network` (probable, by the number's range) are what routes and figures go by.
     `closed`: sent for 72 hours without a report, which makes `sent` final (D2).
@@ -76,6 +77,7 @@ class Message(models.Model):
     network = models.CharField(max_length=20, blank=True, db_default="")
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
+    look_up_at = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True)
     unconfirmed = models.BooleanField(default=False)
@@ -122,6 +124,11 @@ class Message(models.Model):
                 name="message_simulated",
             ),
             models.Index(fields=["sent_at"], condition=Q(status="sent", closed=False), name="message_unreported"),
+            models.Index(
+                fields=["provider_account", "look_up_at"],
+                condition=Q(status="sent", look_up_at__isnull=False),
+                name="message_look_up",
+            ),
             # Delivery reports find their message by these.
             models.Index(
                 fields=["provider_account", "provider_message_id"],

@@ -117,6 +117,8 @@ class Route(models.Model):
 class CallbackKind(models.TextChoices):
     DELIVERY = "delivery"
     OPTOUT = "optout"
+    INBOUND = "inbound"
+    EVENTS = "events", "Everything the provider tells"
 
 
 class ProviderCallback(models.Model):

@@ -14,12 +14,13 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import orjson
 
 from messaging.providers.base import (
     Adapter,
+    Balance,
     Callback,
     Capabilities,
     CredentialField,
@@ -27,6 +28,8 @@ from messaging.providers.base import (
     DeliveryReport,
     HttpRequest,
     HttpResponse,
+    InboundNotice,
+    Notice,
     OptOutNotice,
     Outbound,
     Outcome,
@@ -37,6 +40,17 @@ from messaging.providers.base import (
     e164_or_empty,
     outcomes_by_status,
     same_for_all,
+)
+from messaging.providers.reading import (
+    balance_in,
+    digits,
+    field,
+    form_callback,
+    inner,
+    moment_of_iso,
+    object_of,
+    person_of,
+    text_of,
 )
 
 log = logging.getLogger(__name__)
@@ -113,9 +127,11 @@ class AfricasTalking(Adapter):
     name = "africastalking"
     label = "Africa's Talking"
     # No documented maximum; third parties cap between 100 and 1000 numbers a request.
-    can = Capabilities(batch_size=500, one_text_many=True, reports="pushed", lookup=False, idempotent=False)
+    can = Capabilities(
+        batch_size=500, one_text_many=True, reports="pushed", lookup=False, idempotent=False, balance=True
+    )
     default_base_url = "https://api.africastalking.com"
-    callback_kinds = ("delivery", "optout")
+    callback_kinds = ("delivery", "optout", "inbound")
     credential_fields = (
         CredentialField("username", "Username", secret=False, required=True, help="Of the app, not of a person."),
         CredentialField("api_key", "API key", secret=True, required=True),
@@ -158,21 +174,32 @@ class AfricasTalking(Adapter):
         summary, rows = _read_answer(response.body)
         if rows is None:
             return same_for_all(
-                batch, "ambiguous", "no_clear_answer", "The answer could not be read.", _text(response.body)
+                batch, "ambiguous", "no_clear_answer", "The answer could not be read.", text_of(response.body)
             )
         if not rows and not _count_sent(summary):
             reason = summary.strip().lower()
             if reason not in REFUSED_WHOLE:
                 log.warning("Africa's Talking: unlisted refusal of a whole request, %.60r", summary)
             kind, code = REFUSED_WHOLE.get(reason, ("rejected", "provider_refused"))
-            return same_for_all(batch, kind, code, clip(summary), raw=_text(response.body))
+            return same_for_all(batch, kind, code, clip(summary), raw=text_of(response.body))
         return _match_rows(batch, summary, rows)
 
-    def parse_callback(self, callback: Callback) -> list[DeliveryReport | OptOutNotice]:
+    def balance_request(self, credentials: Credentials, base_url: str) -> HttpRequest:
+        query = urlencode({"username": credentials.required("username")})
+        headers = (("apiKey", credentials.required("api_key")), ("Accept", "application/json"))
+        return HttpRequest("GET", f"{base_url.rstrip('/')}/version1/user?{query}", headers, b"")
+
+    def balance_of(self, response: HttpResponse) -> Balance | None:
+        currency, _, amount = field(inner(object_of(response), "UserData"), "balance").partition(" ")
+        return balance_in(amount, currency)
+
+    def parse_callback(self, callback: Callback) -> list[Notice]:
         if callback.kind not in self.callback_kinds:
             return super().parse_callback(callback)
-        form = _read_form(callback)
-        raw = clip(_text(callback.body))
+        form = form_callback(callback)
+        raw = clip(text_of(callback.body))
+        if callback.kind == "inbound":
+            return [_read_inbound(form, raw)]
         if callback.kind == "optout":
             recipient = e164_or_empty(form.get("phoneNumber", ""))
             if not recipient or not form.get("senderId"):
@@ -185,17 +212,17 @@ def _match_rows(batch: Sequence[Outbound], summary: str, rows: list[dict[str, An
     """Outcomes by number. Two messages to one number in a batch share its rows in order; a spare one is ambiguous."""
     rows_of: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
     for row in rows:
-        rows_of[_digits(row.get("number"))].append(row)
+        rows_of[digits(row.get("number"))].append(row)
     asked: dict[str, int] = defaultdict(int)
     for message in batch:
-        asked[_digits(message.to)] += 1
+        asked[digits(message.to)] += 1
     # A missing number was not sent, unless the answer leaves a doubt: more were "Sent to" than there are accepted rows
     # of ours, or a row was taken for a number that we did not ask for (ours, written in a way we do not know).
-    taken = [_digits(row.get("number")) for row in rows if _code_of(row) in ACCEPTED]
+    taken = [digits(row.get("number")) for row in rows if _code_of(row) in ACCEPTED]
     missing_is_unsent = all(number in asked for number in taken) and _count_sent(summary) <= len(taken)
     outcomes = []
     for message in batch:
-        number = _digits(message.to)
+        number = digits(message.to)
         if rows_of[number]:
             outcomes.append(_outcome_of_row(message, rows_of[number].popleft()))
         elif missing_is_unsent and asked[number] == 1:
@@ -208,8 +235,8 @@ def _match_rows(batch: Sequence[Outbound], summary: str, rows: list[dict[str, An
 def _outcome_of_row(message: Outbound, row: dict[str, Any]) -> Outcome:
     """A success has an id, a refusal the text "None" in its place; a row that mixes the two is ambiguous."""
     code = _code_of(row)
-    provider_message_id = _field(row, "messageId").removeprefix("None")
-    status, raw = _field(row, "status"), clip(orjson.dumps(row).decode())
+    provider_message_id = field(row, "messageId").removeprefix("None")
+    status, raw = field(row, "status"), clip(orjson.dumps(row).decode())
     if code in ACCEPTED and provider_message_id:
         return Outcome(
             message.id,
@@ -218,7 +245,7 @@ def _outcome_of_row(message: Outbound, row: dict[str, Any]) -> Outcome:
             provider_cost=_read_cost(row.get("cost")),
             raw=raw,
         )
-    if provider_message_id or code in ACCEPTED or not (code in REFUSED or _field(row, "messageId") == "None"):
+    if provider_message_id or code in ACCEPTED or not (code in REFUSED or field(row, "messageId") == "None"):
         log.warning("Africa's Talking: the code of a row, %s, contradicts its message id", code)
         return Outcome(
             message.id,
@@ -270,17 +297,19 @@ def _read_report(form: dict[str, str], raw: str) -> DeliveryReport:
     )
 
 
-def _read_form(callback: Callback) -> dict[str, str]:
-    """The form fields of a callback; of a repeated name the first counts."""
-    if callback.content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise UnreadableCallback("The vendor posts forms.")
-    try:
-        pairs = parse_qsl(callback.body.decode(), keep_blank_values=True, max_num_fields=50, errors="strict")
-    except ValueError as error:  # not UTF-8, or too many fields
-        raise UnreadableCallback("The form could not be read.") from error
-    if "\x00" in "".join(value for _, value in pairs):
-        raise UnreadableCallback("The form holds a NUL.")
-    return dict(reversed(pairs))
+def _read_inbound(form: dict[str, str], raw: str) -> InboundNotice:
+    """The date's form varies between the vendor's samples, so one that does not name its zone is left out."""
+    sender, provider_message_id = person_of(form.get("from", "")), form.get("id", "")
+    if not sender or not 1 <= len(provider_message_id) <= 128 or "text" not in form:
+        raise UnreadableCallback("A message names an id, from and text.")
+    return InboundNotice(
+        sender=sender,
+        recipient=form.get("to", "").strip()[:32],
+        text=form["text"],
+        provider_message_id=provider_message_id,
+        at=moment_of_iso(form.get("date", "")),
+        raw=raw,
+    )
 
 
 def _read_cost(cost: Any) -> str:
@@ -295,18 +324,5 @@ def _count_sent(summary: str) -> int:
 
 def _code_of(row: dict[str, Any]) -> int:
     """The statusCode as a number, also when it came as text; 0 when it is neither."""
-    code = _field(row, "statusCode")
+    code = field(row, "statusCode")
     return int(code) if code.isascii() and code.isdecimal() and len(code) < 6 else 0
-
-
-def _field(row: dict[str, Any], name: str) -> str:
-    value = row.get(name)
-    return clip(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-
-
-def _digits(number: Any) -> str:
-    return "".join(filter(str.isdigit, str(number)))
-
-
-def _text(body: bytes) -> str:
-    return body.decode("utf-8", "replace")

@@ -9,10 +9,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, Protocol, Self
+
+from django.utils.translation import gettext as _
 
 OutcomeKind = Literal["accepted", "rejected", "retry", "ambiguous"]
-ReportStatus = Literal["sent", "delivered", "failed"]
+ReportStatus = Literal["sent", "delivered", "read", "failed"]
 
 RAW_LIMIT = 2000  # characters of a vendor's own words kept beside ours
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -57,7 +61,8 @@ class HttpRequest:
             raise UnusableCredentials("A value of this provider account has a character that no header can carry.")
 
     def __repr__(self) -> str:
-        return f"HttpRequest({self.method} {self.url}, {len(self.body)} bytes)"  # headers hold keys
+        address = self.url.partition("?")[0]  # headers hold keys, and so do some queries
+        return f"HttpRequest({self.method} {address}, {len(self.body)} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,10 @@ class Credentials(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class CredentialField:
-    """One value an operator enters for an account. `secret`: never shown again. `choices` empty: free text."""
+    """One value an operator enters for an account. `secret`: never shown again. `choices` empty: free text.
+
+    lines: it may have several lines. default: what an empty one means, shown to the operator.
+    """
 
     name: str
     label: str
@@ -118,6 +126,8 @@ class CredentialField:
     required: bool
     help: str = ""
     choices: tuple[str, ...] = ()
+    lines: bool = False
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,11 @@ class Capabilities:
     """What the dispatcher groups by.
 
     batch_size: most messages in one request. one_text_many: a batch shares one text and one sender; otherwise each
-    message has its own. reports: how deliveries become known. lookup: a sent message can be asked for by our reference.
+    message has its own. reports: how deliveries become known. lookup: what became of a sent message can be asked
+    (`lookup_request`); lookup_by_reference: also by our own reference, when the vendor's id was lost with the answer.
     idempotent: the vendor drops a repeated reference, so an unknown outcome may be sent again (GUARANTEES D5).
+    lookup_batch: most messages in one look-up. look_after: seconds a report may take before it is asked for.
+    balance: the account's credit can be read (`balance_request`).
     """
 
     batch_size: int
@@ -134,6 +147,10 @@ class Capabilities:
     reports: Literal["pushed", "polled", "none"]
     lookup: bool
     idempotent: bool
+    lookup_by_reference: bool = False
+    lookup_batch: int = 1
+    look_after: int = 300
+    balance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +173,35 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What an outsider posted to one of our callback addresses, unread. `kind` is one of Adapter.callback_kinds."""
+    """What an outsider sent to one of our callback addresses, unread. `kind` is one of Adapter.callback_kinds.
+
+    Header names are lower case. They are there when the callback arrives and is verified, and not kept with it.
+    """
 
     kind: str
     content_type: str
     query: str
     body: bytes
     headers: Mapping[str, str]
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswer:
+    """What the vendor expects to hear. stored False: it was a handshake that says nothing to keep."""
+
+    status: int = 200
+    body: bytes = b"OK"
+    content_type: str = "text/plain"
+    stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What became of a message. `recipient` is E.164 or "". A word we do not know reads as "sent", not final."""
+    """What became of a message. `recipient` is E.164 or "". A word we do not know reads as "sent", not final.
+
+    reference: ours, where the vendor gives it back; it names the message even when we never learnt the vendor's id.
+    """
 
     provider_message_id: str
     recipient: str
@@ -177,15 +211,84 @@ class DeliveryReport:
     error_message: str = ""
     network_code: str = ""
     raw: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OptOutNotice:
-    """A person left one sender by the provider's own menu. `recipient` is E.164."""
+    """A person left one sender by the provider's own menu. `recipient` is E.164. `sender` empty: every sender."""
 
     recipient: str
     sender: str
     raw: str = ""
+    channel: str = "sms"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file that came with an inbound message: by the vendor's id, by URL, or both. kind: image, video, audio, …"""
+
+    kind: str
+    id: str = ""
+    url: str = ""
+    mime_type: str = ""
+    filename: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundNotice:
+    """A person wrote to one of our numbers. `sender` is the person, E.164; `recipient` our number as the vendor has it.
+
+    at: when the vendor says it was written, None where it does not say so clearly. name: what the person calls itself.
+    """
+
+    sender: str
+    recipient: str
+    text: str
+    provider_message_id: str
+    channel: str = "sms"
+    media: tuple[Media, ...] = ()
+    at: datetime | None = None
+    name: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountNotice:
+    """News of the provider account itself: the state of a template or its quality, the standing of a number.
+
+    about: "template", "quality" or "number". name: which; `state` in the vendor's words, `detail` its reason.
+    """
+
+    about: Literal["template", "quality", "number"]
+    name: str
+    state: str
+    language: str = ""
+    provider_id: str = ""
+    detail: str = ""
+    raw: str = ""
+
+
+Notice = DeliveryReport | OptOutNotice | InboundNotice | AccountNotice
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message that may be asked about. `provider_message_id` is "" where the answer to our request was lost."""
+
+    id: int
+    to: str
+    sender: str
+    reference: str
+    provider_message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The credit of a provider account. `currency` is an ISO code, or "" where the vendor counts units."""
+
+    amount: Decimal
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +337,35 @@ class _Described(ABC):
     default_base_url: str
     channels: tuple[str, ...] = ("sms",)
     callback_kinds: tuple[str, ...] = ()
+    callback_methods: tuple[str, ...] = ("POST",)
+    callback_bytes: int = 64 << 10  # the longest body of a callback
 
-    def parse_callback(self, callback: Callback) -> list[DeliveryReport | OptOutNotice]:
-        """What a callback says. Raises: UnreadableCallback."""
+    def for_account(self, credentials: Credentials) -> Self:
+        """The adapter to use for one account: itself, but where the provider's words are set up with the account."""
+        return self
+
+    def parse_callback(self, callback: Callback) -> list[Notice]:
+        """What a callback says; nothing where it is a kind of news that nobody needs. Raises: UnreadableCallback."""
         raise UnreadableCallback(f"{self.label} has no callback of the kind {callback.kind!r}.")
+
+    def verify_callback(self, callback: Callback, credentials: Credentials, url: str) -> bool:
+        """Whether the vendor itself sent this, by its signature. `url`: the full public address it was sent to.
+
+        True where the vendor signs nothing: there the secret path and the ids it names are the proof.
+        """
+        return True
+
+    def answer_callback(self, callback: Callback, credentials: Credentials) -> CallbackAnswer:
+        """What to answer to a callback that was verified and read."""
+        return CallbackAnswer()
+
+    def problems_with(self, values: Mapping[str, str]) -> dict[str, str]:
+        """A sentence for each credential that cannot be right, by its name. Empty: an account may be set up so."""
+        return {
+            wanted.name: _("%(provider)s needs this.") % {"provider": self.label}
+            for wanted in self.credential_fields
+            if wanted.required and not values.get(wanted.name, "").strip()
+        }
 
     def check_batch(self, batch: Sequence[Outbound]) -> None:
         """Raises ValueError for a batch outside `can`: empty, too long, or mixed where one text goes to many."""
@@ -260,6 +388,28 @@ class Adapter(_Described):
     @abstractmethod
     def outcomes_of(self, batch: Sequence[Outbound], response: HttpResponse) -> list[Outcome]:
         """One outcome for each message of `batch`, in its order. Never raises: what cannot be read is ambiguous."""
+
+    def lookup_request(self, batch: Sequence[SentMessage], credentials: Credentials, base_url: str) -> HttpRequest:
+        """The one request that asks what became of `batch`, at most `can.lookup_batch` messages.
+
+        Raises: UnusableCredentials; NotImplementedError where `can.lookup` is False.
+        """
+        raise NotImplementedError(f"{self.label} cannot be asked about a message.")
+
+    def reports_of(self, batch: Sequence[SentMessage], response: HttpResponse) -> list[DeliveryReport | None]:
+        """What the answer says of each message of `batch`, in its order; None: nothing yet, ask again later.
+
+        Never raises. A report without a final word settles that the vendor has the message.
+        """
+        return [None] * len(batch)
+
+    def balance_request(self, credentials: Credentials, base_url: str) -> HttpRequest:
+        """The request that reads the account's credit. Raises: UnusableCredentials; NotImplementedError."""
+        raise NotImplementedError(f"{self.label} does not tell a balance.")
+
+    def balance_of(self, response: HttpResponse) -> Balance | None:
+        """The credit that an answer tells, or None where it tells none. Never raises."""
+        return None
 
 
 class SessionAdapter(_Described):

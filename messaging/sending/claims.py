@@ -73,11 +73,11 @@ def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, [account_id, account_id, limit, owner])
-        rows = [Claimed(*row[:7], content=_content(row[7])) for row in cursor.fetchall()]
+        rows = [Claimed(*(*row[:7], read_content(row[7]))) for row in cursor.fetchall()]
     return sorted(rows, key=lambda row: row.id)
 
 
-def _content(stored: str | None) -> dict[str, Any] | None:
+def read_content(stored: str | None) -> dict[str, Any] | None:
     """A message's content as raw SQL gives it: the text of an object, or nothing."""
     return orjson.loads(stored) if stored else None
 

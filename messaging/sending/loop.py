@@ -18,12 +18,12 @@ from django.db import OperationalError, connection
 from contacts import queries as contacts
 from messaging.models import ProviderAccount
 from messaging.models.messages import public_id
-from messaging.providers.base import AnyAdapter, Credentials, Outbound, Outcome, UnusableCredentials, same_for_all
-from messaging.providers.registry import get_adapter
+from messaging.providers.base import AnyAdapter, Outbound, Outcome, UnusableCredentials, same_for_all
 from messaging.sending import claims
 from messaging.sending.claims import Claimed
 from messaging.sending.recording import fail_messages, record_outcomes
 from messaging.sending.transports import open_session
+from messaging.services.provider_access import adapter_of, address_of, credentials_of
 from messaging.services.providers import mark_working, rest_account
 from messaging.services.reports import store_arrivals
 
@@ -48,13 +48,9 @@ class Loop:
 
     def __init__(self, account: ProviderAccount, *, stop: Callable[[], bool], slots: int = 0) -> None:
         self.account = account
-        self.adapter: AnyAdapter = get_adapter(account.adapter)
-        self.credentials = Credentials(account.credentials)
-        self.base_url = (
-            account.base_url
-            or getattr(settings, f"{account.adapter.upper()}_BASE_URL", "")
-            or self.adapter.default_base_url
-        )
+        self.adapter: AnyAdapter = adapter_of(account)
+        self.credentials = credentials_of(account)
+        self.base_url = address_of(account)
         self.batch_size = min(account.batch_size or self.adapter.can.batch_size, self.adapter.can.batch_size)
         self.slots = slots or settings.SENDING_SLOTS
         self.stop = stop
@@ -161,8 +157,11 @@ class Loop:
             self.done.submitted += len(batch)
 
     def _batches(self, rows: Sequence[Claimed]) -> list[list[Outbound]]:
-        """Group what may share a request: one text, one sender, nothing beyond the text, and no number twice."""
-        if not self.adapter.can.one_text_many or self.batch_size == 1:
+        """Group what may share a request: no number twice, nothing beyond the text, and where the provider takes one
+        text to many, one text and one sender.
+        """
+        shared = self.adapter.can.one_text_many
+        if self.batch_size == 1:
             return [[outbound(row)] for row in rows]
         groups: dict[tuple[str, str], list[list[Outbound]]] = defaultdict(list)
         numbers: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -171,7 +170,7 @@ class Loop:
             if row.content:
                 alone.append([outbound(row)])
                 continue
-            key = (row.sender, row.text)
+            key = (row.sender, row.text) if shared else ("", "")
             batches = groups[key]
             if not batches or len(batches[-1]) >= self.batch_size or row.recipient in numbers[key]:
                 batches.append([])

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from crm.common.sql import database_now, lock_rows, now_sql, update_rows
+from crm.common.sql import database_now, later_sql, lock_rows, now_sql, update_rows
 from messaging.models import Campaign, CampaignState, EventKind, Message, MessageStatus
 from messaging.providers.base import Outcome
+from messaging.providers.registry import all_adapters
 from messaging.services.announcing import announce_messages
 from messaging.services.tallies import count_steps, lock_statuses
 from messaging.services.timeline import charge_reference, write_events
@@ -24,6 +25,7 @@ from wallet import services as wallet
 FIRST_RETRY_SECONDS = 5
 LONGEST_RETRY_SECONDS = 1800
 GIVE_UP_AFTER = timedelta(hours=4)  # D6
+LOOK_AT_UNKNOWN = 30  # seconds after a lost answer
 FINAL_AFTER = timedelta(hours=72)  # D2: `sent` without a report is then final
 
 
@@ -93,12 +95,30 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
         where="(t.status = 'submitting' OR (t.status = 'sent' AND t.unconfirmed AND v.status IN ('sent', 'failed') "
         "AND NOT v.unconfirmed))",
         # the four hours count from the first attempt, not from a queue that was long
-        assign=f"""lease_owner = '', lease_until = NULL, queued_at = CASE
+        assign=f"""lease_owner = '', lease_until = NULL, look_up_at = {_look_up_sql()}, queued_at = CASE
             WHEN v.status IN ('queued', 'held') AND t.attempts <= 1 THEN {now_sql()} ELSE t.queued_at END""",
     )  # fmt: skip
     _write_events(moved, events, now)
     _refund(moved)
     return moved
+
+
+def _look_up_sql() -> str:
+    """When the provider is asked about a message that is now `sent`; NULL for one that only waits for its report.
+
+    One whose answer was lost is asked for soon, where our reference finds it.
+    """
+    able = [adapter for adapter in all_adapters() if adapter.can.lookup]
+    asked = " ".join(f"WHEN '{adapter.name}' THEN {later_sql(adapter.can.look_after)}" for adapter in able)
+    found = [a.name for a in all_adapters() if a.can.lookup_by_reference or a.can.idempotent]
+    soon = " ".join(f"WHEN '{name}' THEN {later_sql(LOOK_AT_UNKNOWN)}" for name in found)
+
+    def by_adapter(cases: str) -> str:
+        account = "FROM messaging_provideraccount a WHERE a.id = t.provider_account_id"
+        return f"(SELECT CASE a.adapter {cases} END {account})" if cases else "NULL"
+
+    return f"""CASE WHEN v.status <> 'sent' THEN NULL
+        WHEN v.unconfirmed AND v.provider_message_id = '' THEN {by_adapter(soon)} ELSE {by_adapter(asked)} END"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from crm.common.sql import database_now, later_sql, now_sql, skip_locked
 from messaging import wake
 from messaging.models import EventKind
 from messaging.providers.base import Outcome
-from messaging.sending import claims
+from messaging.sending import claims, lookups
 from messaging.sending.recording import record_outcomes
 from messaging.sending.runner import accounts_with_work
 from messaging.services.campaigns import finish_campaigns
@@ -58,6 +58,7 @@ def sweep() -> Swept:
         wake.expansion_now(campaign_id)
     if _exists(f"messaging_providercallback WHERE processed_at IS NULL AND due_at <= {now_sql()}"):
         wake.callbacks()
+    wake.lookups(lookups.accounts_to_ask())
     finish_campaigns()
     watch_campaigns()
     merge_tallies()

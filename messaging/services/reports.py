@@ -15,10 +15,18 @@ from contacts import services as contacts
 from contacts.models import OptOutSource
 from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_locked, update_rows
 from messaging import wake
-from messaging.models import Channel, Message, MessageStatus, ProviderAccount, ProviderCallback
-from messaging.providers.base import Arrival, Callback, DeliveryReport, OptOutNotice, UnreadableCallback
-from messaging.providers.registry import get_adapter
+from messaging.models import Message, MessageStatus, ProviderAccount, ProviderCallback
+from messaging.providers.base import (
+    Arrival,
+    Callback,
+    DeliveryReport,
+    InboundNotice,
+    OptOutNotice,
+    UnreadableCallback,
+)
 from messaging.sending.recording import FINAL_AFTER, Receipt, record_receipts
+from messaging.services import inbound
+from messaging.services.provider_access import adapter_of
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +36,16 @@ TRY_AGAIN_SECONDS = (1, 3, 10, 30, 60, 300, 1800, 7200)
 SETTLE_SECONDS = 5  # before a report with an unknown id may be matched by its number
 
 
-def store_callback(*, account: ProviderAccount, kind: str, content_type: str, query: str, body: bytes) -> None:
-    """Keep what a provider posted, as it came, and wake whoever reads it.
+def store_callback(
+    *, account: ProviderAccount, kind: str, content_type: str, query: str, body: bytes, method: str = "POST"
+) -> None:
+    """Keep what a provider sent, as it came, and wake whoever reads it. What says nothing is not kept.
 
     Raises: UnreadableCallback where the adapter can make nothing of it; then nothing is stored.
     """
-    callback = Callback(kind=kind, content_type=content_type, query=query, body=body, headers={})
-    get_adapter(account.adapter).parse_callback(callback)
+    callback = Callback(kind=kind, content_type=content_type, query=query, body=body, headers={}, method=method)
+    if not adapter_of(account).parse_callback(callback):
+        return
     with transaction.atomic():
         ProviderCallback.objects.create(
             account=account,
@@ -91,23 +102,36 @@ def process_callbacks(*, limit: int = BATCH) -> int:
         return 0
     accounts = {a.pk: a for a in ProviderAccount.objects.filter(pk__in={row.account_id for row in taken})}
     reports: list[tuple[_Open, DeliveryReport]] = []
+    written: list[tuple[int, InboundNotice]] = []
     opened = []
     for row in taken:
         item = _Open(row)
         opened.append(item)
         callback = Callback(
-            kind=row.kind, content_type=row.content_type, query=row.query, body=bytes(row.body), headers={}
+            kind=row.kind,
+            content_type=row.content_type,
+            query=row.query,
+            body=bytes(row.body),
+            headers={},
+            method="POST" if row.body else "GET",
         )
         try:
-            said = get_adapter(accounts[row.account_id].adapter).parse_callback(callback)
+            account = accounts[row.account_id]
+            said = adapter_of(account).parse_callback(callback)
         except (UnreadableCallback, LookupError) as error:
             item.note = f"unreadable: {error}"[:200]
             continue
         for part in said:
-            if isinstance(part, OptOutNotice):
-                item.note = _opt_out(row.account_id, part)
-            else:
+            if isinstance(part, DeliveryReport):
                 reports.append((item, part))
+            elif isinstance(part, OptOutNotice):
+                item.note = _opt_out(row.account_id, part)
+            elif isinstance(part, InboundNotice):
+                written.append((row.account_id, part))
+            else:
+                item.note = f"{part.about} {part.name} {part.language}: {part.state} {part.detail}".strip()[:200]
+    for account_id, notice in written:
+        inbound.receive(account_id=account_id, notices=[notice])
     with transaction.atomic():
         receipts = []
         for (item, report), message_id in zip(reports, _match(reports), strict=True):
@@ -152,12 +176,19 @@ def _match(reports: Sequence[tuple[_Open, DeliveryReport]]) -> list[int | None]:
     """The message that each report speaks of: by the provider's id, else by number where that is beyond doubt."""
     keys = [(item.row.account_id, _kept_id(report)) for item, report in reports]
     found = _match_ids(keys)
-    lost = [pair for pair, key in zip(reports, keys, strict=True) if key not in found]
+    named = _match_references([pair for pair, key in zip(reports, keys, strict=True) if key not in found])
+    lost = [
+        pair
+        for pair, key in zip(reports, keys, strict=True)
+        if key not in found and (key[0], pair[1].reference) not in named
+    ]
     if lost:
         by_number = _match_unconfirmed(lost)
         # Ids once more, after the numbers: an answer recorded in between has named its message by now.
         found = by_number | _match_ids(list(by_number)) | found
-    return [found.get(key) for key in keys]
+    return [
+        found.get(key) or named.get((key[0], report.reference)) for (_, report), key in zip(reports, keys, strict=True)
+    ]
 
 
 def _match_ids(keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
@@ -172,6 +203,33 @@ def _match_ids(keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
         for pk, provider_id in rows.values_list("pk", "provider_message_id"):
             known[account_id, provider_id] = pk
     return known
+
+
+def _match_references(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[tuple[int, str], int]:
+    """Messages by (account, our own reference), where the vendor gives it back.
+
+    Only one that this account has sent, and whose id is unknown or the report's: one that still waits for its answer is
+    left for later.
+    """
+    wanted = {}
+    for item, report in reports:
+        number = report.reference.removeprefix("MSG-")
+        if report.reference.startswith("MSG-") and number.isascii() and number.isdecimal() and len(number) < 19:
+            wanted[item.row.account_id, int(number)] = report
+    known: dict[tuple[int, str], int] = {}
+    if not wanted:
+        return known
+    rows = Message.objects.unscoped().filter(pk__in={pk for _, pk in wanted})
+    for pk, account_id, provider_id, status in rows.values_list(
+        "pk", "provider_account_id", "provider_message_id", "status"
+    ):
+        said = wanted.get((account_id, pk))
+        if said and provider_id in ("", _kept_id(said)) and status not in _ON_ITS_WAY:
+            known[account_id, said.reference] = pk
+    return known
+
+
+_ON_ITS_WAY = (MessageStatus.QUEUED, MessageStatus.CLAIMED, MessageStatus.SUBMITTING, MessageStatus.HELD)
 
 
 def _match_unconfirmed(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[tuple[int, str], int]:
@@ -217,20 +275,19 @@ def _unsettled() -> Q:
 
 def _opt_out(account_id: int, notice: OptOutNotice) -> str:
     """Record an opt-out for every client that wrote to this number from this sender by this account."""
-    clients = set(
-        Message.objects.unscoped()
-        .filter(
-            client_id__in=Client.objects.values("pk"),  # lets the index by client and recipient serve
-            provider_account_id=account_id,
-            recipient=notice.recipient,
-            sender__iexact=notice.sender,
-        )
-        .values_list("client_id", "sender")
+    written = Message.objects.unscoped().filter(
+        client_id__in=Client.objects.values("pk"),  # lets the index by client and recipient serve
+        provider_account_id=account_id,
+        recipient=notice.recipient,
+        channel=notice.channel,
     )
+    if notice.sender:
+        written = written.filter(sender__iexact=notice.sender)
+    clients = set(written.values_list("client_id", "sender"))
     for client_id, sender in clients:
         contacts.record_opt_out(
             client_id=client_id,
-            channel=Channel.SMS,
+            channel=notice.channel,
             address=notice.recipient,
             sender=sender,
             source=OptOutSource.NETWORK,

@@ -68,6 +68,13 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Outside": {
         "AFRICASTALKING_BASE_URL": "Address of Africa's Talking for accounts that name none, and for the account "
         "called Sandbox. Empty: the vendor's own.",
+        "BEEM_BASE_URL": "Address of Beem Africa; empty: the vendor's own.",
+        "TWILIO_BASE_URL": "Address of Twilio; empty: the vendor's own.",
+        "INFOBIP_BASE_URL": "Address of Infobip (each account has an address of its own); empty: the vendor's own.",
+        "CELCOM_BASE_URL": "Address of the Celcom, Advanta and TextSMS family; empty: the vendor's own.",
+        "ONFON_BASE_URL": "Address of Onfon Media; empty: the vendor's own.",
+        "WHATSAPP_BASE_URL": "Address of Meta's Graph API for WhatsApp; empty: the vendor's own.",
+        "NATIVE_BASE_URL": "Address of another installation that this one sends through, for accounts that name none.",
         "MPESA_BASE_URL": "Address of M-Pesa's Daraja API for accounts that name none, and for the account called "
         "Sandbox. Empty: Safaricom's own.",
         "MPESA_SHORTCODE": "The paybill, or a till's head-office number. Set, it makes an account called Environment, "
