@@ -70,7 +70,7 @@ class NewKeyForm(forms.ModelForm):
 
     class Meta:
         model = ApiKey
-        fields = ("client", "name", "scopes", "expires_at")
+        fields = ("client", "name", "simulation", "scopes", "expires_at")
 
     def clean(self) -> dict[str, Any]:
         fields = super().clean() or self.cleaned_data
@@ -93,14 +93,14 @@ class NewKeyForm(forms.ModelForm):
 class ApiKeyAdmin(admin.ModelAdmin):
     """Keys are issued and revoked, never edited or deleted; no digest is shown."""
 
-    list_display = ("name", "prefix", "client", "scopes", "expires_at", "revoked_at", "last_used_at")
+    list_display = ("name", "hint", "client", "simulation", "expires_at", "revoked_at", "last_used_at")
     list_select_related = ("client",)
     search_fields = ("name", "prefix", "client__name")
     autocomplete_fields = ("client",)
     actions = ("revoke",)
     shown = (
-        "client", "name", "prefix", "scopes", "allowed_addresses", "expires_at", "revoked_at", "last_used_at",
-        "created_by", "created_at",
+        "client", "name", "hint", "simulation", "scopes", "allowed_addresses", "expires_at", "replaced_by",
+        "revoked_at", "last_used_at", "last_used_address", "last_used_for", "created_by", "created_at",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
@@ -110,7 +110,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         return super().get_form(request, obj, change, **({} if obj else {"form": NewKeyForm}), **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        return self.shown if obj else ("client", "name", "scopes", "addresses", "expires_at")
+        return self.shown if obj else ("client", "name", "simulation", "scopes", "addresses", "expires_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         return self.shown if obj else ()
@@ -127,10 +127,11 @@ class ApiKeyAdmin(admin.ModelAdmin):
             scopes=form.cleaned_data["scopes"],
             allowed_addresses=form.cleaned_data["addresses"].splitlines(),
             expires_at=obj.expires_at,
+            simulation=form.cleaned_data["simulation"],
             by=request.user,
         )
         obj.pk = issued.key.pk
-        obj.prefix = issued.key.prefix
+        obj.prefix, obj.last_four = issued.key.prefix, issued.key.last_four
         messages.warning(
             request,
             f"Copy these now, they are not shown again. API key: {issued.api_key} · API secret: {issued.api_secret} · "

@@ -6,20 +6,27 @@ from rest_framework.request import Request
 
 from accounts import queries
 from accounts.models import ApiKey
+from accounts.requests.recording import note_caller, used_for
 from accounts.services.keys import note_use
+from crm.common.addresses import client_address
 
 
 class ApiKeyAuthentication(BaseAuthentication):
     """Sets `request.auth` to the ApiKey, whose client is the tenant (T1); no person is behind it, so `user` is None."""
 
     def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
+        http = request._request
+        if lent := getattr(http, "lent_key", None):  # by a page of ours, for a call inside this process
+            return None, lent
         presented = _find_credential(request)
         if not presented:
             return None
         key = queries.find_key(presented)
         if key is None:
+            note_caller(http, queries.find_ended_key(presented))
             raise AuthenticationFailed("The API key is unknown, revoked or expired.")
-        note_use(key=key)
+        note_caller(http, key)
+        note_use(key=key, address=client_address(request), used_for=used_for(http))
         return None, key
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,6 +1,8 @@
 """Forms of accounts: shape here, meaning in the services."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -8,7 +10,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.events import EVENTS
-from accounts.models import DeliveryState, WebhookFormat
+from accounts.models import ApiKey, DeliveryState, WebhookFormat
 from accounts.scopes import SCOPES
 
 
@@ -18,6 +20,18 @@ class ApiKeyForm(forms.Form):
     token = forms.UUIDField(widget=forms.HiddenInput)
     name = forms.CharField(
         label=_("Name"), max_length=80, help_text=_("Where the key will be used, for example “Web shop”.")
+    )
+    mode = forms.ChoiceField(
+        label=_("Mode"),
+        choices=[
+            ("live", _("Live: messages are sent and charged")),
+            (
+                "simulation",
+                _("Simulation: messages are accepted and reported, but nothing leaves and nothing is charged"),
+            ),
+        ],
+        initial="live",
+        widget=forms.RadioSelect,
     )
     scopes = forms.MultipleChoiceField(
         label=_("What it may do"),
@@ -50,6 +64,77 @@ class ApiKeyForm(forms.Form):
         if last.year >= 9999:
             return datetime.max.replace(tzinfo=UTC)
         return datetime.combine(last + timedelta(days=1), time.min, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
+class RotateKeyForm(forms.Form):
+    """How long the old key works beside the new one; the names are those of services.keys.OVERLAPS."""
+
+    overlap = forms.ChoiceField(
+        label=_("The old key works"),
+        choices=[
+            ("now", _("no longer: it ends now")),
+            ("1h", _("for 1 hour more")),
+            ("24h", _("for 24 hours more")),
+            ("7d", _("for 7 days more")),
+        ],
+        initial="24h",
+        widget=forms.RadioSelect,
+    )
+
+
+class RevokeKeyForm(forms.Form):
+    """`key_name` is the name of the key, typed: for one that some program used in the last 24 hours."""
+
+    name = forms.CharField(
+        label=_("Name of the key"),
+        max_length=80,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, key_name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._key_name = key_name
+
+    def clean_name(self) -> str:
+        if self.cleaned_data["name"].strip() != self._key_name:
+            raise forms.ValidationError(_("This is not the name of the key."))
+        return self._key_name
+
+
+class KeyValuesForm(forms.Form):
+    """The three values of a new key, as its page posts them back for the file; nothing else fits."""
+
+    api_key = forms.RegexField(r"^tk_(live|test)_[0-9a-f]{8}_[0-9A-Za-z]{32}$")
+    api_secret = forms.RegexField(r"^ts_(live|test)_[0-9A-Za-z]{32}$")
+    app_key = forms.RegexField(r"^ta_(live|test)_[0-9A-Za-z]{32}$")
+
+
+class RequestFilterForm(forms.Form):
+    """Filters of the last API requests; days in the client's time zone."""
+
+    outcome = forms.ChoiceField(
+        label=_("Result"),
+        required=False,
+        choices=[
+            ("", _("All")),
+            ("ok", _("Answered (2xx)")),
+            ("refused", _("Refused (4xx)")),
+            ("broken", _("Our error (5xx)")),
+        ],
+    )
+    error_code = forms.CharField(label=_("Error code"), required=False, max_length=40)
+    key = forms.TypedChoiceField(label=_("Key"), required=False, coerce=int, empty_value=None)
+    method = forms.ChoiceField(
+        label=_("Method"),
+        required=False,
+        choices=[("", _("All")), *((name, name) for name in ("GET", "POST", "PUT", "PATCH", "DELETE"))],
+    )
+    q = forms.CharField(label=_("Path or request ID"), required=False, max_length=100)
+
+    def __init__(self, *args: Any, keys: Iterable[ApiKey], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(forms.TypedChoiceField, self.fields["key"])
+        field.choices = [("", _("All")), *((key.pk, f"{key.name} ({key.hint})") for key in keys)]
 
 
 class WebhookForm(forms.Form):

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from accounts.models import (
     ApiKey,
+    ApiRequest,
     Client,
     DeliveryState,
     Membership,
@@ -18,6 +19,8 @@ from accounts.models import (
 )
 from crm.common.crypto import digest
 
+_LIVE = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
+
 
 def find_key(api_key: str) -> ApiKey | None:
     """The live key that a caller presents, with its client; None for one that is unknown, revoked or expired.
@@ -25,9 +28,25 @@ def find_key(api_key: str) -> ApiKey | None:
     Found by the index on its digest, which tells nothing about the key; expiry goes by the database's clock (D11).
     """
     wanted = digest(api_key)
-    live = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
-    found = ApiKey.objects.unscoped().select_related("client").filter(live, key_hash=wanted).first()
-    return found if found and hmac.compare_digest(found.key_hash, wanted) else None
+    found = ApiKey.objects.unscoped().select_related("client").filter(_LIVE, key_hash=wanted).first()
+    return _acting(found) if found and hmac.compare_digest(found.key_hash, wanted) else None
+
+
+def find_live_key(key_id: int) -> ApiKey | None:
+    """The live key with this id, as `find_key` gives it."""
+    found = ApiKey.objects.unscoped().select_related("client").filter(_LIVE, pk=key_id).first()
+    return _acting(found) if found else None
+
+
+def find_ended_key(api_key: str) -> ApiKey | None:
+    """A key that is accepted no more, so that its owner can be told who still uses it; None for any other text."""
+    return ApiKey.objects.unscoped().filter(key_hash=digest(api_key)).first()
+
+
+def _acting(key: ApiKey) -> ApiKey:
+    """A simulation key's client stands in simulation for this call; the row itself stays as it is."""
+    key.client.simulation = key.client.simulation or key.simulation
+    return key
 
 
 def has_secret(key: ApiKey, secret: str) -> bool:
@@ -42,7 +61,28 @@ def has_app_key(key: ApiKey, app_key: str) -> bool:
 
 def keys_for(client: Client) -> QuerySet[ApiKey]:
     """Every key of `client`, newest first, revoked ones included."""
-    return ApiKey.objects.for_client(client).select_related("created_by")
+    return ApiKey.objects.for_client(client).select_related("client", "created_by", "replaced_by")
+
+
+_OUTCOMES = {"ok": (200, 399), "refused": (400, 499), "broken": (500, 599)}
+
+
+def requests_for(
+    client: Client, *, outcome: str = "", error_code: str = "", key_id: int | None = None, method: str = "", q: str = ""
+) -> QuerySet[ApiRequest]:
+    """The last API requests, newest first. outcome: ok, refused or broken; q: a part of the path, or an id."""
+    found = ApiRequest.objects.for_client(client).select_related("api_key").order_by("-pk")
+    if outcome:
+        found = found.filter(status__range=_OUTCOMES[outcome])
+    if error_code:
+        found = found.filter(error_code__iexact=error_code)
+    if key_id:
+        found = found.filter(api_key_id=key_id)
+    if method:
+        found = found.filter(method=method)
+    if q:
+        found = found.filter(Q(path__icontains=q) | Q(request_id=q.lower()))
+    return found
 
 
 def endpoints_for(client: Client) -> QuerySet[WebhookEndpoint]:

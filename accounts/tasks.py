@@ -1,15 +1,21 @@
 """Periodic work of accounts, and webhooks; the schedule is in crm/settings.py."""
 
+from datetime import timedelta
+
 from celery import shared_task
+from django.utils import timezone
 
 from accounts import wake
 from accounts.delivery import claims, letters, upkeep
 from accounts.delivery.loop import Deliverer
+from accounts.requests.recording import forget_requests
 from accounts.services.idempotency import forget_expired_answers
 from accounts.services.rates import forget_old_counters
 from accounts.services.tokens import forget_expired_tokens
 from crm.common.linger import keep_at
 from crm.common.stopping import stop_requested
+
+REQUESTS_KEPT = timedelta(days=7)
 
 
 @shared_task(name=wake.DELIVER_WEBHOOKS, ignore_result=True)
@@ -34,6 +40,7 @@ def sweep() -> None:
     forget_old_counters()
     forget_expired_answers()
     forget_expired_tokens()
+    forget_requests(before=timezone.now() - REQUESTS_KEPT)
     upkeep.forget_old_deliveries()
     letters.forget_old_notices()
     upkeep.tell_owners()

@@ -21,7 +21,8 @@ class KeyThrottle(BaseThrottle):
         if key is None:
             return True
         limit = limit_for(key.client, view.rate_per_minute)
-        self.rate = request.rate = count_call(name=f"{view.rate_kind}:{key.pk}", limit=limit)
+        who = key.pk or f"client-{key.client_id}"  # a key lent by a page of ours has no row
+        self.rate = request.rate = count_call(name=f"{view.rate_kind}:{who}", limit=limit)
         return not self.rate.is_exceeded
 
     def wait(self) -> float | None:

@@ -3,7 +3,7 @@
 from allauth.account import views as allauth_views
 from django.urls import path
 
-from accounts.views import keys, notifications, webhooks
+from accounts.views import keys, notifications, requests, webhooks
 from crm.common.access import public_page
 
 urlpatterns = [
@@ -19,6 +19,9 @@ urlpatterns = [
     path("app/settings/api-webhooks", keys.api_keys, name="api_keys"),
     path("app/settings/api-webhooks/keys/new", keys.new_api_key, name="new_api_key"),
     path("app/settings/api-webhooks/keys/<int:key_id>/revoke", keys.revoke_key, name="revoke_api_key"),
+    path("app/settings/api-webhooks/keys/<int:key_id>/rotate", keys.rotate_key, name="rotate_api_key"),
+    path("app/settings/api-webhooks/keys/env", keys.key_file, name="api_key_file"),
+    path("app/settings/api-webhooks/requests", requests.api_requests, name="api_requests"),
     *(
         path(f"app/settings/api-webhooks/webhooks/{route}", view, name=name)
         for route, view, name in (

@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.middleware.ActingMiddleware",
+    "accounts.requests.middleware.ApiRequestMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -257,6 +258,7 @@ SPECTACULAR_SETTINGS = {
 }
 API_ANSWER_ONCE = "accounts.services.idempotency.answer_once"
 API_MAX_BODY_BYTES = 1 << 20
+API_REQUEST_LOG_SECONDS = 1.0  # the last API requests are written down in batches, so often
 API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)
 
 # --- outside ----------------------------------------------------------------------------------------------------------
@@ -317,4 +319,5 @@ LOGGING = {
 if "PYTEST_VERSION" in os.environ:  # tests need no collected static files and a cheap password hash
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    API_REQUEST_LOG_SECONDS = 0  # no thread: a test writes them down itself
     MEDIA_ROOT = VAR_DIR / f"test-media{_TEST_RUN and '-' + _TEST_RUN}"

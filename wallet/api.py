@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponse
 from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -134,6 +135,8 @@ class TopUpStartView(ApiView):
         message="Please check your phone for M-Pesa prompt",
     )
     def post(self, request: Request, client_id: int) -> Response:
+        if request.auth.simulation:
+            raise PermissionDenied("This key is for simulation: it cannot take real money. Use a live key.")
         asked = self.read(TopUpRequest)
         self.started = start_top_up(
             client=request.auth.client,

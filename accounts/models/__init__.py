@@ -21,9 +21,11 @@ from accounts.models.clients import (
     WebhookEndpoint,
     WebhookFormat,
 )
+from accounts.models.requests import ApiRequest
 
 __all__ = [
     "ApiKey",
+    "ApiRequest",
     "AuditChain",
     "AuditEntry",
     "AuditIsFinal",

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -68,7 +69,12 @@ class Client(models.Model):
     low_balance_told_at = models.DateTimeField(
         null=True, editable=False, help_text="Told that the balance is low; empty once it is not any more"
     )
-    rate_limit = models.PositiveIntegerField(null=True, blank=True, help_text="API calls a minute; empty: the default")
+    rate_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="API calls a minute; empty: the default",
+    )
     state = models.CharField(max_length=12, choices=ClientState, default=ClientState.ACTIVE)
     suspended_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -117,13 +123,16 @@ class Membership(models.Model):
 class ApiKey(models.Model):
     """One credential of a client's programs: a key, and a secret and application key for the dialects that want three.
 
-    Only SHA-256 digests are kept: each value has at least 160 random bits, so it needs no slow hash. `prefix` is the
-    public beginning of the key, shown in lists. Ends by `revoked_at` or `expires_at`.
+    Only SHA-256 digests are kept: each value has at least 160 random bits, so it needs no slow hash. `prefix` and
+    `last_four` are shown in lists. Ends by `revoked_at` or `expires_at`. simulation: what it sends never leaves and
+    costs nothing. replaced_by: the key that took over by a rotation; this one then ends at `expires_at`.
     """
 
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=80)
     prefix = models.CharField(max_length=20)
+    last_four = models.CharField(max_length=4, default="", editable=False)
+    simulation = models.BooleanField(default=False)
     key_hash = models.CharField(max_length=64, unique=True)
     secret_hash = models.CharField(max_length=64)
     app_key_hash = models.CharField(max_length=64, unique=True)
@@ -132,6 +141,9 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_address = models.CharField(max_length=45, blank=True)
+    last_used_for = models.CharField(max_length=100, blank=True, help_text="Method and path of that call, without ids")
+    replaced_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -142,7 +154,12 @@ class ApiKey(models.Model):
         indexes = [models.Index(fields=["client", "-created_at"], name="api_key_by_client")]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.prefix}…)"
+        return f"{self.name} ({self.hint})"
+
+    @property
+    def hint(self) -> str:
+        """What may be shown of the key: `tk_live_1a2b3c4d…9xYz`."""
+        return f"{self.prefix}…{self.last_four}"
 
     def is_live(self, at) -> bool:
         """Whether the key is accepted at the moment `at`: not revoked, not expired."""

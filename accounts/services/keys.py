@@ -4,9 +4,10 @@ import secrets
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -16,11 +17,13 @@ from accounts.services.audit import record_audit
 from crm.common.acting import key_acts
 from crm.common.addresses import normalize_network
 from crm.common.crypto import digest
-from crm.common.errors import InvalidInput
+from crm.common.errors import InvalidInput, WrongState
+from crm.common.sql import database_now
 
 _BASE62 = string.digits + string.ascii_letters
 _RANDOM_CHARACTERS = 32  # of base 62: 190 bits
 _MOST_ADDRESSES = 50
+OVERLAPS = {"now": 0, "1h": 3600, "24h": 24 * 3600, "7d": 7 * 24 * 3600}  # seconds the old key works on
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +44,28 @@ def create_api_key(
     scopes: Iterable[str],
     allowed_addresses: Sequence[str] = (),
     expires_at: datetime | None = None,
+    simulation: bool = False,
     by: User | None = None,
 ) -> IssuedKey:
     """Issue a key with its secret and application key; the database keeps their SHA-256 digests and the prefix.
 
     scopes: names of accounts/scopes.py, at least one. allowed_addresses: IP addresses or CIDR blocks; none: any.
+    simulation: what is sent with it never leaves and costs nothing.
     Raises: InvalidInput, fields `name`, `scopes`, `allowed_addresses`, `expires_at`.
     """
     name, chosen, networks = read_key_fields(
         name=name, scopes=scopes, allowed_addresses=allowed_addresses, expires_at=expires_at
     )
-    prefix = f"tk_live_{secrets.token_hex(4)}"
+    mode = "test" if simulation else "live"
+    prefix = f"tk_{mode}_{secrets.token_hex(4)}"
     api_key = f"{prefix}_{_random()}"
-    api_secret, app_key = f"ts_live_{_random()}", f"ta_live_{_random()}"
+    api_secret, app_key = f"ts_{mode}_{_random()}", f"ta_{mode}_{_random()}"
     key = ApiKey.objects.create(
         client=client,
         name=name,
         prefix=prefix,
+        last_four=api_key[-4:],
+        simulation=simulation,
         key_hash=digest(api_key),
         secret_hash=digest(api_secret),
         app_key_hash=digest(app_key),
@@ -66,7 +74,14 @@ def create_api_key(
         expires_at=expires_at,
         created_by=by,
     )
-    after = {"name": name, "scopes": chosen, "addresses": networks, "expires_at": expires_at, "prefix": prefix}
+    after = {
+        "name": name,
+        "simulation": simulation,
+        "scopes": chosen,
+        "addresses": networks,
+        "expires_at": expires_at,
+        "prefix": prefix,
+    }
     record_audit(client=client, action="key.created", target=f"key:{key.pk}", after=after)
     return IssuedKey(key, api_key, api_secret, app_key)
 
@@ -106,13 +121,50 @@ def revoke_api_key(*, key: ApiKey) -> bool:
     return bool(ended)
 
 
-def note_use(*, key: ApiKey) -> None:
-    """The request at hand acts by `key`. Keeps when it was last used, to the minute: a small write a minute at most."""
+def rotate_api_key(*, key: ApiKey, overlap: str, by: User | None = None) -> IssuedKey:
+    """Issue a key that may do what `key` may; `key` works on for `overlap` (a name of OVERLAPS), then no more.
+
+    It never works longer than it would have, and the new one ends when it was to end.
+    Raises: InvalidInput (`overlap`), WrongState: it has ended, or another key has taken over already.
+    """
+    if overlap not in OVERLAPS:
+        raise InvalidInput({"overlap": [f"Choose one of {', '.join(OVERLAPS)}."]})
+    with transaction.atomic():
+        now = database_now()
+        own = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, revoked_at=None, replaced_by=None)
+        live = own.filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        if not live.exists():
+            raise WrongState("This key has ended, or another one has taken over from it already.")
+        issued = create_api_key(
+            client=key.client,
+            name=key.name,
+            scopes=key.scopes,
+            allowed_addresses=key.allowed_addresses,
+            expires_at=key.expires_at,
+            simulation=key.simulation,
+            by=by,
+        )
+        end = now + timedelta(seconds=OVERLAPS[overlap])
+        later = Q(expires_at=None) | Q(expires_at__gt=end)
+        replaced = live.filter(later).update(expires_at=end, replaced_by=issued.key)
+        replaced = replaced or live.update(replaced_by=issued.key)  # it ends sooner by itself
+        if not replaced:  # another rotation was first
+            raise WrongState("This key has ended, or another one has taken over from it already.")
+        facts = {"overlap": overlap, "new_key": issued.key.pk}
+        record_audit(client=key.client, action="key.rotated", target=f"key:{key.pk}", after=facts)
+    return issued
+
+
+def note_use(*, key: ApiKey, address: str = "", used_for: str = "") -> None:
+    """The request at hand acts by `key`. Keep when, whence and for what: at most one small write a minute.
+
+    used_for: method and path of the call, without ids.
+    """
     key_acts(key)
     now = timezone.now()
     if key.last_used_at is None or (now - key.last_used_at).total_seconds() >= 60:
         unchanged = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, last_used_at=key.last_used_at)
-        unchanged.update(last_used_at=now)
+        unchanged.update(last_used_at=now, last_used_address=address, last_used_for=used_for[:100])
 
 
 def _random() -> str:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import jwt
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.errors import TokenEnded, TokenExpired, TokenInvalid, TokenMissing
 from accounts.models import ApiKey, EndedToken
+from accounts.queries import find_live_key
 from crm.common.sql import database_now
 
 SECONDS = 3600
@@ -37,8 +37,7 @@ def read_token(token: str) -> ApiKey:
     claims = _read_claims(token)
     if claims["exp"] <= database_now().timestamp():
         raise TokenExpired
-    live = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
-    key = ApiKey.objects.unscoped().select_related("client").filter(live, pk=int(claims["sub"])).first()
+    key = find_live_key(int(claims["sub"]))
     if key is None:
         raise TokenInvalid
     if EndedToken.objects.for_client(key.client_id).filter(token_id=claims["jti"]).exists():

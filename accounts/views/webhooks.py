@@ -27,13 +27,12 @@ from accounts.forms import DeliveryFilterForm, WebhookForm, WebhookTestForm
 from accounts.models import DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from accounts.services import webhooks
 from crm.common.access import page, wants_fragment
-from crm.common.api.params import read_moment
+from crm.common.api.params import read_id, read_moment
 from crm.common.errors import InvalidInput, NotFound, WrongState
 
 T = TypeVar("T")
 PAGE_SIZE = 50
 SOON = timedelta(seconds=30)  # a page on which a delivery falls due so soon follows it
-_LARGEST_ID = 2**63 - 1
 _USED_TOKENS = "webhook_forms"
 _REMEMBERED_TOKENS = 20
 # A test waits for its receiver in a thread of the web server, which has few: one waits, others are queued.
@@ -136,7 +135,7 @@ def webhook(request: HttpRequest, endpoint_id: int) -> HttpResponse:
     context = _log(request, endpoint)
     if wants_fragment(request):
         return _varied(render(request, "accounts/_webhook_log.html", context))
-    context |= {"test_form": WebhookTestForm(), "tested": _open(endpoint, _read_id(request.GET.get("tested", "")))}
+    context |= {"test_form": WebhookTestForm(), "tested": _open(endpoint, read_id(request.GET.get("tested", "")))}
     return _varied(render(request, "accounts/webhook_detail.html", context))
 
 
@@ -178,7 +177,7 @@ def redeliver(request: HttpRequest, endpoint_id: int) -> HttpResponse:
                 raise InvalidInput({"since": [_("Say since when.")]})
             count = webhooks.redeliver_failed(endpoint=endpoint, since=since)
         else:
-            chosen = [pk for text in request.POST.getlist("delivery")[:1000] if (pk := _read_id(text))]
+            chosen = [pk for text in request.POST.getlist("delivery")[:1000] if (pk := read_id(text))]
             count = webhooks.redeliver(endpoint=endpoint, delivery_ids=chosen)
     except (InvalidInput, WrongState) as refusal:
         told, level = str(refusal), messages.WARNING
@@ -223,9 +222,9 @@ def _log(request: HttpRequest, endpoint: WebhookEndpoint) -> dict:
         found = queries.deliveries_for(
             endpoint, state=fields["state"], event=fields["event"], since=since, before=before
         )
-    before_id = _read_id(request.GET.get("before", ""))
+    before_id = read_id(request.GET.get("before", ""))
     rows = list((found.filter(pk__lt=before_id) if before_id else found)[: PAGE_SIZE + 1])
-    opened = _read_id(request.GET.get("open", ""))
+    opened = read_id(request.GET.get("open", ""))
     now = timezone.now()
     kept = _kept(request)
     return {
@@ -268,11 +267,6 @@ def _kept(request: HttpRequest, **places: int) -> str:
     names = [*DeliveryFilterForm.base_fields, *([] if places else ["before"])]
     kept = {name: value for name in names if (value := request.GET.get(name, "")) and "\x00" not in value}
     return urlencode(kept | places) or "page=1"
-
-
-def _read_id(text: str) -> int | None:
-    is_number = text.isascii() and text.isdigit() and len(text) <= 19
-    return int(text) if is_number and 0 < int(text) <= _LARGEST_ID else None
 
 
 def _varied(response: HttpResponse) -> HttpResponse:

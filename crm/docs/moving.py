@@ -70,7 +70,7 @@ class Move:
         return guide_named(self.slug)
 
     def samples(self, caller: Caller) -> list[Sample]:
-        hint = f"# {KEY_VARIABLE}: your key {caller.key_hint}…\n" if caller.key_hint else ""
+        hint = f"# {KEY_VARIABLE}: your key {caller.key_hint}\n" if caller.key_hint else ""
         return [Sample("curl", "curl", hint + self.curl(caller))]
 
     def words(self) -> str:

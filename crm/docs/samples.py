@@ -15,7 +15,7 @@ _PATH_VALUES = {"message_id": "MSG-000123", "transaction_id": "TXN-20251009-001"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose samples these are. key_hint: the visible beginning of a key, or ""; sender: an approved sender ID."""
+    """Whose samples these are. key_hint: the visible ends of a key, or ""; sender: an approved sender ID."""
 
     base_url: str
     client_id: int
@@ -33,15 +33,26 @@ class Sample:
 def samples_of(endpoint: Endpoint, caller: Caller, values: Mapping[str, Any] | None = None) -> list[Sample]:
     """`values` fill the ids in the path; without them the samples show plausible ones."""
     url = caller.base_url + endpoint.path.format_map(_Values(caller.client_id, values or {}))
-    body = endpoint.example
-    if body and caller.sender:
-        body = {name: caller.sender if name in ("sender", "sender_id") else value for name, value in body.items()}
+    body = _body(endpoint, caller)
     write = {"curl": _curl, "php": _php, "python": _python, "node": _node, "powershell": _powershell}
     found = []
     for language, label in LANGUAGES.items():
         code = write[language](endpoint.method, url, body, endpoint.upload)
         found.append(Sample(language, label, _hinted(code, language, caller.key_hint)))
     return found
+
+
+def body_text(endpoint: Endpoint, caller: Caller) -> str:
+    """The body of the samples as JSON; "" where the call has none."""
+    body = _body(endpoint, caller)
+    return "" if body is None else _json(body)
+
+
+def _body(endpoint: Endpoint, caller: Caller) -> dict[str, Any] | None:
+    body = endpoint.example
+    if body and caller.sender:
+        body = {name: caller.sender if name in ("sender", "sender_id") else value for name, value in body.items()}
+    return body
 
 
 class _Values(dict):
@@ -59,7 +70,7 @@ def _hinted(code: str, language: str, key_hint: str) -> str:
     if not key_hint:
         return code
     mark = "//" if language in ("php", "node") else "#"
-    line = f"{mark} {KEY_VARIABLE}: your key {key_hint}…"
+    line = f"{mark} {KEY_VARIABLE}: your key {key_hint}"
     return code.replace("<?php\n", f"<?php\n{line}\n", 1) if language == "php" else f"{line}\n{code}"
 
 

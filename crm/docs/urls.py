@@ -11,6 +11,7 @@ urlpatterns = [
     path("/errors", views.errors, name="docs_errors"),
     path("/errors/<str:code>", views.error, name="docs_error"),
     path("/reference/<str:group>", views.reference, name="docs_reference"),
+    path("/run/<str:slug>", views.run, name="docs_run"),
     path("/moving/<str:slug>", views.moving, name="docs_moving"),
     path("/<str:slug>", views.guide, name="docs_guide"),
 ]

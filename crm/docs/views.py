@@ -11,15 +11,18 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.html import strip_tags
-from django.views.decorators.http import require_safe
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from accounts import queries as accounts
-from crm.common.access import public_page
+from crm.common.access import page, public_page, wants_fragment
+from crm.docs import running
 from crm.docs.errors import BY_CODE
 from crm.docs.moving import MOVES
-from crm.docs.reference import endpoints, error_pages, groups
-from crm.docs.samples import KEY_VARIABLE, Caller, samples_of
+from crm.docs.reference import Endpoint, endpoints, error_pages, groups
+from crm.docs.samples import KEY_VARIABLE, Caller, body_text, samples_of
 from crm.docs.schema import schema
 from messaging import queries as messaging
 from messaging.dialects.guides import OURS
@@ -74,8 +77,44 @@ def reference(request: HttpRequest, group: str) -> HttpResponse:
     if group not in groups():
         raise Http404
     context = _context(request, here=f"reference/{group}")
-    rows = [{"endpoint": one, "samples": samples_of(one, context["caller"])} for one in groups()[group]]
+    rows = [_call_row(one, context["caller"]) for one in groups()[group]]
     return render(request, "docs/reference.html", context | {"rows": rows, "title": groups()[group][0].group})
+
+
+@page("keys.write")
+@require_http_methods(["GET", "POST"])
+@never_cache
+def run(request: HttpRequest, slug: str) -> HttpResponse:
+    """Execute one call in simulation and show the reply: beside its samples, or without JavaScript on a page."""
+    endpoint = running.runnable(slug)
+    if endpoint is None:
+        raise Http404
+    context = _call_row(endpoint, caller_of(request)) | {"may_run": True, "reply": None, "problem": "", "typed": {}}
+    if request.method == "POST":
+        typed = {name: request.POST.get(name, "") for name in (*running.path_names(endpoint), "query")}
+        body = request.POST.get("body")
+        context |= {"typed": typed, "body": context["body"] if body is None else body}
+        if running.may_run(request.client):  # type: ignore[attr-defined]
+            context["reply"] = running.run(
+                request, endpoint, values=typed, query=typed["query"].strip().lstrip("?"), body=context["body"]
+            )
+        else:
+            context["problem"] = _("That is enough for this minute. Try again in the next one.")
+    if wants_fragment(request):
+        return render(request, "docs/_reply.html", context)
+    return render(request, "docs/run.html", _context(request, here=f"reference/{endpoint.group_slug}") | context)
+
+
+def _call_row(endpoint: Endpoint, caller: Caller) -> dict[str, Any]:
+    """A call with its samples and what is needed to run it; body: that of the samples."""
+    return {
+        "endpoint": endpoint,
+        "samples": samples_of(endpoint, caller),
+        "can_run": running.can_run(endpoint),
+        "path_names": running.path_names(endpoint),
+        "has_query": endpoint.method == "GET" and any("(header)" not in one.name for one in endpoint.parameters),
+        "body": body_text(endpoint, caller),
+    }
 
 
 @public_page
@@ -135,6 +174,7 @@ def _context(request: HttpRequest, *, here: str) -> dict[str, Any]:
         "price": _price_of(request),
         "key_variable": KEY_VARIABLE,
         "rate_per_minute": settings.API_RATE_PER_MINUTE,
+        "may_run": (membership := getattr(request, "membership", None)) is not None and membership.may("keys.write"),
     }
 
 
@@ -147,7 +187,7 @@ def caller_of(request: HttpRequest) -> Caller:
     key = None
     if membership.may("keys.read"):
         key = accounts.keys_for(client).filter(revoked_at=None).order_by("-last_used_at", "-pk").first()
-    return Caller(settings.PUBLIC_URL, client.pk, key.prefix if key else "", sender.name if sender else "")
+    return Caller(settings.PUBLIC_URL, client.pk, key.hint if key else "", sender.name if sender else "")
 
 
 def _price_of(request: HttpRequest) -> Any:

@@ -21,3 +21,9 @@ def ticked(text: str) -> SafeString:
 def as_json(value: Any) -> str:
     """A value as the JSON a program receives, indented."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def entry(found: Any, name: str) -> str:
+    """`found[name]`; empty where there is none, also without a mapping."""
+    return found.get(name, "") if isinstance(found, dict) else ""

@@ -23,6 +23,7 @@ from rest_framework.exceptions import ParseError
 from accounts.errors import KeyMissing, KeyNotAllowed, KeyUnknown, TooManyCalls
 from accounts.models import ApiKey
 from accounts.queries import find_key
+from accounts.requests.recording import note_body, note_caller, used_for
 from accounts.services.keys import note_use
 from accounts.services.rates import count_call, limit_for
 from crm.common.addresses import client_address, is_within
@@ -110,6 +111,7 @@ class DialectView(View):
 
     def _refused(self, error: DomainError) -> HttpResponse:
         response = self.refuse(error)
+        response.refused_as = error.code  # type: ignore[attr-defined]  # for the list of the last requests
         if "retry_after" in error.facts:
             response["Retry-After"] = str(error.facts["retry_after"])
         if "allow" in error.facts:
@@ -141,7 +143,8 @@ def admit(request: HttpRequest, key: ApiKey, *, scope: str, kind: str, documente
 
     scope: "" for a call that needs none. Raises: TooManyCalls, ClientSuspended, KeyNotAllowed.
     """
-    note_use(key=key)
+    note_caller(request, key)
+    note_use(key=key, address=client_address(request), used_for=used_for(request))
     rate = count_call(name=f"{kind}:{key.pk}", limit=limit_for(key.client, documented))
     if rate.is_exceeded:
         raise TooManyCalls(retry_after=rate.seconds_left)
@@ -162,6 +165,7 @@ def read_body(request: HttpRequest) -> bytes:
         raise UnreadableRequest from None
     if len(raw) > most:
         raise BodyTooLarge(f"The body may have at most {most} bytes.")
+    note_body(request, raw)
     return raw
 
 

@@ -3,14 +3,12 @@
 import json
 import re
 from dataclasses import dataclass
-from io import BytesIO
+from typing import cast
 
 from django import forms
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import resolve
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -18,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import Client
 from accounts.queries import find_key
 from crm.common.access import page
+from crm.common.api import inner
 from messaging import queries
 from messaging.dialects.guides import GUIDES, OURS, Call, Guide, guide_named
 
@@ -87,26 +86,15 @@ def _belongs_here(form: KeysForm, client: Client) -> bool:
 
 def _ask(call: Call, asked: HttpRequest) -> Answer:
     """Make the call through the dialect's own view, in this process."""
-    raw = call.body.encode()
-    environ = {
-        "REQUEST_METHOD": call.method,
-        "PATH_INFO": call.path,
-        "QUERY_STRING": "",
-        "CONTENT_TYPE": call.content_type,
-        "CONTENT_LENGTH": str(len(raw)),
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.input": BytesIO(raw),
-        "wsgi.url_scheme": "http",
-        "REMOTE_ADDR": asked.META.get("REMOTE_ADDR", ""),
-        "HTTP_X_FORWARDED_FOR": asked.META.get("HTTP_X_FORWARDED_FOR", ""),
-        **{"HTTP_" + name.upper().replace("-", "_"): value for name, value in call.headers.items()},
-    }
-    found = resolve(call.path)
-    response = found.func(WSGIRequest(environ), *found.args, **found.kwargs)
-    if hasattr(response, "render"):
-        response.render()
+    made = inner.make_request(
+        asked,
+        method=call.method,
+        path=call.path,
+        raw=call.body.encode(),
+        content_type=call.content_type,
+        headers=call.headers,
+    )
+    response = cast(HttpResponse, inner.answer(made))
     body = json.loads(response.content)
     refused = isinstance(body, dict) and (body.get("success") is False or body.get("status", 0) not in (0, "success"))
     text = _TOKEN.sub(r"\1…", json.dumps(body, indent=2, ensure_ascii=False))

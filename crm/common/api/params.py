@@ -11,6 +11,7 @@ from crm.common.errors import InvalidInput
 
 PER_PAGE = 20
 MOST_PER_PAGE = 100
+_LARGEST_ID = 2**63 - 1
 _FURTHEST_PAGE = 10**9  # past the end of any list, and its offset still fits a 64-bit integer
 
 
@@ -50,6 +51,12 @@ def read_count(params: Mapping[str, str], name: str, *, default: int) -> int:
     if not re.fullmatch(r"[0-9]{1,4000}", text) or not text.strip("0"):
         raise InvalidInput({name: ["Give a whole number from 1 up."]})
     return int(text)
+
+
+def read_id(text: str) -> int | None:
+    """The id of a row; None for a text that cannot be one."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= 19
+    return int(text) if is_number and 0 < int(text) <= _LARGEST_ID else None
 
 
 def read_word(params: Mapping[str, str], name: str, *, longest: int = 254) -> str:

@@ -36,6 +36,8 @@ class JsonParser(BaseParser):
         if kind not in _READ_AS_JSON and not kind.endswith("+json"):
             raise UnsupportedMediaType(kind, detail="Send the body as JSON, with Content-Type: application/json.")
         raw = _read_all(stream)
+        if parser_context and (request := parser_context.get("request")):
+            request._request.raw_body = raw  # for the list of the last requests
         try:
             return read_object(raw)
         except ParseError:
