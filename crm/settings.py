@@ -25,6 +25,8 @@ SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 DEBUG = env.bool("DEBUG", False)
 BRAND_NAME = env.str("BRAND_NAME", "Tarishi")
+BRAND_DETAILS = env.str("BRAND_DETAILS", "")  # lines of the letterhead, with | between them
+BRAND_LOGO = env.str("BRAND_LOGO", "")  # path of an image
 
 
 def _secret(name: str, shortest: int) -> str:

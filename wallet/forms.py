@@ -18,7 +18,10 @@ KIND_LABELS = {
 
 
 class LedgerFilter(forms.Form):
-    """kind, and inclusive days of the client's time zone. `from` is a keyword in Python, hence the names."""
+    """kind, and inclusive days of the client's time zone. `from` is a keyword in Python, hence the names.
+
+    within: what a statement's line sums up, such as "campaign:81"; "-" for single messages.
+    """
 
     kind = forms.ChoiceField(
         label=_("Kind"),
@@ -27,6 +30,7 @@ class LedgerFilter(forms.Form):
     )
     from_date = forms.DateField(label=_("From"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"))
     to_date = forms.DateField(label=_("To"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"))
+    within = forms.RegexField(r"^(-|[a-z]{1,20}:\d{1,18})$", required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         chosen = super().clean() or self.cleaned_data

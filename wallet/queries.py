@@ -78,11 +78,17 @@ def entries_for(
     from_date: date | None = None,
     to_date: date | None = None,
     time_zone: str = "UTC",
+    within: str = "",
 ) -> QuerySet[LedgerEntry]:
-    """The client's ledger, newest first; dates are inclusive and mean days of `time_zone`."""
+    """The client's ledger, newest first; dates are inclusive and mean days of `time_zone`.
+
+    within: entries of one cause, such as "campaign:81"; "-" for those that belong to none.
+    """
     entries = LedgerEntry.objects.for_client(client_id).order_by("-pk")
     if kind:
         entries = entries.filter(kind=kind)
+    if within:
+        entries = entries.filter(within=None) if within == "-" else entries.filter(within=within)
     if from_date:
         entries = entries.filter(created_at__gte=start_of_day(from_date, time_zone))
     if to_date and to_date < date.max:
@@ -151,18 +157,32 @@ def summary_of_month(client_id: int, today: date, time_zone: str) -> MonthSummar
     )
 
 
-def movements_of(client_id: int, references: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Per reference what its debit took and its refund gave back, as {"message:1": {"debit": -5, "refund": 5}}."""
+@dataclass(slots=True)
+class Moved:
+    """What one reference moved, in micros; None for what never was. within: see LedgerEntry."""
+
+    debit: int | None = None
+    refund: int | None = None
+    within: str | None = None
+
+
+def movements_of(client_id: int, references: Iterable[str]) -> dict[str, Moved]:
+    """Per reference what its debit took (negative) and its refund gave back."""
     rows = rows_sql(LedgerEntry, ["reference"])
     with connection.cursor() as cursor:
         cursor.execute(  # CROSS JOIN: SQLite then goes from the references to the index, not through the whole ledger
-            f"SELECT e.reference, e.kind, e.amount_micros FROM {rows} CROSS JOIN {LedgerEntry._meta.db_table} e "
+            f"SELECT e.reference, e.kind, e.amount_micros, e.within FROM {rows} "
+            f"CROSS JOIN {LedgerEntry._meta.db_table} e "
             "WHERE e.wallet_id = %s AND e.kind IN ('debit', 'refund') AND e.reference = v.reference",
             [as_json([(reference,) for reference in references]), client_id],
         )
-        found: dict[str, dict[str, int]] = {}
-        for reference, kind, micros in cursor.fetchall():
-            found.setdefault(reference, {})[kind] = micros
+        found: dict[str, Moved] = {}
+        for reference, kind, micros, within in cursor.fetchall():
+            moved = found.setdefault(reference, Moved(within=within))
+            if kind == EntryKind.DEBIT:
+                moved.debit = micros
+            else:
+                moved.refund = micros
     return found
 
 

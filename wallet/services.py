@@ -173,7 +173,8 @@ def debit_many(
 ) -> int:
     """Take the sum of `charges` in one step and write an entry for each; charges of zero write none.
 
-    reservation: reference of the reservation that pays; without one, what is not reserved pays.
+    reservation: reference of the reservation that pays, and that the entries are `within`; without one, what is not
+    reserved pays.
     Returns: the sum taken, in micros. The number of statements does not depend on how many charges there are.
     Raises, and then moves nothing: InsufficientBalance, ReservationShort, ValueError (negative), IntegrityError.
     """
@@ -186,7 +187,8 @@ def debit_many(
     if reservation is not None:
         _draw(client_id, reservation, total)
     balance = _move(client_id, balance=-total, reserved=-total if reservation is not None else 0)
-    _record_many(client_id, EntryKind.DEBIT, [(ref, -micros) for ref, micros in charges], balance + total, description)
+    taken = [(reference, -micros, reservation) for reference, micros in charges]
+    _record_many(client_id, EntryKind.DEBIT, taken, balance + total, description)
     return total
 
 
@@ -204,14 +206,15 @@ def refund_many(*, client_id: int, refunds: Sequence[Movement], description: str
     known = queries.movements_of(client_id, wanted)
     fresh: dict[str, int] = {}
     for reference, micros in wanted.items():
-        movements = known.get(reference, {})
-        if movements.get(EntryKind.DEBIT) != -micros:
+        moved = known.get(reference)
+        if moved is None or moved.debit != -micros:
             raise RefundMismatch(reference=reference)
-        if EntryKind.REFUND not in movements:
+        if moved.refund is None:
             fresh[reference] = micros
     if fresh:
         _move(client_id, balance=sum(fresh.values()))
-        _record_many(client_id, EntryKind.REFUND, list(fresh.items()), balance, description)
+        given = [(reference, micros, known[reference].within) for reference, micros in fresh.items()]
+        _record_many(client_id, EntryKind.REFUND, given, balance, description)
     return fresh
 
 
@@ -346,16 +349,21 @@ def _record(
 
 
 _ENTRY_COLUMNS = (
-    "wallet_id", "kind", "amount_micros", "balance_after_micros", "reference", "description", "created_at",
+    "wallet_id", "kind", "amount_micros", "balance_after_micros", "reference", "within", "description", "created_at",
 )  # fmt: skip
 
 
 def _record_many(
-    client_id: int, kind: EntryKind, movements: Sequence[Movement], balance_before: int, description: str
+    client_id: int,
+    kind: EntryKind,
+    movements: Sequence[tuple[str, int, str | None]],
+    balance_before: int,
+    description: str,
 ) -> None:
+    """movements: reference, millionths, and what it is within."""
     now: datetime = timezone.now()
     rows, balance = [], balance_before
-    for reference, micros in movements:
+    for reference, micros, within in movements:
         balance += micros
-        rows.append((client_id, kind.value, micros, balance, reference, description, now))
+        rows.append((client_id, kind.value, micros, balance, reference, within, description, now))
     insert_rows(LedgerEntry, _ENTRY_COLUMNS, rows)

@@ -19,7 +19,7 @@ from messaging.models import Campaign, EventKind, Message, MessageEvent, Message
 from messaging.providers.failures import FAILURES, Failure, failure_of
 from messaging.services.timeline import charge_reference
 from messaging.views.fragments import render_part
-from wallet.queries import movements_of, start_of_day
+from wallet.queries import Moved, movements_of, start_of_day
 
 PAGE_SIZE = 50
 
@@ -136,7 +136,7 @@ def _open(request: HttpRequest, message_id: int) -> Opened | None:
     if found is None:
         return None
     reference = charge_reference(found.pk)
-    moved = movements_of(request.client.pk, [reference]).get(reference, {})
+    moved = movements_of(request.client.pk, [reference]).get(reference) or Moved()
     layout = lay_out(found.text, "segments")
     return Opened(
         message=found,
@@ -146,8 +146,8 @@ def _open(request: HttpRequest, message_id: int) -> Opened | None:
         layout=layout,
         timeline=_timeline(queries.events_for(found)),
         failure=_failure(found),
-        charged=-moved.get("debit", 0),
-        refunded=moved.get("refund", 0),
+        charged=-(moved.debit or 0),
+        refunded=moved.refund or 0,
     )
 
 

@@ -1,12 +1,15 @@
 """The wallet page in a browser: figures, filters, pages, and who may see it."""
 
 import re
+from decimal import Decimal
 
 import pytest
 from django.test import Client as Browser
+from django.utils import timezone
 from django.utils.html import strip_tags
 
 from accounts.models import Client, Membership, User
+from messaging.models import Campaign, Message
 from wallet.models import Rate
 from wallet.services import debit_many, refund_many, reserve
 
@@ -102,6 +105,30 @@ def test_pages(acme, browser):
         assert browser.get(URL, {"page": beyond}).status_code == 200
 
 
+def test_each_line_says_what_it_paid_for_and_leads_there(acme):
+    """Owners read numbers; finance, who may not open contacts, reads their ends and opens no message."""
+    now = timezone.now()
+    campaign = Campaign.objects.create(client=acme, name="Karibu", text="Habari")
+    one = Message.objects.create(client=acme, recipient="+254712345678", sender="ACME", text="x", created_at=now)
+    two = Message.objects.create(
+        client=acme, recipient="+254799345111", sender="ACME", text="x", created_at=now, campaign=campaign
+    )
+    reserve(client=acme, amount=Decimal(5), reference=campaign.reservation)
+    debit_many(client_id=acme.pk, charges=[(f"message:{one.pk}", ONE)])
+    debit_many(client_id=acme.pk, charges=[(f"message:{two.pk}", ONE)], reservation=campaign.reservation)
+    owner = signed_in(acme)
+    shown = owner.get(URL)
+    assert "SMS to +254 712 345 678 Charge" in text(shown)
+    assert "SMS to +254 799 345 111 Campaign “Karibu” Charge" in text(shown)
+    assert f'href="/app/messages?open={one.pk}"' in shown.content.decode()
+    assert f'href="/app/campaigns/{campaign.pk}"' in shown.content.decode()
+    assert "SMS to +254 712" not in text(owner.get(URL, {"within": campaign.reservation}))
+    finance = signed_in(acme, "finance", "money@acme.test").get(URL)
+    assert "SMS to •••678 Charge" in text(finance)
+    assert "345 678" not in text(finance)
+    assert "/app/messages?open" not in finance.content.decode()
+
+
 def test_the_fragment_is_the_ledger_alone(browser):
     response = browser.get(URL, {"kind": "credit"}, headers=FRAGMENT)
     body = response.content.decode()
@@ -120,9 +147,11 @@ def test_descriptions_are_data(acme, browser):
 
 def test_queries_do_not_grow_with_the_ledger(acme, browser, django_assert_num_queries):
     debit_many(client_id=acme.pk, charges=[(f"message:{n}", 1000) for n in range(60)])
-    with django_assert_num_queries(11):  # session, user, member, count, entries, balance, month (3), account, imports
+    with django_assert_num_queries(
+        12
+    ):  # session, user, member, count, entries, messages, balance, month (3), account, imports
         browser.get(URL)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         browser.get(URL, headers=FRAGMENT)
 
 

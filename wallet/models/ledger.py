@@ -112,7 +112,8 @@ class LedgerEntry(models.Model):
 
     micros: millionths of wallet.currency; credit, refund > 0 > debit; an adjustment has either sign. Within a wallet
     the order of the keys is the order of the movements. `reference` names the cause without personal data
-    ("topup:17", "message:81"); with the kind it is unique in a wallet, which makes a retry harmless.
+    ("topup:17", "message:81"); with the kind it is unique in a wallet, which makes a retry harmless. `within` names
+    what the cause is part of, such as "campaign:81": a statement sums those up in one line.
     """
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries", db_index=False)
@@ -120,6 +121,7 @@ class LedgerEntry(models.Model):
     amount_micros = models.BigIntegerField()
     balance_after_micros = models.BigIntegerField()
     reference = models.CharField(max_length=64)
+    within = models.CharField(max_length=64, null=True)  # noqa: DJ001 - null: added without rewriting the ledger
     description = models.CharField(max_length=200, blank=True)
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -145,6 +147,9 @@ class LedgerEntry(models.Model):
             models.Index(fields=["wallet", "-id"], name="ledger_entry_newest"),
             models.Index(fields=["wallet", "kind", "-id"], name="ledger_entry_newest_of_kind"),
             models.Index(fields=["wallet", "created_at"], name="ledger_entry_by_time"),
+            models.Index(
+                fields=["wallet", "within", "-id"], condition=Q(within__isnull=False), name="ledger_entry_within"
+            ),
             models.Index(fields=["by"], condition=Q(by__isnull=False), name="ledger_entry_by_person"),
         ]
 

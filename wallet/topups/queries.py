@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Client
 from wallet.errors import TopUpsClosed
-from wallet.models import PaymentAccount, TopUp
+from wallet.models import PaymentAccount, TopUp, TopUpState
 from wallet.payments.registry import METHODS
 from wallet.topups.accounts import current_account
 
@@ -15,6 +15,11 @@ from wallet.topups.accounts import current_account
 def top_ups_for(client: Client | int) -> QuerySet[TopUp]:
     """The client's, the newest first."""
     return TopUp.objects.for_client(client).order_by("-pk")
+
+
+def bills_for(client: Client | int) -> QuerySet[TopUp]:
+    """The top-ups that were paid, the newest first."""
+    return top_ups_for(client).filter(state=TopUpState.COMPLETED)
 
 
 def find_top_up(client: Client | int, transaction_id: str) -> TopUp | None:

@@ -1,7 +1,5 @@
 """The wallet page: what there is, what is held, and every movement."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
@@ -9,43 +7,20 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
+from accounts.models import Client
 from crm.common.access import page, wants_fragment
 from wallet import queries
-from wallet.forms import KIND_LABELS, LedgerFilter, ThresholdForm
-from wallet.models import EntryKind, LedgerEntry
+from wallet.causes import causes_of, describe_entries
+from wallet.forms import LedgerFilter, ThresholdForm
 from wallet.topups.notices import set_low_balance
 from wallet.topups.queries import can_top_up
 
 ENTRIES_PER_PAGE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """An entry as the ledger prints it; micros."""
-
-    kind: str | Promise
-    title: str
-    reference: str
-    amount_micros: int
-    balance_after_micros: int
-    created_at: datetime
-
-
-def _line(entry: LedgerEntry) -> Line:
-    return Line(
-        kind=KIND_LABELS[EntryKind(entry.kind)],
-        title=entry.description or entry.reference.replace(":", " ").capitalize(),
-        reference=entry.reference if entry.description else "",
-        amount_micros=entry.amount_micros,
-        balance_after_micros=entry.balance_after_micros,
-        created_at=entry.created_at,
-    )
 
 
 @page("wallet.read")
@@ -64,7 +39,8 @@ def ledger(request: HttpRequest) -> HttpResponse:
         "form": form,
         "is_filtered": bool(chosen),
         "page": found,
-        "lines": [_line(entry) for entry in found],
+        "lines": describe_entries(request.membership, list(found)),  # type: ignore[attr-defined]
+        "within_title": _within_title(client, chosen.get("within", "")),
         "currency": client.currency,
     }
     status = 200 if is_readable else 422
@@ -78,6 +54,14 @@ def ledger(request: HttpRequest) -> HttpResponse:
         "can_top_up": can_top_up(client),
     }
     return render(request, "wallet/ledger.html", context, status=status)
+
+
+def _within_title(client: Client, within: str) -> str:
+    """What the ledger is narrowed to; "" where it is not."""
+    if within in ("", "-"):
+        return _("single movements") if within else ""
+    cause = causes_of(client, [within]).get(within)
+    return cause.title if cause else within
 
 
 @page("wallet.topup")

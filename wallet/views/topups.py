@@ -136,7 +136,7 @@ def _is_own(request: HttpRequest, address: str) -> bool:
 @require_GET
 @never_cache
 def topup_list(request: HttpRequest) -> HttpResponse:
-    """Every top-up, the newest first."""
+    """Orders: every request to buy credit, the newest first, paid or not."""
     found = Paginator(top_ups_for(request.client), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": found,
@@ -145,6 +145,13 @@ def topup_list(request: HttpRequest) -> HttpResponse:
         "paybill": paybill_for(request.client),
     }
     return render(request, "wallet/topup_list.html", context)
+
+
+@page("wallet.read")
+@require_GET
+def old_list(request: HttpRequest) -> HttpResponse:
+    """The address above a top-up's own leads to the list of them."""
+    return redirect("wallet:topup_list")
 
 
 @page("wallet.read")

@@ -35,6 +35,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "VAR_DIR": "Folder of everything an installation keeps in files: database, uploads, queue, made secrets. "
         "Default: `var` beside `manage.py`.",
         "BRAND_NAME": "The name on every page.",
+        "BRAND_DETAILS": "Who sells here, as the head of bills, receipts and statements prints it: address, tax "
+        "number; `|` between the lines.",
+        "BRAND_LOGO": "Path of a PNG or JPEG that stands there instead of the name.",
         "LANGUAGE_CODE": "`en`, `fr` or `sw`: for somebody who chose none and whose browser asks for none of them.",
     },
     "Secrets": {

@@ -18,8 +18,7 @@ from messaging.models import CampaignState
 from messaging.models import MessageStatus as S
 from messaging.services.accept import Accepted, accept_messages
 from wallet import queries as wallet
-from wallet.models import TopUpState
-from wallet.topups.queries import top_ups_for
+from wallet.topups.queries import bills_for, top_ups_for
 
 
 class ConsoleView(ground.DialectView):
@@ -114,7 +113,7 @@ def _orders(client: Client) -> int:
 
 
 def _bills(client: Client) -> int:
-    return top_ups_for(client).filter(state=TopUpState.COMPLETED).count()
+    return bills_for(client).count()
 
 
 def _scheduled(client: Client) -> int:

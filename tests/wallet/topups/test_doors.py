@@ -456,7 +456,7 @@ def test_list_threshold_and_low_balance_letters(acme, mailoutbox):
     from wallet.topups.notices import write_low_balance_letters
 
     browser = as_member(acme, "finance")
-    assert b"No top-up yet" in browser.get("/app/wallet/topups").content
+    assert b"No top-up yet" in browser.get("/app/wallet/orders").content
     assert browser.post("/app/wallet/threshold", {"amount": "-1"}).status_code == 422
     assert browser.post("/app/wallet/threshold", {"amount": "2000"}).status_code == 302
     assert write_low_balance_letters() == 0  # nothing ever moved
