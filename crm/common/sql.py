@@ -83,6 +83,13 @@ def as_json(rows: Iterable[Any]) -> str:
     return orjson.dumps(list(rows), default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
+def ids_sql() -> str:
+    """A bracket for `id IN …`, whose one parameter is `as_json` of the ids."""
+    if on_postgres():
+        return "(SELECT value::bigint FROM jsonb_array_elements_text(%s::jsonb) AS value)"
+    return "(SELECT value FROM json_each(%s))"
+
+
 def rows_sql(model: type[models.Model], columns: Sequence[str], alias: str = "v") -> str:
     """A subquery (SELECT …) giving one row per element of the JSON parameter, with the columns' types and names.
 

@@ -140,6 +140,7 @@ class Capabilities:
     idempotent: the vendor drops a repeated reference, so an unknown outcome may be sent again (GUARANTEES D5).
     lookup_batch: most messages in one look-up. look_after: seconds a report may take before it is asked for.
     balance: the account's credit can be read (`balance_request`).
+    rate: messages a second, most_at_once: requests in flight that the vendor takes of one account; None: it says none.
     """
 
     batch_size: int
@@ -151,6 +152,8 @@ class Capabilities:
     lookup_batch: int = 1
     look_after: int = 300
     balance: bool = False
+    rate: int | None = None
+    most_at_once: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from django.db import connection, transaction
 
-from crm.common.sql import as_json, in_key_order, later_sql, now_sql, on_postgres, skip_locked
+from crm.common.sql import as_json, ids_sql, in_key_order, later_sql, now_sql, skip_locked
 from messaging.models import SendingProcess
 
 CLAIM_SECONDS = 60  # a claimed message that was not written yet
@@ -38,17 +38,11 @@ class Claimed:
     content: dict[str, Any] | None = None
 
 
-def _ids_sql() -> str:
-    if on_postgres():
-        return "(SELECT value::bigint FROM jsonb_array_elements_text(%s::jsonb) AS value)"
-    return "(SELECT value FROM json_each(%s))"
-
-
 def _ours_sql() -> str:
     """Condition for rows that are claimed by an owner and among some ids. Parameters: owner, ids as JSON, owner."""
     return (
         "status = 'claimed' AND lease_owner = %s AND id IN (SELECT id FROM messaging_message "
-        f"WHERE id IN {_ids_sql()} AND status = 'claimed' AND lease_owner = %s {in_key_order()})"
+        f"WHERE id IN {ids_sql()} AND status = 'claimed' AND lease_owner = %s {in_key_order()})"
     )
 
 
@@ -56,7 +50,7 @@ def _ours_sql() -> str:
 def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
     """Take up to `limit` queued messages of an account, single messages before campaigns, oldest first.
 
-    An account at rest or switched off gives none.
+    An account at rest or switched off gives none, and one that is being tried again only to who tries it.
     """
     # MATERIALIZED: a join that ran the bracket again for each row would take more than `limit`.
     statement = f"""
@@ -65,14 +59,15 @@ def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
             WHERE m.status = 'queued' AND m.provider_account_id = %s
               AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()})
               AND EXISTS (SELECT 1 FROM messaging_provideraccount a WHERE a.id = %s AND a.is_active
-                          AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()}))
+                          AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()})
+                          AND (a.rest_level = 0 OR a.probe_owner = %s))
             ORDER BY m.priority, m.id LIMIT %s {skip_locked()})
         UPDATE messaging_message SET status = 'claimed', lease_owner = %s, lease_until = {later_sql(CLAIM_SECONDS)}
         WHERE id IN (SELECT id FROM next)
         RETURNING id, client_id, recipient, sender, text, attempts, channel, content
     """
     with connection.cursor() as cursor:
-        cursor.execute(statement, [account_id, account_id, limit, owner])
+        cursor.execute(statement, [account_id, account_id, owner, limit, owner])
         rows = [Claimed(*(*row[:7], read_content(row[7]))) for row in cursor.fetchall()]
     return sorted(rows, key=lambda row: row.id)
 

@@ -3,7 +3,7 @@
     claim → commit `submitting` → write to the provider → record outcomes in batches → again
 
 A slot is a message between `submitting` and its recorded outcome, so a crash leaves at most `slots` unknown outcomes.
-No task, transaction or query per message.
+No task, transaction or query per message. `pace.py` keeps the account's limits, `breaker.py` judges its health.
 """
 
 import logging
@@ -20,19 +20,30 @@ from messaging.models import ProviderAccount
 from messaging.models.messages import public_id
 from messaging.providers.base import AnyAdapter, Outbound, Outcome, UnusableCredentials, same_for_all
 from messaging.sending import claims
+from messaging.sending.breaker import Breaker
 from messaging.sending.claims import Claimed
+from messaging.sending.pace import Pace
 from messaging.sending.recording import fail_messages, record_outcomes
 from messaging.sending.transports import open_session
 from messaging.services.provider_access import adapter_of, address_of, credentials_of
-from messaging.services.providers import mark_working, rest_account
+from messaging.services.providers import (
+    leave_probe,
+    mark_working,
+    note_error,
+    note_usual_seconds,
+    rest_account,
+    take_probe,
+)
 from messaging.services.reports import store_arrivals
+from messaging.services.routing import has_other_road
 
 log = logging.getLogger(__name__)
 
 CLAIM_SIZE = 500
 RECORD_WITHIN = 0.25  # seconds an outcome may wait to be written
 PATIENCE = (0.2, 1.0, 4.0)  # seconds between attempts to record; with SQLite's own 20 s each, below the lease
-FAILURES_BEFORE_REST = 10  # in a row, over whatever was in flight
+JUDGE_EVERY = 1.0  # seconds between looks at how the account does
+NOTE_EVERY = 10.0  # between notes of its usual time to answer, and of its last error
 
 
 @dataclass(slots=True)
@@ -41,6 +52,14 @@ class Sent:
 
     submitted: int = 0
     recorded: int = 0
+
+
+@dataclass(slots=True)
+class Flight:
+    """A request in flight: since when, and how many of its messages have no end yet."""
+
+    started: float
+    messages: int
 
 
 class Loop:
@@ -59,14 +78,29 @@ class Loop:
         self.flying = 0  # messages written or about to be, without an end yet
         self.ends: list[Outcome] = []
         self.oldest_end = 0.0
-        self.failures = 0
+        self.marked: deque[list[Outbound]] = deque()  # committed as submitting, waiting for their moment
+        self.flights: dict[int, Flight] = {}  # by message
+        self.requests = 0
+        self.breaker = Breaker(account.usual_seconds)
+        self.pace = Pace(
+            account_id=account.pk,
+            owner=self.owner,
+            rate=account.rate_per_second or self.adapter.can.rate,
+            most=account.most_at_once or self.adapter.can.most_at_once,
+        )
+        self.probing = False  # the account comes back from a rest: one message at a time
         self.resting = False
         self.done = Sent()
-        self._seen = 0.0
+        self._seen = self._judged = self._noted = self._told = 0.0
         self._session = open_session(self.adapter, self.credentials, self.base_url)
 
     def run(self) -> Sent:
         """Send until there is nothing more to do here."""
+        if self.account.rest_level:
+            self.probing = take_probe(account_id=self.account.pk, owner=self.owner)
+            if not self.probing:
+                self._session.close()
+                return self.done  # another process tries it
         try:
             self._run()
         except Exception:
@@ -77,6 +111,8 @@ class Loop:
         finally:
             self._session.close()
             claims.give_back(owner=self.owner, ids=[row.id for row in self.ready])
+            if self.probing:
+                leave_probe(account_id=self.account.pk, owner=self.owner)
             if not self.flying and not self.ends:
                 claims.leave(owner=self.owner)
         return self.done
@@ -88,16 +124,20 @@ class Loop:
             ending = self.resting or self.stop()
             if ending:
                 self._give_back()
-            elif more and len(self.ready) < self.slots:
-                rows = claims.claim(account_id=self.account.pk, owner=self.owner, limit=CLAIM_SIZE)
-                more = len(rows) == CLAIM_SIZE
+            elif more and len(self.ready) < self.slots and not (self.probing and (self.ready or self.flying)):
+                limit = self._claim_size()
+                rows = claims.claim(account_id=self.account.pk, owner=self.owner, limit=limit)
+                more = len(rows) == limit and not self.probing
                 self.ready.extend(rows)
             room = self.slots - self.flying - len(self.ends)
             if self.ready and room >= min(len(self.ready), self.slots // 2):
-                self._submit([self.ready.popleft() for _ in range(min(room, len(self.ready)))])
+                count = self._room(min(room, len(self.ready)))
+                if count:
+                    self._submit([self.ready.popleft() for _ in range(count)])
+            self._start_marked()
             for batch, outcomes in self._session.ended():
                 self.flying -= len(batch)
-                self._end(outcomes)
+                self._end(outcomes, self._landed(batch))
             if arrivals := self._session.arrivals():
                 store_arrivals(account=self.account, arrivals=arrivals)
             if self.ends and (
@@ -109,12 +149,33 @@ class Loop:
                 more = True  # while we were busy, new messages may have been queued
             if not (self.flying or self.ready or self.ends or (more and not ending)):
                 return
-            if self.flying:
-                self._session.wait(0.05)
+            self._judge()
+            if self.requests:
+                self._session.wait(0.01 if self.marked else 0.05)
+            elif self.marked or self.ready:
+                time.sleep(0.01)  # until our time comes, or another process gives a share away
+
+    def _claim_size(self) -> int:
+        """No more than can leave within a lease, and one message where it shows whether the account is back."""
+        if self.probing:
+            return 1
+        return CLAIM_SIZE if self.pace.rate is None else max(1, min(CLAIM_SIZE, int(self.pace.rate * 10)))
+
+    def _room(self, wanted: int) -> int:
+        """How many messages may be marked now, by the account's limits."""
+        if self.pace.most is not None:
+            wanted = min(wanted, (self.pace.share - self.requests - len(self.marked)) * self.batch_size)
+        if wanted <= 0 or (self.marked and self.pace.rate is not None):
+            return 0
+        return self.pace.reserve(wanted)
 
     def _be_seen(self) -> None:
-        if time.monotonic() - self._seen > claims.SEEN_EVERY:
-            claims.be_seen(owner=self.owner)
+        waits = self.pace.most is not None and not self.pace.share
+        if time.monotonic() - self._seen > (JUDGE_EVERY if waits else claims.SEEN_EVERY):
+            if self.pace.most is None:
+                claims.be_seen(owner=self.owner)
+            else:
+                self.pace.renew(self.requests + len(self.marked))
             self._seen = time.monotonic()
 
     def _give_back(self) -> None:
@@ -143,18 +204,39 @@ class Loop:
         """Commit that these are being written, then write them."""
         window = self._without_opted_out(window)
         ours = claims.mark_submitting(owner=self.owner, ids=[row.id for row in window])
-        for batch in self._batches([row for row in window if row.id in ours]):
+        batches = self._batches([row for row in window if row.id in ours])
+        self.marked.extend(batches)
+        self.flying += sum(len(batch) for batch in batches)
+
+    def _start_marked(self) -> None:
+        while self.marked and self.pace.may_start(len(self.marked[0]), self.requests):
+            batch = self.marked.popleft()
+            self.pace.started(len(batch))
             try:
                 self._session.start(batch)
             except UnusableCredentials as error:
-                self._end(same_for_all(batch, "retry", "provider_credentials", str(error)))
+                self.flying -= len(batch)
+                self._end(same_for_all(batch, "retry", "provider_credentials", str(error)), 0.0)
                 continue
             except Exception:  # an address no URL can hold, an adapter's mistake: surely nothing was written
                 log.exception("no request could be made for provider account %s", self.account.pk)
-                self._end(same_for_all(batch, "retry", "provider_address", "No request could be made of it."))
+                self.flying -= len(batch)
+                self._end(same_for_all(batch, "retry", "provider_address", "No request could be made of it."), 0.0)
                 continue
-            self.flying += len(batch)
+            flight = Flight(time.monotonic(), len(batch))
+            self.flights.update((message.id, flight) for message in batch)
+            self.requests += 1
             self.done.submitted += len(batch)
+
+    def _landed(self, batch: Sequence[Outbound]) -> float:
+        """The seconds that a request took of which `batch` is a part or the whole."""
+        flight = self.flights[batch[0].id]
+        for message in batch:
+            del self.flights[message.id]
+        flight.messages -= len(batch)
+        if not flight.messages:
+            self.requests -= 1
+        return time.monotonic() - flight.started
 
     def _batches(self, rows: Sequence[Claimed]) -> list[list[Outbound]]:
         """Group what may share a request: no number twice, nothing beyond the text, and where the provider takes one
@@ -179,18 +261,52 @@ class Loop:
             numbers[key].add(row.recipient)
         return alone + [batch for batches in groups.values() for batch in batches]
 
-    def _end(self, outcomes: list[Outcome]) -> None:
+    def _end(self, outcomes: list[Outcome], seconds: float) -> None:
+        now = time.monotonic()
         if not self.ends:
-            self.oldest_end = time.monotonic()
+            self.oldest_end = now
         self.ends.extend(outcomes)
-        # One request counts once, however many messages it carried.
-        if any(outcome.kind in ("accepted", "rejected") for outcome in outcomes):
-            self.failures = 0
+        good = self.breaker.note(outcomes, seconds, now)
+        if self.probing and not self.resting:
+            self._judge_probe(good, seconds)
+
+    def _judge_probe(self, good: bool, seconds: float) -> None:
+        """One message was tried after a rest: the account works again, or rests for longer."""
+        if not good:
+            self._rest(self.breaker.last_problem)
+        elif seconds > self.breaker.slow_from and has_other_road(self.account.pk):
+            self._rest(f"still slow: it took {seconds:.1f} s")
         else:
-            self.failures += 1
+            self.probing = False
+            mark_working(account_id=self.account.pk)
+
+    def _judge(self) -> None:
+        """Rest the account where its answers say so."""
+        now = time.monotonic()
+        if self.resting or now - self._judged < JUDGE_EVERY:
+            return
+        self._judged = now
+        if reason := self.breaker.errors(now):
+            self._rest(reason)
+            return
+        since = now - self.breaker.patience
+        old = {id(flight) for flight in self.flights.values() if flight.started < since}
+        slow = self.breaker.slowness(hanging=len(old), slots=min(self.slots, self.requests), now=now)
+        if slow:
+            if has_other_road(self.account.pk):
+                self._rest(slow)
+        elif now - self._noted > NOTE_EVERY and (median := self.breaker.median()) is not None:
+            self._noted = now
+            note_usual_seconds(account_id=self.account.pk, median=median)
+            if self.breaker.usual is None:
+                self.breaker.usual = median
+
+    def _rest(self, reason: str) -> None:
+        self.resting = True
+        if rest_account(account_id=self.account.pk, reason=reason):
+            log.warning("provider account %s rests: %s", self.account.pk, reason)
 
     def _record(self) -> None:
-        took_some = any(outcome.kind == "accepted" for outcome in self.ends)
         for wait in PATIENCE:  # an answer is worth waiting for a database that is busy or restarts
             try:
                 record_outcomes(self.ends)
@@ -202,15 +318,13 @@ class Loop:
         else:
             record_outcomes(self.ends)
         self.done.recorded += len(self.ends)
-        if took_some and self.account.rest_level:
-            mark_working(account_id=self.account.pk)
-            self.account.rest_level = 0
-        if self.failures >= FAILURES_BEFORE_REST and not self.resting:
-            self.resting = True
-            reason = next((o.error_message for o in reversed(self.ends) if o.error_message), "no clear answers")
-            if rest_account(account_id=self.account.pk, reason=reason):
-                log.warning("provider account %s rests after repeated errors: %s", self.account.pk, reason)
+        bad = next((o for o in reversed(self.ends) if o.kind in ("retry", "ambiguous") and o.error_message), None)
+        if bad and time.monotonic() - self._told > NOTE_EVERY:
+            self._told = time.monotonic()
+            note_error(account_id=self.account.pk, words=bad.error_message)
         self.ends = []
+        if not self.resting and (reason := self.breaker.errors()):
+            self._rest(reason)
 
 
 def outbound(row: Claimed) -> Outbound:

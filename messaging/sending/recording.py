@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from crm.common.sql import database_now, later_sql, lock_rows, now_sql, update_rows
+from crm.common.sql import as_datetime, database_now, later_sql, lock_rows, now_sql, update_rows
 from messaging.models import Campaign, CampaignState, EventKind, Message, MessageStatus
 from messaging.providers.base import Outcome
 from messaging.providers.registry import all_adapters
 from messaging.services.announcing import announce_messages
+from messaging.services.provider_tallies import Figures, Where, bucket_of, read_cost
 from messaging.services.tallies import count_steps, lock_statuses
 from messaging.services.timeline import charge_reference, write_events
 from messaging.states import sources_sql
@@ -31,13 +32,23 @@ FINAL_AFTER = timedelta(hours=72)  # D2: `sent` without a report is then final
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A message whose status this call changed."""
+    """A message whose status this call changed, from `before`."""
 
     id: int
     client_id: int
     campaign_id: int | None
     status: str
     cost_micros: int
+    account_id: int | None
+    country: str
+    network: str
+    error_code: str
+    sent_at: datetime | None
+    before: str
+
+    def where(self, now: datetime) -> Where:
+        """The figures it belongs to."""
+        return Where(self.account_id, self.country, self.network, self.sent_at or now)
 
 
 def retry_seconds(attempts: int) -> float:
@@ -99,6 +110,7 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
             WHEN v.status IN ('queued', 'held') AND t.attempts <= 1 THEN {now_sql()} ELSE t.queued_at END""",
     )  # fmt: skip
     _write_events(moved, events, now)
+    _count_outcomes(moved, {outcome.message_id: outcome for outcome in outcomes}, now)
     _refund(moved)
     return moved
 
@@ -119,6 +131,38 @@ def _look_up_sql() -> str:
 
     return f"""CASE WHEN v.status <> 'sent' THEN NULL
         WHEN v.unconfirmed AND v.provider_message_id = '' THEN {by_adapter(soon)} ELSE {by_adapter(asked)} END"""
+
+
+def _count_outcomes(moved: Sequence[Moved], outcomes: Mapping[int, Outcome], now: datetime) -> None:
+    """Figures of the provider account: what it took, what it cost, what it refused and what was tried again."""
+    figures = Figures()
+    for row in moved:
+        outcome, where = outcomes[row.id], row.where(now)
+        if row.status == MessageStatus.SENT and row.before == MessageStatus.SUBMITTING:
+            figures.add(where, "accepted")
+            if outcome.kind == "ambiguous":
+                figures.add(where, "unconfirmed")
+        elif row.status == MessageStatus.FAILED:
+            late = row.before == MessageStatus.SENT
+            figures.add(where, f"{'failed' if late else 'refused'}:{outcome.error_code or 'provider_refused'}")
+        elif row.status != MessageStatus.SENT:
+            figures.add(where, "retried")
+        if row.status == MessageStatus.SENT and (cost := read_cost(outcome.provider_cost)):
+            figures.add(where, f"cost:{cost[0]}", cost[1])
+    figures.write()
+
+
+def _count_receipts(moved: Sequence[Moved], now: datetime) -> None:
+    """Figures of the provider account: what arrived and after how long, and what did not."""
+    figures = Figures()
+    for row in moved:
+        where = row.where(now)
+        if row.status in (MessageStatus.DELIVERED, MessageStatus.READ) and row.before != MessageStatus.DELIVERED:
+            figures.add(where, "delivered")
+            figures.add(where, f"seconds:{bucket_of((now - where.sent_at).total_seconds())}")
+        elif row.status == MessageStatus.FAILED:
+            figures.add(where, f"failed:{row.error_code or 'delivery_failed'}")
+    figures.write()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +237,7 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
             detail = receipt.detail if first else f"{receipt.status}: {receipt.detail}".rstrip(": ")
             lines.append((receipt.message_id, clients[receipt.message_id], kind, receipt.code, detail))
     write_events(lines, at=now)
+    _count_receipts(moved, now)
     _refund(moved)
     return moved
 
@@ -212,6 +257,23 @@ def fail_messages(
         assign="lease_owner = '', lease_until = NULL",
     )
     _write_events(moved, {row.id: (EventKind.FAILED, code, message) for row in moved}, now)
+    _refund(moved)
+    return moved
+
+
+@transaction.atomic
+def fail_unconfirmed(*, ids: Iterable[int]) -> list[Moved]:
+    """Give messages up whose answer was lost and of which nobody has heard for so long; their money goes back."""
+    now = database_now()
+    moved = _move(
+        ("id", "status", "failed_at"),
+        [(pk, MessageStatus.FAILED, now) for pk in ids],
+        where="t.status = 'sent' AND t.unconfirmed",
+        assign="unconfirmed = false",
+    )
+    words = (EventKind.FAILED, "no_clear_answer", "No report in 72 hours; refunded")
+    _write_events(moved, dict.fromkeys((row.id for row in moved), words), now)
+    _count_receipts(moved, now)
     _refund(moved)
     return moved
 
@@ -258,14 +320,17 @@ def _move(
         where=where,
         params=params,
         assign=assign,
-        returning=("id", "client_id", "campaign_id", "status", "cost_micros", "created_at", "channel"),
-    )
-    moved = [Moved(*row[:5]) for row in changed]
+        returning=(
+            "id", "client_id", "campaign_id", "status", "cost_micros", "provider_account_id", "country", "network",
+            "error_code", "sent_at", "created_at", "channel",
+        ),
+    )  # fmt: skip
+    moved = [Moved(*row[:9], sent_at=as_datetime(row[9]), before=before[row[0]]) for row in changed]
     count_steps(
-        (row.client_id, accepted_at, channel, before[row.id], row.status, row.cost_micros)
+        (row.client_id, accepted_at, channel, row.before, row.status, row.cost_micros)
         for row, (*_, accepted_at, channel) in zip(moved, changed, strict=True)
     )
-    announce_messages((row.id, row.client_id, row.status) for row in moved if row.status != before[row.id])
+    announce_messages((row.id, row.client_id, row.status) for row in moved if row.status != row.before)
     return moved
 
 

@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass
 
 from django.db import connection, transaction
 
-from crm.common.sql import database_now, later_sql, now_sql, skip_locked
+from crm.common.sql import as_json, database_now, ids_sql, in_key_order, later_sql, now_sql, on_postgres, skip_locked
 from messaging import wake
 from messaging.models import EventKind
 from messaging.providers.base import Outcome
 from messaging.sending import claims, lookups
-from messaging.sending.recording import record_outcomes
+from messaging.sending.recording import FINAL_AFTER, fail_unconfirmed, record_outcomes
 from messaging.sending.runner import accounts_with_work
 from messaging.services.campaigns import finish_campaigns
 from messaging.services.expansion import campaigns_to_expand
+from messaging.services.provider_tallies import coarsen_provider_tallies, merge_provider_tallies
 from messaging.services.providers import accounts_out_of_use
 from messaging.services.queues import accounts_to_look_at, age_queues, divert_queue
 from messaging.services.scheduling import fire_due_campaigns
@@ -62,6 +63,9 @@ def sweep() -> Swept:
     finish_campaigns()
     watch_campaigns()
     merge_tallies()
+    merge_provider_tallies()
+    coarsen_provider_tallies()
+    close_unreported()
     tell_low_balances()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -106,6 +110,37 @@ def queue_due(limit: int = 5000) -> int:
         )
         rows = cursor.fetchall()
     write_events([(pk, client_id, EventKind.QUEUED, "", "") for pk, client_id in rows], at=database_now())
+    return len(rows)
+
+
+@transaction.atomic
+def close_unreported(limit: int = 2000) -> int:
+    """Make `sent` final for what no report came for in 72 hours (D2); returns how many.
+
+    It stays charged. Where the provider's answer was lost and its account is set to refund such messages, they fail
+    instead and the money goes back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT m.id, m.unconfirmed AND a.refund_unconfirmed FROM messaging_message m
+                JOIN messaging_provideraccount a ON a.id = m.provider_account_id
+                WHERE m.status = 'sent' AND NOT m.closed AND m.sent_at <= {later_sql(-FINAL_AFTER.total_seconds())}
+                LIMIT %s""",
+            [limit],
+        )
+        rows = cursor.fetchall()
+        if not rows:
+            return 0
+        fail_unconfirmed(ids=[pk for pk, refunded in rows if refunded])
+        cursor.execute(
+            f"""UPDATE messaging_message SET closed = {"TRUE" if on_postgres() else "1"} WHERE id IN (
+                    SELECT id FROM messaging_message WHERE id IN {ids_sql()} AND status = 'sent' AND NOT closed
+                    {in_key_order()})
+                RETURNING id, client_id""",
+            [as_json([pk for pk, _ in rows])],
+        )
+        closed = cursor.fetchall()
+    write_events([(pk, client_id, EventKind.UNREPORTED, "", "") for pk, client_id in closed], at=database_now())
     return len(rows)
 
 

@@ -141,8 +141,13 @@ def leave_probe(*, account_id: int, owner: str) -> None:
 def note_usual_seconds(*, account_id: int, median: float) -> None:
     """Let what an account takes to answer in good days follow its present median slowly."""
     ProviderAccount.objects.filter(pk=account_id).update(
-        usual_seconds=Coalesce("usual_seconds", median) * 0.8 + median * 0.2
+        usual_seconds=Coalesce("usual_seconds", median) * 0.98 + median * 0.02
     )
+
+
+def note_error(*, account_id: int, words: str) -> None:
+    """Keep what an account said last when it did not take a message."""
+    ProviderAccount.objects.filter(pk=account_id).update(last_error=words[:200], last_error_at=Now())
 
 
 def accounts_out_of_use() -> list[int]:

@@ -148,6 +148,26 @@ def zone_of(time_zone: str, country: str) -> str:
     return COUNTRIES[country].time_zone if country in COUNTRIES else "UTC"
 
 
+def has_other_road(account_id: int) -> bool:
+    """Whether some of what an account carries could go by another one that is awake and open now."""
+    channels = Route.objects.filter(account_id=account_id).values_list("channel", flat=True).distinct()
+    for channel in channels:
+        roads = RouteTable(channel).roads
+        ours = [road for road in roads if road.account_id == account_id]
+        others = [road for road in roads if road.account_id != account_id and not road.resting and road.opens is None]
+        if any(_meet(one, other) for one in ours for other in others):
+            return True
+    return False
+
+
+def _meet(one: Road, other: Road) -> bool:
+    """Whether there can be a message that both carry."""
+    pairs = ((one.country, other.country), (one.network, other.network), (one.sender, other.sender))
+    return all(not left or not right or left == right for left, right in pairs) and (
+        one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix)
+    )
+
+
 def is_reachable(*, channel: str, country: str, sender: str = "") -> bool:
     """Whether an awake account, by a route whose window is open, carries messages of this kind now.
 
