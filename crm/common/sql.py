@@ -66,9 +66,11 @@ def database_now() -> datetime:
 
 
 def as_datetime(value: Any) -> Any:
-    """A timestamp read by raw SQL as an aware datetime: SQLite hands out text."""
+    """A timestamp read by raw SQL as an aware datetime: SQLite hands out text, or for a column a naive one."""
     if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
     return value
 
 

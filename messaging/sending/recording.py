@@ -325,7 +325,7 @@ def _move(
             "error_code", "sent_at", "created_at", "channel",
         ),
     )  # fmt: skip
-    moved = [Moved(*row[:9], sent_at=as_datetime(row[9]), before=before[row[0]]) for row in changed]
+    moved = [Moved(*(*row[:9], as_datetime(row[9]), before[row[0]])) for row in changed]
     count_steps(
         (row.client_id, accepted_at, channel, row.before, row.status, row.cost_micros)
         for row, (*_, accepted_at, channel) in zip(moved, changed, strict=True)

@@ -121,7 +121,7 @@ class MessageMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 6))
     def submit(self, limit):
         loop = Loop(self.road, stop=lambda: False)
-        loop._transfers.close()
+        loop._session.close()
         loop._transfers = line = Line()
         loop._submit(claims.claim(account_id=self.road.pk, owner=loop.owner, limit=limit))
         rows = list(Message.objects.unscoped().filter(pk__in=line.written).select_related("campaign"))
