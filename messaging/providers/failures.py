@@ -47,6 +47,25 @@ _ALL = (
     Failure("sender_not_approved", _("Sender not approved"), _("Use an approved sender or wait for approval."), False),
     Failure("rejected_by_network", _("Rejected by network"), _("Change the text or the sender."), False),
     Failure("delivery_failed", _("The network could not deliver it"), _("Try again later."), True),
+    # WhatsApp
+    Failure("not_on_whatsapp", _("Not on WhatsApp"), _("Send an SMS instead."), False),
+    Failure(
+        "window_closed",
+        _("They have not written to you in the last 24 hours"),
+        _("Send an approved template instead."),
+        False,
+    ),
+    Failure("too_much_marketing", _("WhatsApp shows this person no more offers today"), _("Try again tomorrow."), True),
+    Failure("not_for_this_person", _("WhatsApp does not deliver to this person"), _("Send an SMS instead."), False),
+    Failure(
+        "template_missing",
+        _("The template is not approved in this language"),
+        _("Choose an approved template or language."),
+        False,
+    ),
+    Failure("template_refused", _("The template does not fit"), _("Check its variables and its text."), False),
+    Failure("template_paused", _("WhatsApp has paused the template"), _("Use another template."), False),
+    Failure("bad_file", _("The file could not be sent"), _("Check its address, type and size."), False),
     # The provider's account and line
     Failure("provider_balance", _("The provider account is out of credit"), _("The operator must top it up."), True),
     Failure("provider_credentials", _("The provider refused our key"), _("The operator must correct it."), True),

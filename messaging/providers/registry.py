@@ -2,8 +2,29 @@
 
 from messaging.providers.africastalking import AfricasTalking
 from messaging.providers.base import AnyAdapter
+from messaging.providers.beem import Beem
+from messaging.providers.celcom import Celcom
+from messaging.providers.generic import GenericHttp
+from messaging.providers.infobip import Infobip
+from messaging.providers.native import Native
+from messaging.providers.onfon import Onfon
+from messaging.providers.twilio import Twilio
+from messaging.providers.whatsapp import WhatsApp
 
-_ADAPTERS: dict[str, AnyAdapter] = {adapter.name: adapter for adapter in (AfricasTalking(),)}
+_ADAPTERS: dict[str, AnyAdapter] = {
+    adapter.name: adapter
+    for adapter in (
+        AfricasTalking(),
+        Beem(),
+        Celcom(),
+        Onfon(),
+        Infobip(),
+        Twilio(),
+        WhatsApp(),
+        Native(),
+        GenericHttp(),
+    )
+}
 
 
 def get_adapter(name: str) -> AnyAdapter:
