@@ -5,6 +5,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import witnesses  # models exist only now
+        from accounts import kinds, witnesses  # models exist only now
 
         witnesses.connect()
+        kinds.register_kinds()

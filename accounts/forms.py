@@ -209,3 +209,57 @@ def _start(day: date | None, days_later: int, time_zone: str) -> datetime | None
         return datetime.combine(moved, time.min, tzinfo=ZoneInfo(time_zone)).astimezone(UTC) if moved else None
     except OverflowError:
         return None
+
+
+AUDIT_NOUNS = (
+    ("person", _("Signing in")),
+    ("member", _("Members and roles")),
+    ("key", _("API keys")),
+    ("webhook", _("Webhooks")),
+    ("wallet", _("Money")),
+    ("campaign", _("Sends")),
+    ("sender", _("Sender IDs")),
+    ("import", _("Imports")),
+    ("opt_out", _("Opt-outs")),
+    ("export", _("Exports")),
+    ("privacy", _("Data rights")),
+    ("client", _("Organisation")),
+    ("staff", _("Changes by our staff")),
+)
+
+
+class AuditFilter(forms.Form):
+    """The filters of the audit log. Days are those of the client's time zone."""
+
+    about = forms.ChoiceField(
+        label=_("About"),
+        required=False,
+        choices=[("", _("Everything")), *AUDIT_NOUNS],
+        error_messages={"invalid_choice": _("Choose one of the list.")},
+    )
+    who = forms.CharField(label=_("Who"), required=False, max_length=100)
+    start = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    end = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def add_prefix(self, field_name: str) -> str:
+        return {"start": "from", "end": "to"}.get(field_name, field_name)
+
+    def clean(self) -> dict:
+        found = super().clean() or self.cleaned_data
+        start, end = found.get("start"), found.get("end")
+        if start and end and start > end:
+            self.add_error("end", _("This day lies before the first one."))
+        return found
+
+    @property
+    def is_filtered(self) -> bool:
+        return any(self.cleaned_data.values())
+
+    def facts(self, time_zone: str) -> dict:
+        """The arguments of accounts.queries.audit_for."""
+        fields, zone = self.cleaned_data, ZoneInfo(time_zone)
+        since = fields["start"] and datetime.combine(fields["start"], time.min, zone)
+        before = None
+        if fields["end"] and fields["end"] < date.max:
+            before = datetime.combine(fields["end"] + timedelta(days=1), time.min, zone)
+        return {"noun": fields["about"], "who": fields["who"], "since": since or None, "before": before}

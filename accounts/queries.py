@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from accounts.models import (
     ApiKey,
     ApiRequest,
+    AuditEntry,
     Client,
     DeliveryState,
     Membership,
@@ -124,3 +125,19 @@ def latest_notices(membership: Membership, limit: int = 10) -> list[Notice]:
     """What a member was told of last, newest first."""
     mine = Notice.objects.for_client(membership.client_id).filter(user_id=membership.user_id)
     return list(mine.order_by("-pk")[:limit])
+
+
+def audit_for(
+    client: Client, *, noun: str = "", who: str = "", since: datetime | None = None, before: datetime | None = None
+) -> QuerySet[AuditEntry]:
+    """A client's audit log, newest first. noun: what it is about, such as key; who: part of the actor's name."""
+    found = AuditEntry.objects.for_client(client).order_by("-pk")
+    if noun:
+        found = found.filter(action__startswith=f"{noun}.")
+    if text := who.replace("\x00", "").strip():
+        found = found.filter(actor_name__icontains=text)
+    if since:
+        found = found.filter(at__gte=since)
+    if before:
+        found = found.filter(at__lt=before)
+    return found

@@ -9,6 +9,7 @@ from accounts import wake
 from accounts.delivery import claims, letters, upkeep
 from accounts.delivery.loop import Deliverer
 from accounts.requests.recording import forget_requests
+from accounts.services.exports import run_export, sweep_exports
 from accounts.services.idempotency import forget_expired_answers
 from accounts.services.rates import forget_old_counters
 from accounts.services.tokens import forget_expired_tokens
@@ -30,6 +31,12 @@ def send_notices() -> None:
     keep_at(wake.SEND_NOTICES, letters.send_waiting)
 
 
+@shared_task(name=wake.WRITE_EXPORT, ignore_result=True)
+def write_export(export_id: int) -> None:
+    """Write the file of an export that waits, or whose worker died."""
+    run_export(export_id=export_id)
+
+
 @shared_task(name="accounts.sweep", ignore_result=True)
 def sweep() -> None:
     """Find webhooks and notices that a lost wake-up left behind; forget what served its time; tell of failing hooks."""
@@ -43,4 +50,5 @@ def sweep() -> None:
     forget_requests(before=timezone.now() - REQUESTS_KEPT)
     upkeep.forget_old_deliveries()
     letters.forget_old_notices()
+    sweep_exports()
     upkeep.tell_owners()

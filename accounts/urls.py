@@ -3,7 +3,7 @@
 from allauth.account import views as allauth_views
 from django.urls import path
 
-from accounts.views import keys, notifications, requests, webhooks
+from accounts.views import audit, exports, keys, notifications, requests, webhooks
 from crm.common.access import public_page
 
 urlpatterns = [
@@ -16,6 +16,10 @@ urlpatterns = [
     path("app/switch", keys.switch_client, name="switch_client"),
     path("app/settings/notifications", notifications.notifications, name="notifications"),
     path("app/settings/notifications/test", notifications.test_notifications, name="test_notifications"),
+    path("app/settings/audit", audit.audit_log, name="audit_log"),
+    path("app/exports", exports.export_list, name="exports"),
+    path("app/exports/new", exports.new_export, name="new_export"),
+    path("app/exports/<int:export_id>/file", exports.export_file, name="export_file"),
     path("app/settings/api-webhooks", keys.api_keys, name="api_keys"),
     path("app/settings/api-webhooks/keys/new", keys.new_api_key, name="new_api_key"),
     path("app/settings/api-webhooks/keys/<int:key_id>/revoke", keys.revoke_key, name="revoke_api_key"),

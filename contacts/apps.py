@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class ContactsConfig(AppConfig):
     name = "contacts"
+
+    def ready(self) -> None:
+        from contacts import kinds  # models exist only now
+
+        kinds.register_kinds()

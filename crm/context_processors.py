@@ -54,6 +54,8 @@ NAVIGATION = (
     Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
     Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),
     Page("/app/settings/notifications", gettext_lazy("Notifications"), "home", "bell"),
+    Page("/app/settings/audit", gettext_lazy("Audit log"), "audit.read", "eye"),
+    Page("/app/exports", gettext_lazy("Downloads"), "home", "download"),
     Page("/docs", gettext_lazy("Docs"), "home", "info"),
 )
 

@@ -1,12 +1,12 @@
 """What people type on the pages of messaging. Forms check shape; services check meaning."""
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
@@ -16,8 +16,9 @@ from accounts.models import Client
 from contacts.queries import groups_with_counts
 from crm.common.phones import InvalidPhone, read_phone
 from messaging import queries
-from messaging.models import Campaign, CampaignState, MessageClass, SenderId, TemplateLanguage
+from messaging.models import Campaign, CampaignState, Message, MessageClass, SenderId, TemplateLanguage
 from messaging.queries import LARGEST_ID
+from wallet.queries import start_of_day
 
 
 class CampaignForm(forms.Form):
@@ -277,6 +278,24 @@ class HistoryForm(forms.Form):
         if start and end and start > end:
             self.add_error("end", _("This day lies before the first one."))
         return found
+
+    def matching(self) -> QuerySet[Message]:
+        """The messages that a valid form finds, newest first."""
+        fields, zone = self.cleaned_data, self.client.time_zone
+        try:
+            until = start_of_day(fields["end"] + timedelta(days=1), zone) if fields["end"] else None
+        except OverflowError:
+            until = None  # the last day of the calendar
+        return queries.messages_for(
+            self.client,
+            status=fields["status"],
+            recipient=fields["number"],
+            sender=fields["sender"],
+            campaign_id=fields["campaign"],
+            reference=fields["reference"],
+            since=start_of_day(fields["start"], zone) if fields["start"] else None,
+            before=until,
+        )
 
     @property
     def main_filters(self) -> list[forms.BoundField]:

@@ -24,7 +24,6 @@ urlpatterns = [
     path("app/campaigns/<int:pk>/stop", campaigns.stop, name="campaign_stop"),
     path("app/scheduled", campaigns.scheduled, name="scheduled"),
     path("app/campaigns/<int:pk>/duplicate", campaigns.duplicate, name="campaign_duplicate"),
-    path("app/campaigns/<int:pk>/results.csv", campaigns.results, name="campaign_results"),
     path("app/campaigns/<int:pk>/retry", campaigns.retry, name="campaign_retry"),
     path("app/campaigns/<int:pk>/pause", campaigns.pause, name="campaign_pause"),
     path("app/campaigns/<int:pk>/resume", campaigns.resume, name="campaign_resume"),

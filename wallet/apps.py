@@ -5,6 +5,8 @@ class WalletConfig(AppConfig):
     name = "wallet"
 
     def ready(self) -> None:
-        from wallet.topups.comparing import register_checks  # models exist only now
+        from wallet import kinds  # models exist only now
+        from wallet.topups.comparing import register_checks
 
         register_checks()
+        kinds.register_kinds()

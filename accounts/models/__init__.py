@@ -21,6 +21,7 @@ from accounts.models.clients import (
     WebhookEndpoint,
     WebhookFormat,
 )
+from accounts.models.exports import Export, ExportState
 from accounts.models.requests import ApiRequest
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "ClientState",
     "DeliveryState",
     "EndedToken",
+    "Export",
+    "ExportState",
     "IdempotencyRecord",
     "Membership",
     "Notice",

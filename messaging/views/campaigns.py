@@ -2,14 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,11 +17,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from crm.common.access import page
 from crm.common.errors import DomainError
-from crm.common.exports import csv_lines
-from crm.common.money import from_micros
 from messaging import queries
-from messaging.models import Campaign, CampaignState, MessageStatus
-from messaging.providers.failures import failure_of
+from messaging.models import Campaign, CampaignState
 from messaging.queries import Progress
 from messaging.services import again
 from messaging.services import campaigns as service
@@ -85,6 +81,7 @@ def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
     slow = math.ceil(10 * (time.monotonic() - started))
     context = {
         "campaign": campaign,
+        "results_query": f"campaign={pk}",
         "progress": progress,
         "parts": _parts(progress),
         "reserved": reservation_remaining(request.client.pk, campaign.reservation),
@@ -205,36 +202,6 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, str(error))
         return redirect("campaign", pk=pk)
     return redirect("campaign_review", pk=draft.pk)
-
-
-@page("messages.read")
-@require_safe
-def results(request: HttpRequest, pk: int) -> StreamingHttpResponse:
-    """/app/campaigns/{id}/results.csv: every recipient with what became of the message, as a streamed file."""
-    campaign = campaign_or_404(request, pk)
-    response = StreamingHttpResponse(csv_lines(_result_rows(campaign)), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="campaign-{campaign.pk}.csv"'
-    response["Cache-Control"] = "no-store"
-    return response
-
-
-def _result_rows(campaign: Campaign) -> Iterator[tuple]:
-    """A heading, then a row per message; times in the client's zone. Costs are what is charged now: nothing of what
-    failed or was cancelled."""
-    zone, currency = ZoneInfo(campaign.client.time_zone), campaign.client.currency
-    yield ("Number", "Status", "Reason", "SMS", "Cost", "Currency", "Sent", "Delivered", "Simulated", "Message")
-    for message in queries.messages_for(campaign.client, campaign_id=campaign.pk).order_by("pk").iterator(2000):
-        free = message.status in (MessageStatus.FAILED, MessageStatus.CANCELLED)
-        failed = failure_of(message.error_code).words if message.status == MessageStatus.FAILED else ""
-        sent, delivered = (
-            moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if moment else ""
-            for moment in (message.sent_at, message.delivered_at)
-        )
-        cost = f"{from_micros(0 if free else message.cost_micros):.2f}"
-        yield (
-            message.recipient, queries.page_status(message.status), failed, message.units, cost, currency, sent,
-            delivered, "yes" if message.simulated else "no", message.message_id,
-        )  # fmt: skip
 
 
 @page("campaigns.read")

@@ -1,10 +1,9 @@
 """The history: what became of every message, found by filters, with one opened beside the list."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlencode
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -19,7 +18,7 @@ from messaging.models import Campaign, EventKind, Message, MessageEvent, Message
 from messaging.providers.failures import FAILURES, Failure, failure_of
 from messaging.services.timeline import charge_reference
 from messaging.views.fragments import render_part
-from wallet.queries import Moved, movements_of, start_of_day
+from wallet.queries import Moved, movements_of
 
 PAGE_SIZE = 50
 
@@ -31,7 +30,7 @@ def message_list(request: HttpRequest) -> HttpResponse:
     form = HistoryForm(request.GET, client=request.client)
     valid = form.is_valid()
     before, after = read_id(request.GET.get("before", "")), read_id(request.GET.get("after", ""))
-    matching = _matching(request, form) if valid else Message.objects.for_client(request.client).none()
+    matching = form.matching() if valid else Message.objects.for_client(request.client).none()
     found = queries.slice_of(matching, size=PAGE_SIZE, before=before, after=after)
     opened = read_id(request.GET.get("open", ""))
     context = {
@@ -48,24 +47,6 @@ def message_list(request: HttpRequest) -> HttpResponse:
     }
     status = 200 if valid else 422
     return render_part(request, "messaging/message_list.html", "messaging/_history.html", context, status=status)
-
-
-def _matching(request: HttpRequest, form: HistoryForm) -> QuerySet[Message]:
-    fields, zone = form.cleaned_data, request.client.time_zone
-    try:
-        until = start_of_day(fields["end"] + timedelta(days=1), zone) if fields["end"] else None
-    except OverflowError:
-        until = None  # the last day of the calendar
-    return queries.messages_for(
-        request.client,
-        status=fields["status"],
-        recipient=fields["number"],
-        sender=fields["sender"],
-        campaign_id=fields["campaign"],
-        reference=fields["reference"],
-        since=start_of_day(fields["start"], zone) if fields["start"] else None,
-        before=until,
-    )
 
 
 def _address(request: HttpRequest, **places: int | None) -> str:

@@ -70,18 +70,22 @@ def test_a_copy_has_the_same_people_and_words_but_no_time(acme, browser, over, p
 
 
 def test_the_results_are_a_file_for_spreadsheets(acme, browser, stranger, over):
-    answer = browser.get(f"/app/campaigns/{over.pk}/results.csv")
-    assert answer["Content-Disposition"] == f'attachment; filename="campaign-{over.pk}.csv"'
+    page = browser.get(f"/app/campaigns/{over.pk}").content.decode()
+    assert f'value="campaign={over.pk}"' in page
+    wanted = {"kind": "campaign", "format": "csv", "query": f"campaign={over.pk}"}
+    answer = browser.post("/app/exports/new", wanted, follow=True)
+    assert 'filename="campaign-' in answer["Content-Disposition"]
     rows = list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
     assert [row[:6] for row in rows] == [
-        ["Number", "Status", "Reason", "SMS", "Cost", "Currency"],
-        ["254712000000", "failed", "Phone off or out of reach", "1", "0.00", "KES"],
-        ["254712000001", "failed", "Number does not exist", "1", "0.00", "KES"],
-        ["254712000002", "failed", "Expired before the phone was reached", "2", "0.00", "KES"],
+        ["Number", "Status", "Reason", "Units", "Cost", "Currency"],
         ["254712000003", "delivered", "", "1", "1.00", "KES"],
+        ["254712000002", "failed", "Expired before the phone was reached", "2", "0.00", "KES"],
+        ["254712000001", "failed", "Number does not exist", "1", "0.00", "KES"],
+        ["254712000000", "failed", "Phone off or out of reach", "1", "0.00", "KES"],
     ]
-    assert sign_in("zuri@else.test").get(f"/app/campaigns/{over.pk}/results.csv").status_code == 404
-    assert add_member(acme, "finance").get(f"/app/campaigns/{over.pk}/results.csv").status_code == 403
+    theirs = sign_in("zuri@else.test").post("/app/exports/new", wanted, follow=True)
+    assert len(theirs.getvalue().decode().splitlines()) == 1
+    assert add_member(acme, "finance").post("/app/exports/new", wanted).status_code == 404
 
 
 @pytest.mark.parametrize("act", ["retry", "duplicate"])
