@@ -21,9 +21,7 @@ class ActingMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with request_acts(request) as request.request_id:  # type: ignore[attr-defined]
-            response = self.get_response(request)
-            response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
-            return response
+            return self.get_response(request)
 
 
 class CurrentClientMiddleware:

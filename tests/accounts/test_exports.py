@@ -20,12 +20,14 @@ from crm.opening import open_ready_client
 from messaging.models import Message
 from messaging.services.accept import Draft, accept_messages
 from tests.factories import PASSWORD, make_client
+from tests.messaging.core.world import make_road
 
 FORMULA = "=HYPERLINK(0)"
 
 
 @pytest.fixture
 def acme(db):
+    make_road()
     return open_ready_client(
         name="Acme", email="amina@acme.test", password=PASSWORD, credit=100, sender_ids=["HOSPITAL"]
     ).client
