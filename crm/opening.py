@@ -15,7 +15,7 @@ from crm.common.errors import InvalidInput
 from crm.common.money import to_micros
 from messaging.services.senders import approve_sender_id
 from wallet import queries as wallets
-from wallet.services import create_price_plan, credit_wallet, open_wallet
+from wallet.services import create_price_plan, credit_wallet, grant_trial_credit, open_wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ def open_ready_client(
 ) -> OpenedClient:
     """`accounts.services.clients.open_client`, and what the apps above it add, or nothing at all.
 
-    credit: added to the wallet as its opening balance. price_per_unit: of an SMS, in a price plan of the client's own;
+    credit: added to the wallet as its opening balance; without it the client gets the trial credit, if there is any.
+    price_per_unit: of an SMS, in a price plan of the client's own;
     None: the default plan of its currency. webhook_url: told of every event from here on; "" for no webhook.
     Raises: InvalidInput, fields as the parameters, and `url` and `secret` of the webhook.
     """
@@ -74,6 +75,8 @@ def open_ready_client(
     open_wallet(client=client, plan=plan)
     if credit:
         credit_wallet(client=client, amount=credit, reference="opening", description="Opening balance")
+    else:
+        grant_trial_credit(client=client)
     names = [
         approve_sender_id(client=client, name=sender_id, default=position == 0).name
         for position, sender_id in enumerate(dict.fromkeys(sender_ids))

@@ -174,6 +174,7 @@ else:  # one attempt for a wake-up: a request must not wait for a broker that is
 CELERY_BEAT_SCHEDULE = {
     "messaging-sweep": {"task": "messaging.sweep", "schedule": 10.0, "options": {"expires": 9}},
     "contacts-sweep": {"task": "contacts.sweep", "schedule": 20.0, "options": {"expires": 19}},
+    "wallet-reconcile": {"task": "wallet.heavy.reconcile", "schedule": 3600.0, "options": {"expires": 3500}},
     "wallet-sweep": {"task": "wallet.sweep", "schedule": 15.0, "options": {"expires": 14}},
     "accounts-sweep": {"task": "accounts.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
@@ -285,6 +286,8 @@ MPESA_CREDENTIALS = {  # an account of its own once MPESA_SHORTCODE is set; othe
 MPESA_HAS_STATEMENT = env.bool("MPESA_HAS_STATEMENT", False)
 TOPUP_MIN = env.int("TOPUP_MIN", 100)  # whole shillings
 TOPUP_MAX = env.int("TOPUP_MAX", 50_000)
+TRIAL_UNITS = env.int("TRIAL_UNITS", 0)  # free units of a new client
+ADJUSTMENT_ALONE_UP_TO = env.int("ADJUSTMENT_ALONE_UP_TO", 10_000)
 WEBHOOK_ALLOWED_NETWORKS = env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])
 WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)

@@ -114,7 +114,13 @@ def repair_tallies(difference: Difference) -> bool:
 
 
 def register_checks() -> None:
-    register(Check("message charges", charge_differences))
-    register(Check("message leases", lease_differences, repair_leases))
-    register(Check("message tallies", tally_differences, repair_tallies))
-    register(Check("campaign reservations", reservation_differences, repair_reservations))
+    register(
+        Check(
+            "message charges",
+            charge_differences,
+            advice="Compare the client's messages with its ledger; correct the wallet by an adjustment.",
+        )
+    )
+    register(Check("message leases", lease_differences, repair_leases, "--fix ends them; then look at the workers."))
+    register(Check("message tallies", tally_differences, repair_tallies, "--fix counts anew."))
+    register(Check("campaign reservations", reservation_differences, repair_reservations, "--fix frees the money."))

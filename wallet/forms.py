@@ -55,6 +55,18 @@ class ThresholdForm(forms.Form):
         return cls(initial={"amount": int(from_micros(low_balance_micros))})
 
 
+class MorningForm(forms.Form):
+    """Whether the prompt comes by itself while the balance is low; shapes only."""
+
+    ask = forms.BooleanField(
+        label=_("Send the M-Pesa prompt by itself"),
+        required=False,
+        help_text=_("At 08:00, once a day, while the balance is low. Nothing is paid until the PIN is entered."),
+    )
+    amount = forms.IntegerField(label=_("Amount"), required=False, max_value=10**9)
+    phone = forms.CharField(label=_("M-Pesa number"), required=False, max_length=30)
+
+
 class TopUpForm(forms.Form):
     """Shapes only: limits and numbers are the service's to judge. sure: a second payment of the amount is meant."""
 

@@ -4,11 +4,15 @@
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
+
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from crm.common.text_units import Encoding, UnitRule, count_units
 from wallet.errors import NoPrice
-from wallet.models import Rate
+from wallet.models import PricePlan, Rate
 
 
 class Quote(NamedTuple):
@@ -25,9 +29,15 @@ class Quote(NamedTuple):
 class PriceList:
     """A client's plan, loaded; pure and cheap to ask a million times. `rates` maps (channel, country) to micros."""
 
-    def __init__(self, unit_rule: UnitRule, rates: Mapping[tuple[str, str], int]) -> None:
+    def __init__(
+        self,
+        unit_rule: UnitRule,
+        rates: Mapping[tuple[str, str], int],
+        costs: Mapping[tuple[str, str], int | None] | None = None,
+    ) -> None:
         self.unit_rule = unit_rule
         self._rates = dict(rates)
+        self._costs = dict(costs or {})
 
     def unit_price_micros(self, channel: str, region: str) -> int:
         """The country's own rate, else the one for any country.    Raises: NoPrice."""
@@ -38,6 +48,11 @@ class PriceList:
                 raise NoPrice(channel=channel, country=region)
             self._rates[channel, region] = price
         return price
+
+    def unit_cost_micros(self, channel: str, region: str) -> int | None:
+        """What a unit costs us where this list's price holds; None where that is not known."""
+        key = (channel, region) if (channel, region) in self._costs else (channel, "")
+        return self._costs.get(key)
 
     def quote(self, text: str, channel: str, region: str, unit_rule: UnitRule | None = None) -> Quote:
         """The price of one message with exactly this text to one recipient. unit_rule: in place of the plan's.
@@ -51,8 +66,21 @@ class PriceList:
         )
 
 
-def load_prices(client_id: int) -> PriceList:
-    """The price list of the client's wallet, in one query; one without rates (or wallet) refuses every quote."""
-    rates = list(Rate.objects.filter(plan__wallets__client_id=client_id).select_related("plan"))
-    rule: UnitRule = rates[0].plan.unit_rule if rates else "per_160"  # type: ignore[assignment]
-    return PriceList(rule, {(rate.channel, rate.country): rate.unit_price_micros for rate in rates})
+def load_prices(client_id: int, at: datetime | None = None) -> PriceList:
+    """The price list of the client's wallet as it holds at a moment (None: now), in one query; one without rates (or
+    wallet) refuses every quote.
+    """
+    return _listed(Rate.objects.filter(plan__wallets__client_id=client_id), at)
+
+
+def prices_of(plan: PricePlan, at: datetime | None = None) -> PriceList:
+    """A plan's own list as it holds at a moment (None: now)."""
+    return _listed(Rate.objects.filter(plan=plan), at)
+
+
+def _listed(rates: QuerySet[Rate], at: datetime | None) -> PriceList:
+    # The latest that holds comes last and takes the place of those before it.
+    found = list(rates.filter(valid_from__lte=at or timezone.now()).select_related("plan").order_by("valid_from", "pk"))
+    rule: UnitRule = found[0].plan.unit_rule if found else "per_160"  # type: ignore[assignment]
+    prices = {(rate.channel, rate.country): rate.unit_price_micros for rate in found}
+    return PriceList(rule, prices, {(rate.channel, rate.country): rate.unit_cost_micros for rate in found})

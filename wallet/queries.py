@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.utils import timezone
 
 from accounts.models import Client
 from crm.common.money import from_micros
@@ -37,7 +38,8 @@ def balance_of(client_id: int) -> Balance:
     """The client's money, in one query. A client whose wallet was never opened has nothing."""
     own_rate = (
         Rate.objects.filter(plan=OuterRef("price_plan"), channel="sms", country__in=[OuterRef("client__country"), ""])
-        .order_by("-country")
+        .filter(valid_from__lte=timezone.now())
+        .order_by("-country", "-valid_from")
         .values("unit_price_micros")[:1]
     )
     wallet = (

@@ -1,12 +1,18 @@
 """What `reconcile` compares. Apps above add their checks by `register` from their AppConfig.ready."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.db import IntegrityError
 
 from crm.common.money import from_micros
+from crm.common.sql import database_now
 from wallet import queries, services
+from wallet.models import ReconciliationRun
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,14 @@ def _unrepairable(difference: Difference) -> bool:
 @dataclass(frozen=True, slots=True)
 class Check:
     """find lists the differences and changes nothing; repair mends one and says whether it could. No check changes
-    ledger entries or messages' prices: only cached sums and states that follow from other rows.
+    ledger entries or messages' prices: only cached sums and states that follow from other rows. advice: what a person
+    does about such a difference.
     """
 
     name: str
     find: Callable[[], list[Difference]]
     repair: Callable[[Difference], bool] = field(default=_unrepairable)
+    advice: str = ""
 
 
 CHECKS: list[Check] = []
@@ -80,6 +88,46 @@ def _refund_differences() -> list[Difference]:
     ]
 
 
-register(Check("wallets", _wallet_differences, _repair_wallet))
-register(Check("running balances", _chain_differences))
-register(Check("refunds", _refund_differences))
+register(Check("wallets", _wallet_differences, _repair_wallet, "--fix sets the cached sums to those of their rows."))
+register(
+    Check(
+        "running balances",
+        _chain_differences,
+        advice="Entries are never changed by the product: find who wrote to the database. The sums above still hold.",
+    )
+)
+register(Check("refunds", _refund_differences, advice="Give or take the difference by an adjustment of the wallet."))
+
+
+# --- the daily run ----------------------------------------------------------------------------------------------------
+
+AGAIN_AFTER = timedelta(hours=23)
+MOST_TEXTS = 200
+KEPT_RUNS = 90
+
+
+def run_if_due() -> ReconciliationRun | None:
+    """Compare everything once a day and keep what was found; repairs nothing. None where it is not time yet.
+
+    Begun by the row, so that a day that the schedule missed is made up for at its next tick.
+    """
+    now = database_now()
+    if ReconciliationRun.objects.filter(started_at__gt=now - AGAIN_AFTER).exists():
+        return None
+    run = ReconciliationRun.objects.create(started_at=now)
+    results, total = {}, 0
+    for check in CHECKS:
+        found = check.find()
+        results[check.name] = [difference.text for difference in found[:MOST_TEXTS]]
+        total += len(found)
+    run.finished_at, run.results, run.differences = database_now(), results, total
+    run.save(update_fields=["finished_at", "results", "differences"])
+    if total:
+        log.warning("the daily reconciliation found %d differences: see the back office or manage.py reconcile", total)
+    old = ReconciliationRun.objects.order_by("-pk").values_list("pk", flat=True)[KEPT_RUNS:]
+    ReconciliationRun.objects.filter(pk__in=list(old)).delete()
+    return run
+
+
+def last_run() -> ReconciliationRun | None:
+    return ReconciliationRun.objects.exclude(finished_at=None).first()

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.audit import record_audit
@@ -26,7 +28,7 @@ from wallet.models import EntryKind, LedgerEntry, PricePlan, Rate, Reservation, 
 STANDARD_PLAN = "Standard"
 STANDARD_UNIT_PRICE = Decimal(1)
 
-SECOND_PERSON_ABOVE = Decimal(10_000)  # an adjustment larger than this, in any currency, needs two people (M10)
+TRIAL = "trial"  # the reference of a new client's free credit: unique in a wallet, so it is given once
 
 Movement = tuple[str, int]  # reference, millionths
 
@@ -111,6 +113,26 @@ def credit_wallet(*, client: Client, amount: Decimal, reference: str, descriptio
 
 
 @transaction.atomic
+def grant_trial_credit(*, client: Client) -> LedgerEntry | None:
+    """What TRIAL_UNITS messages to the client's own country cost, as a gift to a new client, once. None where the
+    operator gives nothing, there is no price, or it was given before.
+    """
+    wallet = open_wallet(client=client)
+    price = queries.balance_of(client.pk).unit_price
+    given = LedgerEntry.objects.for_client(client).filter(kind=EntryKind.CREDIT, reference=TRIAL).exists()
+    if not settings.TRIAL_UNITS or not price or given:
+        return None
+    amount = settings.TRIAL_UNITS * price
+    words = _("Trial credit: %(units)s units") % {"units": settings.TRIAL_UNITS}
+    return credit_wallet(client=wallet.client, amount=amount, reference=TRIAL, description=words)
+
+
+def needs_second_person(amount: Decimal) -> bool:
+    """Whether an adjustment of this size, up or down, in any currency, is for two people (M10)."""
+    return abs(amount) > settings.ADJUSTMENT_ALONE_UP_TO
+
+
+@transaction.atomic
 def adjust_balance(
     *,
     client: Client,
@@ -122,7 +144,7 @@ def adjust_balance(
 ) -> LedgerEntry:
     """Correct a balance by hand, up or down, once per `reference` (M10).
 
-    `by` is staff; an amount above SECOND_PERSON_ABOVE also needs another member of staff, `approved_by`.
+    `by` is staff; an amount that `needs_second_person` also needs another member of staff, `approved_by`.
     Raises, and then moves nothing: AdjustmentRefused, InsufficientBalance, ValueError (zero), IntegrityError.
     """
     micros = to_micros(amount)
@@ -132,8 +154,8 @@ def adjust_balance(
         raise AdjustmentRefused("Give the reason for this adjustment.")
     if not by.is_staff:
         raise AdjustmentRefused("Only staff can adjust a balance.")
-    if abs(amount) > SECOND_PERSON_ABOVE and (approved_by is None or approved_by == by or not approved_by.is_staff):
-        limit = format_money(SECOND_PERSON_ABOVE, client.currency, plain=True)
+    if needs_second_person(amount) and (approved_by is None or approved_by == by or not approved_by.is_staff):
+        limit = format_money(Decimal(settings.ADJUSTMENT_ALONE_UP_TO), client.currency, plain=True)
         raise AdjustmentRefused(f"An adjustment above {limit} needs a second member of staff.")
     open_wallet(client=client)
     balance = _move(client.pk, balance=micros)

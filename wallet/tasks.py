@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from wallet import low_balances, wake
-from wallet.topups import notices, paybill, settling, sweeping
+from wallet import low_balances, reconciliation, wake
+from wallet.topups import mornings, notices, paybill, settling, sweeping
 
 
 @shared_task(name=wake.SETTLE_TOP_UP, ignore_result=True)
@@ -24,3 +24,10 @@ def sweep() -> None:
     sweeping.sweep_top_ups()
     low_balances.tell_low_balances()
     notices.write_low_balance_letters()
+    mornings.ask_in_the_morning()
+
+
+@shared_task(name="wallet.heavy.reconcile", ignore_result=True)
+def reconcile() -> None:
+    """Compare the books, once a day."""
+    reconciliation.run_if_due()

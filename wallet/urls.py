@@ -9,6 +9,7 @@ app_name = "wallet"
 urlpatterns = [
     path("app/wallet", ledger.ledger, name="ledger"),
     path("app/wallet/threshold", ledger.threshold, name="threshold"),
+    path("app/wallet/threshold/morning", ledger.morning, name="morning"),
     path("app/wallet/topup", topups.topup, name="topup"),
     path("app/wallet/statement", papers.statement, name="statement"),
     path("app/wallet/statement.csv", papers.statement_csv, name="statement_csv"),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from accounts.models import Client
@@ -101,11 +102,14 @@ class Quote:
 class Renderer:
     """Turns contacts into priced messages, with the tables it needs loaded once."""
 
-    def __init__(self, *, client: Client, text: str, sender: str, simulated: bool) -> None:
+    def __init__(
+        self, *, client: Client, text: str, sender: str, simulated: bool, priced_at: datetime | None = None
+    ) -> None:
+        """priced_at: whose prices hold; None for those of now."""
         self.filler = Filler(text)
         self.sender = sender
         self.simulated = simulated
-        self._prices = pricing.load_prices(client.pk)
+        self._prices = pricing.load_prices(client.pk, priced_at)
         self._routes = None if simulated else RouteTable(Channel.SMS)
         self.guard = Guard(client, simulated=simulated)
 

@@ -42,7 +42,11 @@ def expand_campaign(*, campaign_id: int) -> int:
         return 0
     written = 0
     renderer = Renderer(
-        client=campaign.client, text=campaign.text, sender=campaign.sender_name, simulated=campaign.simulated
+        client=campaign.client,
+        text=campaign.text,
+        sender=campaign.sender_name,
+        simulated=campaign.simulated,
+        priced_at=campaign.confirmed_at,  # M7: a rate that begins later changes nothing that was confirmed
     )
     place = Place(campaign.cursor, campaign.listed_cursor)
     for following, people in walk_audience(

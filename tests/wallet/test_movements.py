@@ -11,7 +11,6 @@ from wallet import queries
 from wallet.errors import AdjustmentRefused, InsufficientBalance, RefundMismatch
 from wallet.models import LedgerEntry, PricePlan, Rate, Wallet
 from wallet.services import (
-    SECOND_PERSON_ABOVE,
     adjust_balance,
     create_price_plan,
     credit_wallet,
@@ -21,6 +20,8 @@ from wallet.services import (
     refund_many,
     set_price_plan,
 )
+
+SECOND_PERSON_ABOVE = 10_000  # ADJUSTMENT_ALONE_UP_TO as it is by default
 
 ONE = 1_000_000  # micros
 

@@ -1,5 +1,5 @@
 """Back office of money; Django finds it by this name."""
 
-from wallet.admin import ledger, topups
+from wallet.admin import ledger, pricing, reconciliation, topups
 
-__all__ = ["ledger", "topups"]
+__all__ = ["ledger", "pricing", "reconciliation", "topups"]

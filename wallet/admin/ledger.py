@@ -1,4 +1,4 @@
-"""Back office of money: price plans are edited; wallets, entries and reservations are read; a service adjusts."""
+"""Back office of money: wallets, entries and reservations are read; a service adjusts, with two people if need be."""
 
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -14,57 +14,12 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from phonenumbers import SUPPORTED_REGIONS
 
 from crm.common.errors import DomainError
-from crm.common.money import format_money, from_micros, to_micros
-from wallet.models import LedgerEntry, PricePlan, Rate, Reservation, Wallet
-from wallet.services import adjust_balance, set_price_plan
-
-
-class RateForm(forms.ModelForm):
-    """The price of a unit as an amount; the column holds millionths."""
-
-    price = forms.DecimalField(min_value=0, max_digits=12, decimal_places=6, help_text="Of one unit")
-
-    class Meta:
-        model = Rate
-        fields = ("channel", "country")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["price"] = from_micros(self.instance.unit_price_micros)
-
-    def clean_country(self) -> str:
-        country = self.cleaned_data["country"].upper()
-        if country and country not in SUPPORTED_REGIONS:
-            raise forms.ValidationError("Give an ISO 3166 code such as KE, or nothing for any country.")
-        return country
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if "price" in cleaned:
-            self.instance.unit_price_micros = to_micros(cleaned["price"])
-        return cleaned
-
-
-class RateInline(admin.TabularInline):
-    model = Rate
-    form = RateForm
-    fields = ("channel", "country", "price")
-    extra = 0
-
-
-@admin.register(PricePlan)
-class PricePlanAdmin(admin.ModelAdmin):
-    """A changed price holds for what is accepted from then on."""
-
-    list_display = ("name", "currency", "unit_rule", "is_default")
-    inlines = (RateInline,)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("currency",) if obj else ()  # the wallets on it are in this currency
+from crm.common.money import format_money, from_micros
+from wallet.adjustments import decide_adjustment, request_adjustment
+from wallet.models import AdjustmentRequest, LedgerEntry, PricePlan, RequestState, Reservation, Wallet
+from wallet.services import set_price_plan
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -160,7 +115,7 @@ class WalletAdmin(ReadOnly):
         data = form.cleaned_data
         try:
             with transaction.atomic():
-                entry = adjust_balance(
+                entry = request_adjustment(
                     client=wallet.client,
                     amount=data["amount"],
                     reason=data["reason"],
@@ -173,8 +128,61 @@ class WalletAdmin(ReadOnly):
         except IntegrityError:
             messages.info(request, "This adjustment was made before; nothing was moved again.")
             return True
-        messages.success(request, f"The balance is now {_amount(entry.balance_after_micros, wallet.currency)}.")
+        if entry is None:
+            messages.warning(request, "Nothing was moved yet: this amount waits for a second member of staff.")
+        else:
+            messages.success(request, f"The balance is now {_amount(entry.balance_after_micros, wallet.currency)}.")
         return True
+
+
+@admin.register(AdjustmentRequest)
+class AdjustmentRequestAdmin(ReadOnly):
+    """Adjustments above the limit: whoever did not ask for one approves or declines it."""
+
+    list_display = ("id", "client", "amount", "reason", "requested_by", "state", "decided_by", "created_at", "decide")
+    list_filter = ("state",)
+    list_select_related = ("wallet__client", "requested_by", "decided_by")
+    fields = ("client", "amount", "reason", "requested_by", "state", "decided_by", "decided_at", "created_at", "decide")
+    readonly_fields = ("decide",)
+
+    @admin.display(ordering="wallet_id")
+    def client(self, asked: AdjustmentRequest) -> str:
+        return str(asked.wallet.client)
+
+    @admin.display(ordering="amount_micros")
+    def amount(self, asked: AdjustmentRequest) -> str:
+        return _amount(asked.amount_micros, asked.wallet.currency)
+
+    @admin.display(description="")
+    def decide(self, asked: AdjustmentRequest) -> str:
+        if asked.state != RequestState.WAITING:
+            return ""
+        return format_html('<a href="{}">Decide…</a>', reverse("admin:wallet_decide", args=[asked.pk]))
+
+    def get_urls(self) -> list[URLPattern]:
+        decide = path("<int:pk>/decide/", self.admin_site.admin_view(self.decide_view), name="wallet_decide")
+        return [decide, *super().get_urls()]
+
+    def decide_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Approve or decline; the service refuses whoever asked for it."""
+        if not request.user.has_perm("wallet.adjust_balance"):
+            raise PermissionDenied
+        asked = get_object_or_404(AdjustmentRequest.objects.unscoped().select_related("wallet__client"), pk=pk)
+        if request.method == "POST":
+            try:
+                decide_adjustment(request_id=asked.pk, approve="approve" in request.POST, by=request.user)  # type: ignore[arg-type]
+            except DomainError as refusal:
+                messages.error(request, str(refusal))
+            else:
+                messages.success(request, "Decided.")
+            return redirect("admin:wallet_adjustmentrequest_changelist")
+        context = self.admin_site.each_context(request) | {
+            "title": f"Adjustment of {asked.wallet.client}",
+            "opts": self.model._meta,
+            "asked": asked,
+            "amount": self.amount(asked),
+        }
+        return TemplateResponse(request, "admin/wallet/decide.html", context)
 
 
 class WalletRowAdmin(ReadOnly):

@@ -1,11 +1,15 @@
 """What is kept of money: prices, wallets and their ledger; top-ups and everything M-Pesa said of them."""
 
 from wallet.models.ledger import (
+    SINCE_EVER,
+    AdjustmentRequest,
     EntryIsFinal,
     EntryKind,
     LedgerEntry,
     PricePlan,
     Rate,
+    ReconciliationRun,
+    RequestState,
     Reservation,
     UnitRule,
     Wallet,
@@ -18,6 +22,7 @@ from wallet.models.topups import (
     EventKind,
     EventVerdict,
     LowBalanceNotice,
+    MorningPrompt,
     MpesaEvent,
     PaybillPayment,
     PaybillState,
@@ -29,6 +34,8 @@ from wallet.models.topups import (
 
 __all__ = [
     "NEEDS_REVIEW",
+    "SINCE_EVER",
+    "AdjustmentRequest",
     "Asked",
     "EntryIsFinal",
     "EntryKind",
@@ -36,6 +43,7 @@ __all__ = [
     "EventVerdict",
     "LedgerEntry",
     "LowBalanceNotice",
+    "MorningPrompt",
     "MpesaEvent",
     "PaybillPayment",
     "PaybillState",
@@ -43,6 +51,8 @@ __all__ = [
     "PaymentClaim",
     "PricePlan",
     "Rate",
+    "ReconciliationRun",
+    "RequestState",
     "Reservation",
     "TopUp",
     "TopUpState",

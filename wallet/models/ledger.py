@@ -1,5 +1,6 @@
 """What a client owns and owes: the wallet, its append-only ledger, money held for campaigns, and the price plan."""
 
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -36,19 +37,32 @@ class PricePlan(models.Model):
         return f"{self.name} ({self.currency})"
 
 
+SINCE_EVER = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 class Rate(models.Model):
-    """The price of one unit on a channel to a country (ISO 3166; "" is any country without a rate of its own)."""
+    """The price of one unit on a channel to a country (ISO 3166; "" is any country without a rate of its own).
+
+    It holds from the moment `valid_from` until another of the same plan, channel and country does; once it holds it is
+    not changed any more, so that what was priced by it can be priced again. unit_cost: what the unit costs us with the
+    provider, null where that is not known. micros: millionths of the plan's currency.
+    """
 
     plan = models.ForeignKey(PricePlan, on_delete=models.CASCADE, related_name="rates")
     channel = models.CharField(max_length=10, choices=Channel, default=Channel.SMS)
     country = models.CharField(max_length=2, blank=True)
+    valid_from = models.DateTimeField(default=SINCE_EVER)
     unit_price_micros = models.BigIntegerField()
+    unit_cost_micros = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
-        ordering = ["channel", "country"]
+        ordering = ["channel", "country", "valid_from"]
         constraints = [
-            models.UniqueConstraint(fields=["plan", "channel", "country"], name="rate_once"),
+            models.UniqueConstraint(fields=["plan", "channel", "country", "valid_from"], name="rate_once_at_a_time"),
             models.CheckConstraint(condition=Q(unit_price_micros__gte=0), name="rate_not_negative"),
+            models.CheckConstraint(
+                condition=Q(unit_cost_micros=None) | Q(unit_cost_micros__gte=0), name="rate_cost_not_negative"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -188,3 +202,51 @@ class Reservation(models.Model):
 
     def __str__(self) -> str:
         return self.reference
+
+
+class RequestState(models.TextChoices):
+    """waiting → approved (the money moved) | declined."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
+class AdjustmentRequest(models.Model):
+    """An adjustment above the limit, until a second member of staff decides (GUARANTEES.md M10)."""
+
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="+")
+    amount_micros = models.BigIntegerField()
+    reason = models.CharField(max_length=150)
+    reference = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=RequestState, default=RequestState.WAITING)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = WalletRowsManager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["wallet", "reference"], name="adjustment_request_once")]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class ReconciliationRun(models.Model):
+    """One comparison of the books, begun by the clock. results: by check what differs, a list of texts; finished_at:
+    null while it runs, or where its process died.
+    """
+
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    differences = models.PositiveIntegerField(default=0)
+    results = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M} UTC"

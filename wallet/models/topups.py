@@ -278,3 +278,24 @@ class LowBalanceNotice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.client_id} on {self.day}"
+
+
+class MorningPrompt(models.Model):
+    """A client wants the prompt by itself, once a morning while its balance is low. Nothing is paid without the PIN.
+
+    last_day: of the client's time zone, when it was last asked; `problem`: why the last one was not asked for.
+    """
+
+    client = models.OneToOneField(
+        "accounts.Client", primary_key=True, on_delete=models.CASCADE, related_name="morning_prompt"
+    )
+    amount = models.PositiveIntegerField()
+    phone = models.CharField(max_length=16)
+    chosen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    last_day = models.DateField(null=True)
+    problem = models.CharField(max_length=200, blank=True)
+
+    objects = TenantManager()
+
+    def __str__(self) -> str:
+        return f"{self.client_id} each morning"

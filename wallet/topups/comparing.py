@@ -139,6 +139,25 @@ def take_in(difference: Difference) -> bool:
 
 
 def register_checks() -> None:
-    register(Check("top-ups and their credits", credit_differences))
-    register(Check("payments that wait for a person", waiting_differences))
-    register(Check("top-ups against M-Pesa", statement_differences, take_in))
+    register(
+        Check(
+            "top-ups and their credits",
+            credit_differences,
+            advice="Look at the top-up's events in the back office, then correct the wallet by an adjustment.",
+        )
+    )
+    register(
+        Check(
+            "payments that wait for a person",
+            waiting_differences,
+            advice="Match or put aside each under Payments to the paybill in the back office.",
+        )
+    )
+    register(
+        Check(
+            "top-ups against M-Pesa",
+            statement_differences,
+            take_in,
+            "--fix takes in payments that only M-Pesa lists; look up the others in the M-Pesa portal.",
+        )
+    )

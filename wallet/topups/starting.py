@@ -51,12 +51,9 @@ def start_top_up(
     sure: a second payment of the same amount within two minutes is meant.
     Raises: InvalidInput (amount, phone_number), TopUpsClosed, PromptOpen, SameAmountAgain, RepeatBlocked.
     """
+    number = check_order(client=client, amount=amount, phone=phone, method=method)
     account = current_account(method)
     adapter = open_method(account)
-    if client.currency != adapter.currency:
-        raise TopUpsClosed(f"{adapter.label} pays in {adapter.currency}; your account is in {client.currency}.")
-    number = _read_phone(adapter, client, phone)
-    _check_amount(amount, adapter.currency)
     open_wallet(client=client)
     # A write that changes nothing: from here on this client's top-ups are started one after the other.
     Wallet.objects.for_client(client).update(reserved_micros=F("reserved_micros"))
@@ -65,6 +62,16 @@ def start_top_up(
     _check_not_twice(client, number, amount, now, sure=sure)
     token = secrets.token_hex(32)
     return Started(_insert(client, account, number, amount, now, token, started_by, return_to), token)
+
+
+def check_order(*, client: Client, amount: int, phone: str, method: str = "mpesa") -> str:
+    """Whether such a top-up could be started; returns the phone as E.164. Raises: InvalidInput, TopUpsClosed."""
+    adapter = open_method(current_account(method))
+    if client.currency != adapter.currency:
+        raise TopUpsClosed(f"{adapter.label} pays in {adapter.currency}; your account is in {client.currency}.")
+    number = _read_phone(adapter, client, phone)
+    _check_amount(amount, adapter.currency)
+    return number
 
 
 def ask_for_prompt(*, started: Started) -> TopUp:

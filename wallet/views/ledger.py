@@ -9,16 +9,19 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.models import Client
 from crm.common.access import page, wants_fragment
+from crm.common.errors import DomainError, InvalidInput
+from crm.common.phones import display_phone
 from wallet import queries
 from wallet.causes import causes_of, describe_entries
-from wallet.forms import LedgerFilter, ThresholdForm
+from wallet.forms import LedgerFilter, MorningForm, ThresholdForm
+from wallet.topups.mornings import drop_morning_prompt, morning_prompt_of, set_morning_prompt
 from wallet.topups.notices import set_low_balance
-from wallet.topups.queries import can_top_up
+from wallet.topups.queries import can_top_up, last_phone
 
 ENTRIES_PER_PAGE = 50
 
@@ -75,4 +78,52 @@ def threshold(request: HttpRequest) -> HttpResponse:
         set_low_balance(client=client, amount=form.cleaned_data["amount"])
         messages.success(request, _("The warning is set."))
         return redirect("wallet:ledger")
-    return render(request, "wallet/threshold.html", {"form": form}, status=422 if form.errors else 200)
+    return _render_threshold(request, form, _morning_form(client))
+
+
+@page("wallet.topup")
+@require_POST
+def morning(request: HttpRequest) -> HttpResponse:
+    """Whether the M-Pesa prompt comes by itself in the morning."""
+    client = request.client  # type: ignore[attr-defined]
+    form = MorningForm(request.POST, prefix="morning")
+    if form.is_valid():
+        asked = form.cleaned_data
+        try:
+            if asked["ask"]:
+                amount, phone = asked["amount"] or 0, asked["phone"]
+                set_morning_prompt(client=client, amount=amount, phone=phone, by=request.user)  # type: ignore[arg-type]
+                messages.success(request, _("The prompt comes at 08:00 while the balance is low."))
+            else:
+                drop_morning_prompt(client=client)
+                messages.success(request, _("No prompt comes by itself."))
+            return redirect("wallet:threshold")
+        except InvalidInput as error:
+            for field, sentences in error.errors.items():
+                form.add_error("phone" if field == "phone_number" else field, sentences)
+        except DomainError as error:
+            form.add_error(None, str(error))
+    return _render_threshold(request, ThresholdForm.of(client.low_balance_micros), form)
+
+
+def _morning_form(client: Client) -> MorningForm:
+    chosen = morning_prompt_of(client)
+    phone = chosen.phone if chosen else last_phone(client)
+    initial = {
+        "ask": chosen is not None,
+        "amount": chosen.amount if chosen else None,
+        "phone": display_phone(phone) if phone else "",
+    }
+    return MorningForm(initial=initial, prefix="morning")
+
+
+def _render_threshold(request: HttpRequest, form: ThresholdForm, morning_form: MorningForm) -> HttpResponse:
+    client = request.client  # type: ignore[attr-defined]
+    context = {
+        "form": form,
+        "morning": morning_form,
+        "chosen": morning_prompt_of(client),
+        "can_top_up": can_top_up(client),
+    }
+    status = 422 if form.errors or morning_form.errors else 200
+    return render(request, "wallet/threshold.html", context, status=status)

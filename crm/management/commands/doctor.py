@@ -21,9 +21,11 @@ from crm.common import heartbeat
 from crm.common.sql import database_now
 from messaging.models import Message, MessageStatus, ProviderAccount, ProviderCallback, Route
 from messaging.providers.registry import get_adapter
+from wallet.reconciliation import last_run
 
 OLD_SECONDS = 60.0  # what has been due for longer than this should have left by the sweep (GUARANTEES D3)
 CONNECT_SECONDS = 5.0
+BOOKS_OLD_HOURS = 26.0  # they are compared daily
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def examine() -> Iterator[Finding]:
     yield from examine_cache_and_broker()
     yield from examine_workers()
     yield from examine_queues()
+    yield examine_books()
     yield from examine_providers()
 
 
@@ -127,6 +130,19 @@ def examine_queues() -> Iterator[Finding]:
         count=Count("pk"), oldest=Min("due_at")
     )
     yield _age("provider callbacks", found, now, "Look at the main worker's log.")
+
+
+def examine_books() -> Finding:
+    """The daily reconciliation: when it last ended, and what it found."""
+    run, advice = last_run(), "Run: python manage.py reconcile"
+    if run is None or run.finished_at is None:
+        return Finding("books", "not compared yet; the schedule does it daily")
+    hours = (database_now() - run.finished_at).total_seconds() / 3600
+    if run.differences:
+        return Finding("books", f"{run.differences} differences, compared {hours:.0f} h ago", advice)
+    if hours > BOOKS_OLD_HOURS:
+        return Finding("books", f"last compared {hours:.0f} h ago", "Look at the schedule and the heavy worker.")
+    return Finding("books", f"agree, compared {hours:.0f} h ago")
 
 
 def _age(subject: str, found: dict[str, Any], now: Any, advice: str) -> Finding:

@@ -63,6 +63,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "client may have limits of its own, set in the back office.",
         "RECIPIENT_ANY_PER_HOUR": "Messages that a client may send to one number in an hour; 0: no limit.",
         "RECIPIENT_ANY_PER_DAY": "Messages that a client may send to one number in 24 hours; 0: no limit.",
+        "TRIAL_UNITS": "Free units that a new client begins with, at the price of an SMS to its own country.",
+        "ADJUSTMENT_ALONE_UP_TO": "Largest adjustment of a balance that one member of staff makes alone, in any "
+        "currency; above it a second one approves.",
         "TOPUP_MIN": "Least of one top-up, in whole shillings.",
         "TOPUP_MAX": "Most of one top-up; M-Pesa itself takes 250,000.",
         "SENDING_SLOTS": "Messages in flight for each provider account and worker process; also the most whose outcome "

@@ -26,5 +26,7 @@ class Command(BaseCommand):
                 repaired = fix and check.repair(difference)
                 remaining += not repaired
                 self.stdout.write(f"  {difference.text}{': repaired' if repaired else ''}")
+            if check.advice and differences and not fix:
+                self.stdout.write(f"  What to do: {check.advice}")
         if remaining:
             raise CommandError(f"{remaining} difference{'s' * (remaining != 1)} remain", returncode=1)
