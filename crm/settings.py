@@ -21,6 +21,8 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 HOST = env.str("HOST", "127.0.0.1")  # the address the web server listens on
 PORT = env.int("PORT", 8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", 8001)
+SANDBOX_SMPP_PORT = env.int("SANDBOX_SMPP_PORT", SANDBOX_PORT + 1000)
+SANDBOX_SMTP_PORT = env.int("SANDBOX_SMTP_PORT", SANDBOX_PORT + 2000)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 DEBUG = env.bool("DEBUG", False)

@@ -25,6 +25,7 @@ from django.db import close_old_connections, connections
 from crm.celery import app
 from crm.common import heartbeat, stopping, wake
 from messaging.sending import runner
+from messaging.sending.lines import Lines
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ def run_worker(queue: str, *, schedule: bool) -> int:
         wake.when_broker_is_away = stand_in.run
         service = Service(app, max_interval=1, scheduler_cls=EagerStart)
         threading.Thread(target=service.start, name="schedule", daemon=True).start()
+    if queue == "main":
+        threading.Thread(target=Lines().keep, name="lines", daemon=True).start()
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(_stop_in_time, weak=False)
     worker = app.Worker(

@@ -19,6 +19,8 @@ class OptOutSource(models.TextChoices):
     STOP = "stop", _("The person replied STOP")
     LINK = "link", _("The person used the opt-out link")
     NETWORK = "network", _("The network blocks promotions to this number")
+    BOUNCE = "bounce", _("Mails to this address come back")
+    COMPLAINT = "complaint", _("The person marked a mail as spam")
     STAFF = "staff", _("Entered by hand")
     UPLOAD = "upload", _("From an uploaded list")
     API = "api", _("By API")

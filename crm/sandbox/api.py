@@ -6,12 +6,14 @@ Every PUT names the username it is for, "*" or nothing meaning everybody.
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from crm.sandbox import store as stored
 from crm.sandbox.faults import EVERYBODY, Faults, WrongDial
 from crm.sandbox.payments import Habit, Payment
 from crm.sandbox.server import Answer, BadRequest, Request
+from crm.sandbox.smtp import find_mail, source_of
 from crm.sandbox.world import Account, World
 
 _URL: Final = re.compile(r"(https?://[!-~]+)?")
@@ -54,6 +56,14 @@ async def answer(world: World, request: Request) -> Answer | None:
             return _put_account(world, request.json(), {"delivery", "optout"})
         case ("PUT", "/sandbox/accounts"):
             return _put_account(world, request.json(), {"api_key", "balance", "refused_senders"})
+        case ("GET", "/sandbox/ports"):
+            return _json(world.ports)
+        case ("POST", "/sandbox/writes"):
+            return _write_to(world, request.json())
+        case ("POST", "/sandbox/complaints"):
+            return await _complain(world, request.json())
+        case ("GET", "/sandbox/mail"):
+            return Answer(200, (await world.store.ask(source_of(request.query.get("id", "")))).encode())
         case ("GET", "/sandbox/payments"):
             return _json([_show_payment(payment) for payment in reversed(world.payments.all.values())])
         case ("POST", "/sandbox/payments"):
@@ -65,6 +75,24 @@ async def answer(world: World, request: Request) -> Answer | None:
         case ("GET", "/sandbox/calls"):
             return _json(list(world.payments.log))
     return None
+
+
+def _write_to(world: World, data: dict[str, Any]) -> Answer:
+    """A person writes back by SMPP: {"username", "number", "to", "text"}."""
+    values = [data.get(name) for name in ("username", "number", "to", "text")]
+    if world.smsc is None or not all(isinstance(value, str) for value in values):
+        raise BadRequest("A message names a username, a number, to and a text.")
+    return _json({"told": world.smsc.reply(*map(str, values))})
+
+
+async def _complain(world: World, data: dict[str, Any]) -> Answer:
+    """A person marks a mail as spam: {"id"}, its provider_id."""
+    kept = data.get("id")
+    row = await world.store.ask(partial(find_mail, kept)) if isinstance(kept, str) else None
+    if world.mailserver is None or row is None:
+        raise BadRequest("There is no such mail.", 404)
+    world.mailserver.complain(row)
+    return _json({"told": True})
 
 
 def _show_payment(payment: Payment) -> dict[str, Any]:

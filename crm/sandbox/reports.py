@@ -30,8 +30,8 @@ class Post:
     """One callback to make at `due` (monotonic seconds).
 
     address: asked for the URL at each attempt, so that a changed one counts; "" posts nothing. json: the body, in the
-    place of `form`. tries: attempts at most. started: called once, when it falls due. ended: called when it was taken,
-    given up or had no address. All from the engine's thread.
+    place of `form`, of the type `kind`. tries: attempts at most. started: called once, when it falls due. ended: called
+    when it was taken, given up or had no address. All from the engine's thread.
     """
 
     due: float
@@ -39,6 +39,7 @@ class Post:
     address: Callable[[], str] = field(default=str, compare=False)
     form: dict[str, str] = field(default_factory=dict, compare=False)
     json: bytes = field(default=b"", compare=False)
+    kind: str = field(default="application/json", compare=False)
     started: Callable[[], None] | None = field(default=None, compare=False)
     ended: Callable[[], None] | None = field(default=None, compare=False)
     attempts: int = field(default=0, compare=False)
@@ -119,7 +120,7 @@ class Engine:
                 continue
             handle = self._free.pop()
             handle.setopt(pycurl.URL, url)
-            kind = "application/json" if post.json else "application/x-www-form-urlencoded"
+            kind = post.kind if post.json else "application/x-www-form-urlencoded"
             handle.setopt(pycurl.HTTPHEADER, [f"Content-Type: {kind}", "Expect:"])
             handle.setopt(pycurl.POSTFIELDS, post.json or urlencode(post.form))
             self._flying[handle] = post

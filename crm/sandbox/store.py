@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS optout (
 );
 CREATE TABLE IF NOT EXISTS setting (kind TEXT NOT NULL, username TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (kind, username));
+CREATE TABLE IF NOT EXISTS mail (provider_id TEXT PRIMARY KEY, raw BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS payment (id TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS paybill (shortcode TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -242,4 +243,5 @@ def phones(search: str, limit: int) -> Callable[[sqlite3.Connection], list[sqlit
 def forget_messages(database: sqlite3.Connection) -> None:
     """All messages and opt-outs; accounts and dials stay."""
     database.execute("DELETE FROM message")
+    database.execute("DELETE FROM mail")
     database.execute("DELETE FROM optout")

@@ -5,13 +5,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crm.sandbox import store as stored
 from crm.sandbox.faults import EVERYBODY, Faults
 from crm.sandbox.payments import Payments
 from crm.sandbox.reports import Engine, Post
 from crm.sandbox.store import Store
+
+if TYPE_CHECKING:
+    from crm.sandbox.smpp import Smsc
+    from crm.sandbox.smtp import Mailserver
 
 OPENING_BALANCE: Final = 10_000_000 * 10_000  # ten-thousandths of KES
 REFUSED_SENDERS: Final = ("REFUSED",)
@@ -58,6 +62,9 @@ class World:
                 self.accounts[username] = Account(**value)
             else:
                 self.faults[username] = Faults(value)
+        self.smsc: Smsc | None = None
+        self.mailserver: Mailserver | None = None
+        self.ports: dict[str, int] = {}  # of the doors that are not HTTP
         self.payments = Payments(self.store, self.faults_of)
         self.optouts: set[tuple[str, str, str]] = self.store.call(stored.optouts).result()
         self.spent: dict[str, int] = self.store.call(stored.spent).result()
@@ -66,10 +73,15 @@ class World:
         """Begin to post reports, those still owed from before the last stop first."""
         self.engine.start()
         self.payments.start()
-        for row in self.store.call(stored.open_messages).result():
+        for row in self.owed(""):
             status, _, reason = row["planned"].partition(":")
             form = report_form(row["provider_id"], row["number"], row["network"], status, reason)
             self.post_report(row["username"], form, delay=1.0, closes=True)
+
+    def owed(self, prefix: str) -> list[Any]:
+        """Messages whose final report is still owed, of the door whose usernames begin so; "" for the one by HTTP."""
+        rows = self.store.call(stored.open_messages).result()
+        return [row for row in rows if row["username"].startswith(prefix) and (prefix or ":" not in row["username"])]
 
     def stop(self) -> None:
         self.engine.stop()

@@ -119,6 +119,7 @@ class CallbackKind(models.TextChoices):
     OPTOUT = "optout"
     INBOUND = "inbound"
     EVENTS = "events", "Everything the provider tells"
+    BOUNCE = "bounce"
 
 
 class ProviderCallback(models.Model):

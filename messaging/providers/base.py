@@ -272,7 +272,19 @@ class AccountNotice:
     raw: str = ""
 
 
-Notice = DeliveryReport | OptOutNotice | InboundNotice | AccountNotice
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address that is to get nothing more: "bounce" (nobody reads there) or "complaint" (called it spam).
+
+    provider_message_id: of the message that showed it, whose client and recipient it is about.
+    """
+
+    provider_message_id: str
+    reason: Literal["bounce", "complaint"]
+    raw: str = ""
+
+
+Notice = DeliveryReport | OptOutNotice | InboundNotice | AccountNotice | Suppression
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +321,9 @@ class Arrival:
 
 class Session(Protocol):
     """The way to one account while a loop runs. Belongs to one thread; every wait has a limit shorter than the lease
-    of a message (D7)."""
+    of a message (D7). room: how many messages it takes at once, so that none waits here for long."""
+
+    room: int
 
     def start(self, batch: Sequence[Outbound]) -> None:
         """Begin to send. Raises, and then nothing was written: UnusableCredentials, and any other error."""
@@ -328,6 +342,16 @@ class Session(Protocol):
 
     def close(self) -> None:
         """End in order what can be ended."""
+
+
+class LineSession(Session, Protocol):
+    """A session that may stay open while nothing is sent. keep: connect also then."""
+
+    keep: bool
+    problem: str  # why it is not up, "" where it is or nobody asked for it
+
+    @property
+    def is_up(self) -> bool: ...
 
 
 class _Described(ABC):

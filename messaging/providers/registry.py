@@ -1,13 +1,15 @@
 """Which adapters exist. Adding one is a line here; see README.md in this folder."""
 
 from messaging.providers.africastalking import AfricasTalking
-from messaging.providers.base import AnyAdapter
+from messaging.providers.base import AnyAdapter, SessionAdapter
 from messaging.providers.beem import Beem
 from messaging.providers.celcom import Celcom
 from messaging.providers.generic import GenericHttp
 from messaging.providers.infobip import Infobip
 from messaging.providers.native import Native
 from messaging.providers.onfon import Onfon
+from messaging.providers.smpp.adapter import Smpp
+from messaging.providers.smtp.adapter import Smtp
 from messaging.providers.twilio import Twilio
 from messaging.providers.whatsapp import WhatsApp
 
@@ -23,6 +25,8 @@ _ADAPTERS: dict[str, AnyAdapter] = {
         WhatsApp(),
         Native(),
         GenericHttp(),
+        Smpp(),
+        Smtp(),
     )
 }
 
@@ -33,6 +37,12 @@ def get_adapter(name: str) -> AnyAdapter:
         return _ADAPTERS[name]
     except KeyError:
         raise LookupError(f"There is no provider adapter named {name!r}.") from None
+
+
+def keeps_line(name: str) -> bool:
+    """Whether accounts of that adapter have one long-lived connection, held by one process."""
+    adapter = _ADAPTERS.get(name)
+    return isinstance(adapter, SessionAdapter) and adapter.keeps_line
 
 
 def all_adapters() -> tuple[AnyAdapter, ...]:

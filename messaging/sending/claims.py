@@ -24,6 +24,19 @@ def new_owner() -> str:
     return f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
+def anything_due(*, account_id: int) -> bool:
+    """Whether an account that may send has a message due. Reads only."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT EXISTS (SELECT 1 FROM messaging_message m JOIN messaging_provideraccount a
+                ON a.id = m.provider_account_id WHERE m.status = 'queued' AND m.provider_account_id = %s
+                AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()})
+                AND a.is_active AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()}))""",
+            [account_id],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A message in our hands, with what a provider needs of it."""

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from django.conf import settings
 from django.db import OperationalError, connection
@@ -18,7 +19,14 @@ from django.db import OperationalError, connection
 from contacts import queries as contacts
 from messaging.models import ProviderAccount
 from messaging.models.messages import public_id
-from messaging.providers.base import AnyAdapter, Outbound, Outcome, UnusableCredentials, same_for_all
+from messaging.providers.base import (
+    AnyAdapter,
+    LineSession,
+    Outbound,
+    Outcome,
+    UnusableCredentials,
+    same_for_all,
+)
 from messaging.sending import claims
 from messaging.sending.breaker import Breaker
 from messaging.sending.claims import Claimed
@@ -40,6 +48,7 @@ from messaging.services.routing import has_other_road
 log = logging.getLogger(__name__)
 
 CLAIM_SIZE = 500
+IDLE_LOOK = 0.2  # seconds between two looks of a line that has nothing to send
 RECORD_WITHIN = 0.25  # seconds an outcome may wait to be written
 PATIENCE = (0.2, 1.0, 4.0)  # seconds between attempts to record; with SQLite's own 20 s each, below the lease
 JUDGE_EVERY = 1.0  # seconds between looks at how the account does
@@ -65,7 +74,15 @@ class Flight:
 class Loop:
     """Sends what waits for one account until nothing is left, `stop` says so, or the account needs rest."""
 
-    def __init__(self, account: ProviderAccount, *, stop: Callable[[], bool], slots: int = 0) -> None:
+    def __init__(
+        self,
+        account: ProviderAccount,
+        *,
+        stop: Callable[[], bool],
+        slots: int = 0,
+        stays: Callable[[LineSession], bool] | None = None,
+    ) -> None:
+        """stays: for an account whose line is kept open, asked every few seconds whether it still is ours."""
         self.account = account
         self.adapter: AnyAdapter = adapter_of(account)
         self.credentials = credentials_of(account)
@@ -93,10 +110,21 @@ class Loop:
         self.done = Sent()
         self._seen = self._judged = self._noted = self._told = 0.0
         self._session = open_session(self.adapter, self.credentials, self.base_url)
+        self._stays = stays
+        self._lost = False  # the line is no longer ours
+        self._look_at = 0.0  # when an idle line looks for messages again
+        self.slots = min(self.slots, self._session.room)
+        if stays:
+            self.line.keep = True
+
+    @property
+    def line(self) -> LineSession:
+        """The session of an account whose line is kept open."""
+        return cast(LineSession, self._session)
 
     def run(self) -> Sent:
         """Send until there is nothing more to do here."""
-        if self.account.rest_level:
+        if self.account.rest_level and not self._stays:
             self.probing = take_probe(account_id=self.account.pk, owner=self.owner)
             if not self.probing:
                 self._session.close()
@@ -121,10 +149,10 @@ class Loop:
         more = True
         while True:
             self._be_seen()
-            ending = self.resting or self.stop()
+            ending = self.resting or self._lost or self.stop()
             if ending:
                 self._give_back()
-            elif more and len(self.ready) < self.slots and not (self.probing and (self.ready or self.flying)):
+            elif (more or self._may_look()) and self._has_room():
                 limit = self._claim_size()
                 rows = claims.claim(account_id=self.account.pk, owner=self.owner, limit=limit)
                 more = len(rows) == limit and not self.probing
@@ -147,13 +175,19 @@ class Loop:
             ):
                 self._record()
                 more = True  # while we were busy, new messages may have been queued
-            if not (self.flying or self.ready or self.ends or (more and not ending)):
+            idle = not (self.flying or self.ready or self.ends)
+            if idle and (ending if self._stays else not more or ending):
                 return
             self._judge()
             if self.requests:
                 self._session.wait(0.01 if self.marked else 0.05)
             elif self.marked or self.ready:
                 time.sleep(0.01)  # until our time comes, or another process gives a share away
+            elif self._stays and not more:
+                self._session.wait(0.05)
+
+    def _has_room(self) -> bool:
+        return len(self.ready) < self.slots and not (self.probing and (self.ready or self.flying))
 
     def _claim_size(self) -> int:
         """No more than can leave within a lease, and one message where it shows whether the account is back."""
@@ -177,6 +211,16 @@ class Loop:
             else:
                 self.pace.renew(self.requests + len(self.marked))
             self._seen = time.monotonic()
+            self._lost = self._lost or bool(self._stays and not self._stays(self.line))
+            if self._stays and self.account.rest_level and not self.probing:
+                self.probing = take_probe(account_id=self.account.pk, owner=self.owner)
+
+    def _may_look(self) -> bool:
+        """Whether an idle line has messages: it is asked in short, so that nothing is written while nothing waits."""
+        if not self._stays or time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + IDLE_LOOK
+        return claims.anything_due(account_id=self.account.pk)
 
     def _give_back(self) -> None:
         if self.ready:
@@ -277,7 +321,7 @@ class Loop:
         elif seconds > self.breaker.slow_from and has_other_road(self.account.pk):
             self._rest(f"still slow: it took {seconds:.1f} s")
         else:
-            self.probing = False
+            self.probing, self.account.rest_level = False, 0
             mark_working(account_id=self.account.pk)
 
     def _judge(self) -> None:
@@ -302,9 +346,15 @@ class Loop:
                 self.breaker.usual = median
 
     def _rest(self, reason: str) -> None:
-        self.resting = True
+        """Let the account rest. A line stays up meanwhile, for what comes by it; nothing is claimed for its account."""
+        self.resting = not self._stays
         if rest_account(account_id=self.account.pk, reason=reason):
             log.warning("provider account %s rests: %s", self.account.pk, reason)
+        if self._stays:
+            self._give_back()
+            self.probing = False
+            self.account.rest_level += 1
+            self.breaker = Breaker(self.breaker.usual)
 
     def _record(self) -> None:
         for wait in PATIENCE:  # an answer is worth waiting for a database that is busy or restarts

@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from messaging.models import Message, MessageStatus, ProviderAccount
+from messaging.providers.registry import keeps_line
 from messaging.sending.loop import Loop
 from messaging.services.queues import divert_queue
 
@@ -50,8 +51,8 @@ def send_waiting(*, account_id: int) -> int:
 def _send_once(account_id: int) -> tuple[int, bool]:
     """One loop over an account: how many messages were written, and whether another one makes sense now."""
     account = ProviderAccount.objects.filter(pk=account_id, is_active=True).first()
-    if account is None:
-        return 0, False
+    if account is None or keeps_line(account.adapter):
+        return 0, False  # whoever holds the line of such an account sends by it: messaging/sending/lines.py
     loop = Loop(account, stop=_stopping.is_set)
     submitted = loop.run().submitted
     if loop.resting:

@@ -22,6 +22,8 @@ from messaging.providers.base import (
 class HttpSession:
     """Requests of an HTTP adapter in flight on kept connections."""
 
+    room = 10_000  # the loop's own slots bind
+
     def __init__(self, adapter: Adapter, credentials: Credentials, base_url: str) -> None:
         self._adapter, self._credentials, self._base_url = adapter, credentials, base_url
         self._transfers = Transfers()

@@ -22,6 +22,7 @@ from messaging.providers.base import (
     DeliveryReport,
     InboundNotice,
     OptOutNotice,
+    Suppression,
     UnreadableCallback,
 )
 from messaging.sending.recording import FINAL_AFTER, Receipt, record_receipts
@@ -103,6 +104,7 @@ def process_callbacks(*, limit: int = BATCH) -> int:
     accounts = {a.pk: a for a in ProviderAccount.objects.filter(pk__in={row.account_id for row in taken})}
     reports: list[tuple[_Open, DeliveryReport]] = []
     written: list[tuple[int, InboundNotice]] = []
+    suppressions: list[tuple[_Open, Suppression]] = []
     opened = []
     for row in taken:
         item = _Open(row)
@@ -126,6 +128,8 @@ def process_callbacks(*, limit: int = BATCH) -> int:
                 reports.append((item, part))
             elif isinstance(part, OptOutNotice):
                 item.note = _opt_out(row.account_id, part)
+            elif isinstance(part, Suppression):
+                suppressions.append((item, part))
             elif isinstance(part, InboundNotice):
                 written.append((row.account_id, part))
             else:
@@ -140,6 +144,7 @@ def process_callbacks(*, limit: int = BATCH) -> int:
             else:
                 receipts.append(_receipt(message_id, report))
         record_receipts(receipts)
+        _suppress(suppressions)
         _close(opened)
     return len(taken)
 
@@ -271,6 +276,27 @@ def _match_unconfirmed(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[
 
 def _unsettled() -> Q:
     return Q(status__in=[MessageStatus.CLAIMED, MessageStatus.SUBMITTING]) | Q(unconfirmed=True)
+
+
+def _suppress(found: Sequence[tuple[_Open, Suppression]]) -> None:
+    """Write no more to addresses that bounced for good or complained, for the client whose message showed it."""
+    keys = [(item.row.account_id, part.provider_message_id[:100]) for item, part in found]
+    known = _match_ids(keys)
+    rows = Message.objects.unscoped().filter(pk__in=known.values())
+    messages = {
+        pk: (client_id, channel, address)
+        for pk, client_id, channel, address in rows.values_list("pk", "client_id", "channel", "recipient")
+    }
+    for (_, part), key in zip(found, keys, strict=True):
+        if (pk := known.get(key)) in messages:
+            client_id, channel, address = messages[pk]
+            contacts.record_opt_out(
+                client_id=client_id,
+                channel=channel,
+                address=address,
+                source=OptOutSource.BOUNCE if part.reason == "bounce" else OptOutSource.COMPLAINT,
+                proof=part.raw,
+            )
 
 
 def _opt_out(account_id: int, notice: OptOutNotice) -> str:

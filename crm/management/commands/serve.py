@@ -39,7 +39,8 @@ class Command(BaseCommand):
         lock = take_lock(settings.VAR_DIR / "serve.lock")
         check_port(settings.HOST, settings.PORT, "PORT")
         if sandbox:
-            check_port("127.0.0.1", settings.SANDBOX_PORT, "SANDBOX_PORT")
+            for name in ("SANDBOX_PORT", "SANDBOX_SMPP_PORT", "SANDBOX_SMTP_PORT"):
+                check_port("127.0.0.1", getattr(settings, name), name)
         try:
             self.prepare(sandbox=sandbox, with_demo=sandbox and not options["no_demo"])
         except OperationalError as error:
@@ -135,6 +136,7 @@ def programs(*, sandbox: bool) -> list[Program]:
     if sandbox:
         data = str(settings.VAR_DIR / "sandbox.sqlite3")
         argv = [python, "-m", "crm.sandbox", "--port", str(settings.SANDBOX_PORT), "--data", data]
+        argv += ["--smpp-port", str(settings.SANDBOX_SMPP_PORT), "--smtp-port", str(settings.SANDBOX_SMTP_PORT)]
         found.insert(0, Program("sandbox", argv))
     return found
 

@@ -26,6 +26,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "PORT": "Port of the web server that `make run` starts.",
         "HOST": "Address it listens on. `0.0.0.0` opens it to the network; then name it in `ALLOWED_HOSTS` too.",
         "SANDBOX_PORT": "Port of the sandbox, on this machine only.",
+        "SANDBOX_SMPP_PORT": "Port of the sandbox for SMPP; unset: 1000 above SANDBOX_PORT.",
+        "SANDBOX_SMTP_PORT": "Port of the sandbox for mail; unset: 2000 above SANDBOX_PORT.",
         "PUBLIC_URL": "The address people and providers use. Callbacks and links are made from it; `https://` switches "
         "on secure cookies, HSTS and the redirect to HTTPS. Default: `http://127.0.0.1:` and `PORT`.",
         "ALLOWED_HOSTS": "Host names the server answers to. Empty: this machine and the host of `PUBLIC_URL`.",

@@ -23,6 +23,7 @@ from messaging.providers.failures import FAILURES, failure_of
 from messaging.providers.registry import all_adapters, get_adapter
 from tests.messaging.providers.cases import ANSWERS, BALANCES, CALLBACKS, CREDENTIALS, FORM, LOOKUPS, PAYLOADS, batch
 
+# Those that are no HTTP keep the same promises over real sockets: test_smpp.py, test_smtp.py.
 HTTP = [adapter.for_account(CREDENTIALS[adapter.name]) for adapter in all_adapters() if isinstance(adapter, Adapter)]
 BY_NAME = {adapter.name: adapter for adapter in HTTP}
 each_adapter = pytest.mark.parametrize("adapter", HTTP, ids=lambda adapter: adapter.name)
