@@ -12,6 +12,7 @@ from crm.sandbox.pages import Pages
 from crm.sandbox.server import Answer, BadRequest, Request, Server
 from crm.sandbox.smpp import Smsc
 from crm.sandbox.smtp import Mailserver
+from crm.sandbox.vendors import beem, infobip, kenyan, twilio, whatsapp
 from crm.sandbox.world import World
 
 NOT_FOUND = Answer(404, b"The sandbox has nothing at this address.")
@@ -30,7 +31,10 @@ async def run(host: str, port: int, data: str, smpp_port: int, smtp_port: int) -
     def handle(
         request: Request,
     ) -> Answer | Awaitable[Answer]:  # the carrier's answers need no waiting, so they cost no task
-        return africastalking.answer(world, request) or daraja.answer(world, request) or slower(request)
+        for speak in (africastalking, daraja, beem, twilio, infobip, kenyan, whatsapp):
+            if answer := speak.answer(world, request):
+                return answer
+        return slower(request)
 
     server, smsc, mailserver, stop = Server(handle), Smsc(world), Mailserver(world), asyncio.Event()
     world.smsc, world.mailserver = smsc, mailserver

@@ -5,7 +5,6 @@ refusals as rows whose id is the text "None", or as an empty list with the reaso
 """
 
 import json
-import random
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from uuid import uuid4
 
 from crm.sandbox import networks
 from crm.sandbox.faults import Faults
+from crm.sandbox.judging import Word, plan_words, refusal_of, spoil
 from crm.sandbox.networks import ROW_REFUSALS
 from crm.sandbox.parts import count_parts
 from crm.sandbox.server import Answer, BadRequest, Request
@@ -96,7 +96,7 @@ def _send(
     result = f"{len(accepted)} of {len(numbers)} accepted"
     if accepted:
         world.requests += 1
-        reply, fault = _break(faults, reply)
+        reply, fault = spoil(faults, reply)
         result = f"{result}, {fault}" if fault else result
     reply.delay += faults.seconds("latency")
     _log(world, request, username, sender, len(numbers), reply.status, result)
@@ -132,7 +132,7 @@ def _take(
     total = 0
     for number in numbers:
         cost = networks.price_of(number) * parts
-        code = _refusal(world, username, sender, number, balance - total < cost)
+        code = refusal_of(world, username, sender, number, balance - total < cost)
         if code:
             refused = {"statusCode": code, "number": number, "status": ROW_REFUSALS[code]}
             rows.append(refused | {"cost": "0", "messageId": "None"})
@@ -157,66 +157,15 @@ def _take(
     return reply, [row[0] for row in stored]
 
 
-def _refusal(world: World, username: str, sender: str, number: str, too_dear: bool) -> int:
-    """The statusCode that refuses the number, 0 for none."""
-    if not networks.NUMBER.fullmatch(number):
-        return 403
-    if networks.LANDLINE.fullmatch(number):
-        return 404
-    if (username, sender, number) in world.optouts:
-        return 406
-    return networks.REFUSING.get(number, 405 if too_dear else 0)
-
-
 def _plan(faults: Faults, number: str, message_id: str, network: str, early: bool) -> tuple[str, list[Report]]:
     """The final report to come, as the store keeps it ("" when none will), and all that is to be posted."""
 
-    def form(status: str, reason: str = "", about: str = message_id) -> dict[str, str]:
-        return report_form(about, number, network, status, reason)
+    def form(word: Word) -> dict[str, str]:
+        about = f"ATXid_{uuid4().hex}" if word.forged else message_id
+        return report_form(about, number, network, word.status, word.reason)
 
-    if number == networks.SILENT:
-        return "", [Report(form("Sent"), 0, silent=True)]
-    status, reason = networks.FAILING.get(number, ("Success", ""))
-    if number == networks.UNKNOWN_WORD:
-        status = "Teleported"
-    elif number not in networks.FAILING and faults.happens("failed_deliveries"):
-        status, reason = faults.failure()
-    delay = 0.0 if early else faults.seconds("report_delay")
-    if faults.happens("late_reports"):
-        delay += faults.seconds("late_seconds")
-    if faults.happens("missing_reports"):
-        return "", [Report(form(status, reason), delay, silent=True)]
-
-    plan = [Report(form(status, reason), delay, closes=True)]
-    on_the_way = form(random.choice(("Sent", "Submitted", "Buffered")))
-    if faults.happens("out_of_order_reports"):
-        plan.append(Report(on_the_way, delay + 0.5))
-    elif faults.happens("intermediate_reports") and not early:
-        plan.append(Report(on_the_way, delay * 0.4))
-    if faults.happens("duplicate_reports"):
-        plan.append(Report(form(status, reason), delay + 0.1))
-    if faults.happens("contradicting_reports"):
-        opposite = ("Failed", "DeliveryFailure") if status == "Success" else ("Success", "")
-        plan.append(Report(form(*opposite), delay + 0.2))
-    if faults.happens("forged_reports"):
-        plan.append(Report(form(status, reason, about=f"ATXid_{uuid4().hex}"), delay))
-    return f"{status}:{reason}".rstrip(":"), plan
-
-
-def _break(faults: Faults, reply: Answer) -> tuple[Answer, str]:
-    """Spoil the answer to a request that was accepted, by the first dial that hits. Returns it and what was done."""
-    if faults.happens("error_after"):
-        return Answer(502, b"Bad Gateway", delay=reply.delay), "then 502"
-    if faults.happens("hang_after"):
-        return Answer(0, manner="hang", delay=faults.seconds("hang_seconds")), "then no answer"
-    if faults.happens("reset_after"):
-        return Answer(0, manner="reset", delay=reply.delay), "then reset"
-    if faults.happens("garbage_after"):
-        return Answer(201, b"<html>\xff\x00 it went thr", "text/html", delay=reply.delay), "then garbage"
-    if faults.happens("truncate_after"):
-        reply.manner = "truncate"
-        return reply, "then half an answer"
-    return reply, ""
+    planned, words = plan_words(faults, number, early)
+    return planned, [Report(form(word), word.delay, word.closes, word.silent) for word in words]
 
 
 def _reply(message: str, rows: list[dict[str, Any]]) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from crm.sandbox import store as stored
 from crm.sandbox.faults import EVERYBODY, Faults, WrongDial
 from crm.sandbox.payments import Habit, Payment
+from crm.sandbox.replies import person_writes
 from crm.sandbox.server import Answer, BadRequest, Request
 from crm.sandbox.smtp import find_mail, source_of
 from crm.sandbox.world import Account, World
@@ -48,14 +49,16 @@ async def answer(world: World, request: Request) -> Answer | None:
             return _opt_out(world, request.json())
         case ("GET", "/sandbox/faults"):
             return _json(world.faults_of(_username(request.query)).as_json())
+        case ("POST", "/sandbox/replies"):
+            return _reply(world, request.json())
         case ("PUT", "/sandbox/faults"):
             return _put_faults(world, request.json())
         case ("GET", "/sandbox/callbacks" | "/sandbox/accounts"):
             return _json({name: _show(account) for name, account in world.accounts.items()})
         case ("PUT", "/sandbox/callbacks"):
-            return _put_account(world, request.json(), {"delivery", "optout"})
+            return _put_account(world, request.json(), {"delivery", "optout", "inbound"})
         case ("PUT", "/sandbox/accounts"):
-            return _put_account(world, request.json(), {"api_key", "balance", "refused_senders"})
+            return _put_account(world, request.json(), {"api_key", "balance", "refused_senders", "secret"})
         case ("GET", "/sandbox/ports"):
             return _json(world.ports)
         case ("POST", "/sandbox/writes"):
@@ -172,6 +175,14 @@ def _opt_out(world: World, data: dict[str, Any]) -> Answer:
     return _json({"told": world.opt_out(username, sender, number)})
 
 
+def _reply(world: World, data: dict[str, Any]) -> Answer:
+    """The person at `number` writes `text` to `sender` of `username`."""
+    values = {name: data.get(name) for name in ("username", "sender", "number", "text")}
+    if not all(isinstance(value, str) and value for value in values.values()):
+        raise BadRequest("A reply names a username, a sender, a number and a text.")
+    return _json({"told": person_writes(world, **values)})
+
+
 def _put_faults(world: World, data: dict[str, Any]) -> Answer:
     """All dials of a scope; what is not named goes back to its default."""
     username = _username(data)
@@ -198,14 +209,14 @@ def change_account(world: World, username: str, given: dict[str, Any]) -> Accoun
 
     Raises: BadRequest.
     """
-    begin = world.accounts.get(username) or replace(world.accounts[EVERYBODY], delivery="", optout="")
+    begin = world.accounts.get(username) or replace(world.accounts[EVERYBODY], delivery="", optout="", inbound="")
     changed = vars(begin) | given
-    for name in ("delivery", "optout"):
+    for name in ("delivery", "optout", "inbound"):
         url = changed[name]
         if not isinstance(url, str) or not _URL.fullmatch(url):
             raise BadRequest(f"{name} is an http or https URL, or empty.")
-    if not isinstance(changed["api_key"], str):
-        raise BadRequest("api_key is text.")
+    if not isinstance(changed["api_key"], str) or not isinstance(changed["secret"], str):
+        raise BadRequest("api_key and secret are text.")
     senders = changed["refused_senders"]
     if not isinstance(senders, list) or not all(isinstance(sender, str) for sender in senders):
         raise BadRequest("refused_senders is a list of names.")

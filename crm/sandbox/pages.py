@@ -22,7 +22,9 @@ from crm.sandbox import store as stored
 from crm.sandbox.api import change_account
 from crm.sandbox.faults import DIALS, EVERYBODY, Faults, WrongDial
 from crm.sandbox.payments import FATES, FOREVER, TEXTS, WRONG_PIN
+from crm.sandbox.replies import can_answer, person_writes
 from crm.sandbox.server import Answer, BadRequest, Request
+from crm.sandbox.vendors import whatsapp
 from crm.sandbox.world import World
 
 HERE: Final = Path(__file__).parent
@@ -73,6 +75,8 @@ class Pages:
             number, _, act = path.removeprefix("/handset/").partition("/")
             if get and not act:
                 return await self._handset(request, number)
+            if not get and act in ("reply", "read"):
+                return self._write(request, number, act)
             if not get and act in ("optout", "optin"):
                 return self._leave(request, number, act)
             if not get and act in ("prompt", "paybill"):
@@ -126,6 +130,7 @@ class Pages:
                     "is_name": not sender.lstrip("+").isdigit(),
                     "left": (username, sender, number) in self._world.optouts,
                     "told": bool(self._world.callback_url(username, "optout")),
+                    "answers": can_answer(username, sender),
                 }
                 for username, sender in senders
             ],
@@ -172,6 +177,20 @@ class Pages:
             return _redirect(f"/handset/{quote(number)}?said=amount")
         paid = self._world.payments.pay(shortcode=shortcode, number=number, amount=amount, account=account[:20])
         return _redirect(f"/handset/{quote(number)}?said={'paid' if paid else 'poor'}")
+
+    def _write(self, request: Request, number: str, act: str) -> Answer:
+        """The person writes back, or opens a WhatsApp message."""
+        form = request.form()
+        username, sender, text = form.get("username", ""), form.get("sender", ""), form.get("text", "").strip()
+        if act == "read":
+            told = whatsapp.person_reads(self._world, username, number, form.get("id", ""))
+        elif not text:
+            return _redirect(f"/handset/{quote(number)}?said=nothing")
+        elif username and sender and can_answer(username, sender):
+            told = person_writes(self._world, username=username, sender=sender, number=number, text=text)
+        else:
+            raise BadRequest("Say who is answered.")
+        return _redirect(f"/handset/{quote(number)}?said={'sent' if told else 'unheard'}")
 
     def _leave(self, request: Request, number: str, act: str) -> Answer:
         form = request.form()
@@ -243,7 +262,9 @@ class Pages:
     def _save_carrier(self, request: Request) -> Answer:
         form = {name: value.strip() for name, value in request.form().items()}
         senders = [name.strip() for name in form.get("senders", "").split(",") if name.strip()]
-        given: dict[str, Any] = {name: form.get(name, "") for name in ("delivery", "optout", "api_key")}
+        given: dict[str, Any] = {
+            name: form.get(name, "") for name in ("delivery", "optout", "inbound", "api_key", "secret")
+        }
         if not form.get("username"):
             return self._carrier(request, "Name the username.")
         try:
@@ -324,6 +345,8 @@ def _message(row: Any) -> dict[str, Any]:
     return {
         "id": row["id"],
         "sender": row["sender"],
+        "username": row["username"],
+        "is_whatsapp": row["username"].startswith(whatsapp.PREFIX),
         "text": row["text"],
         "parts": row["parts"],
         "word": word,

@@ -31,7 +31,8 @@ class Post:
 
     address: asked for the URL at each attempt, so that a changed one counts; "" posts nothing. json: the body, in the
     place of `form`, of the type `kind`. tries: attempts at most. started: called once, when it falls due. ended: called
-    when it was taken, given up or had no address. All from the engine's thread.
+    when it was taken, given up or had no address. All from the engine's thread. headers: made for the address that it
+    goes to, since some vendors sign that.
     """
 
     due: float
@@ -40,6 +41,7 @@ class Post:
     form: dict[str, str] = field(default_factory=dict, compare=False)
     json: bytes = field(default=b"", compare=False)
     kind: str = field(default="application/json", compare=False)
+    headers: Callable[[str], tuple[str, ...]] = field(default=lambda url: (), compare=False)
     started: Callable[[], None] | None = field(default=None, compare=False)
     ended: Callable[[], None] | None = field(default=None, compare=False)
     attempts: int = field(default=0, compare=False)
@@ -121,7 +123,7 @@ class Engine:
             handle = self._free.pop()
             handle.setopt(pycurl.URL, url)
             kind = post.kind if post.json else "application/x-www-form-urlencoded"
-            handle.setopt(pycurl.HTTPHEADER, [f"Content-Type: {kind}", "Expect:"])
+            handle.setopt(pycurl.HTTPHEADER, [f"Content-Type: {kind}", *post.headers(url), "Expect:"])
             handle.setopt(pycurl.POSTFIELDS, post.json or urlencode(post.form))
             self._flying[handle] = post
             self._multi.add_handle(handle)

@@ -31,6 +31,8 @@ class Account:
     refused_senders: list[str] = field(default_factory=lambda: list(REFUSED_SENDERS))
     delivery: str = ""  # where reports go; empty: where the account "*" says
     optout: str = ""
+    inbound: str = ""  # where what people write goes
+    secret: str = ""  # what the vendor signs with, where that is not a key of the product
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class World:
         self.engine = Engine()
         self.log: deque[LoggedRequest] = deque(maxlen=LOGGED_REQUESTS)
         self.requests = 0  # sends accepted, since the start or the last forgetting
+        self.memory: dict[str, Any] = {}  # what vendors remember until messages are forgotten
         self.without_address = 0  # reports that had nowhere to go
         self.accounts: dict[str, Account] = {EVERYBODY: Account()}
         self.faults: dict[str, Faults] = {EVERYBODY: Faults()}
@@ -109,7 +112,7 @@ class World:
         return self.account(username).balance - self.spent.get(username, 0)
 
     def callback_url(self, username: str, kind: str) -> str:
-        """Where reports ("delivery") or opt-outs ("optout") of a username go, "" for nowhere."""
+        """Where reports ("delivery"), opt-outs ("optout") or messages ("inbound") of a username go, "" for nowhere."""
         return getattr(self.account(username), kind) or getattr(self.accounts[EVERYBODY], kind)
 
     # Callbacks
@@ -177,6 +180,7 @@ class World:
         await self.payments.forget()
         await self.store.ask(stored.forget_messages)
         self.optouts.clear()
+        self.memory.clear()
         self.spent.clear()
         self.log.clear()
         self.requests = self.without_address = 0
