@@ -106,7 +106,8 @@ def _send(world: World, request: Request, account: str, refused: Answer | None) 
     shown, doomed = "", ""
     if kind == "template":
         template = wire.get("template") or {}
-        known = _approved("all").get((template.get("name"), (template.get("language") or {}).get("code")))
+        language = str((template.get("language") or {}).get("code"))
+        known = _approved("all").get((str(template.get("name")), language))
         values = _values(template)
         if known is None or known["status"] != "APPROVED":
             refused = refused or _error(132001, "Template name does not exist in the translation", 404)
