@@ -2,6 +2,7 @@
 
 import hmac
 from datetime import datetime
+from urllib.parse import parse_qsl, urlencode
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -14,6 +15,8 @@ from accounts.models import (
     DeliveryState,
     Membership,
     Notice,
+    SavedView,
+    User,
     WebhookAttempt,
     WebhookDelivery,
     WebhookEndpoint,
@@ -141,3 +144,18 @@ def audit_for(
     if before:
         found = found.filter(at__lt=before)
     return found
+
+
+def saved_views_for(client: Client, user: User, page: str) -> QuerySet[SavedView]:
+    """What a member kept of the list `page`, and what colleagues shared, by name."""
+    views = SavedView.objects.for_client(client).filter(Q(owner=user) | Q(shared=True), page=page)
+    return views.order_by("name", "pk")
+
+
+_PLACES = frozenset({"page", "open", "before", "after"})  # where one stands in a list is no part of a view
+
+
+def view_query(query: str) -> str:
+    """The query string of a list as a view keeps it: without blank filters and the place in the list."""
+    pairs = parse_qsl(query.lstrip("?"))
+    return urlencode([(key, value) for key, value in pairs if key not in _PLACES and "\x00" not in value])

@@ -3,7 +3,7 @@
 from allauth.account import views as allauth_views
 from django.urls import path
 
-from accounts.views import audit, exports, keys, notifications, requests, webhooks
+from accounts.views import audit, exports, keys, notifications, requests, saved_views, webhooks
 from crm.common.access import public_page
 
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("password/change", keys.change_password, name="account_change_password"),
     path("no-organisation", keys.no_organisation, name="no_organisation"),
     path("app/switch", keys.switch_client, name="switch_client"),
+    path("app/views/<slug:name>", saved_views.keep, name="keep_view"),
+    path("app/views/<slug:name>/<int:view_id>/delete", saved_views.forget, name="forget_view"),
     path("app/settings/notifications", notifications.notifications, name="notifications"),
     path("app/settings/notifications/test", notifications.test_notifications, name="test_notifications"),
     path("app/settings/audit", audit.audit_log, name="audit_log"),

@@ -39,6 +39,7 @@ from crm.common.errors import InvalidInput, NotFound
 
 IMPORTED_AT_ONCE = 1_000  # rows; a larger file is left to a worker
 _LARGEST_ID = 2**63 - 1
+_SETS = ("groups", "tags")
 _UPLOAD_OVERHEAD = 1 << 20  # what a form adds to its file
 _STATUSES = {"all": None, "active": False, "opted_out": True}
 _NO_CONTACT = {404: "There is no such contact."}
@@ -60,6 +61,7 @@ class ContactsView(ApiView):
             *PAGES,
             Param("search", "Part of a name, number, email address or department."),
             Param("group", "Id of a group.", "integer"),
+            Param("tag", "Name of a tag."),
             Param("department", "Exactly this department."),
             Param("status", "Whether they opted out of your SMS.", choices=tuple(_STATUSES), default="all"),
         ),
@@ -72,6 +74,7 @@ class ContactsView(ApiView):
             client,
             search=params.read_word(asked, "search"),
             group=min(group, _LARGEST_ID) or None,
+            tag=_tag_id(client, params.read_word(asked, "tag")),
             department=params.read_word(asked, "department"),
             opted_out=_STATUSES[params.read_choice(asked, "status", _STATUSES, default="all")],
         )
@@ -96,7 +99,7 @@ class ContactsView(ApiView):
         client = request.auth.client
         with transaction.atomic():
             contact, created = _save(client, _without_nulls(asked), upsert=upsert)
-            _join(client, contact, asked.get("groups") or [])
+            _join(client, contact, asked)
         return Response(success(_shown(client, contact) | {"created": created}, message="Contact saved"))
 
 
@@ -137,19 +140,19 @@ class ContactView(ApiView):
     def patch(self, request: Request, client_id: int, contact_id: int) -> Response:
         contact = _contact(request.auth.client, contact_id)
         asked = self.read(ContactChange)
-        return self._change(contact, {name: value for name, value in asked.items() if name != "groups"}, asked)
+        return self._change(contact, {name: value for name, value in asked.items() if name not in _SETS}, asked)
 
     def _change(self, contact: Contact, changes: dict[str, Any], asked: dict[str, Any]) -> Response:
         client = self.request.auth.client
-        changes.pop("groups", None)
         with transaction.atomic():
             services.update_contact(contact=contact, **changes)
-            _join(client, contact, asked.get("groups") or [])
+            _join(client, contact, asked)
         return Response(success(_shown(client, contact), message="Contact saved"))
 
     @describe(
         "Delete a contact",
-        "Its messages stay in your history, and an opt-out of its number stays in force.",
+        "It can be restored in the dashboard for 30 days. Its messages stay in your history, and an opt-out of its "
+        "number stays in force.",
         answers=DeletedShape,
         refuses=_NO_CONTACT,
         message="Contact deleted",
@@ -352,6 +355,13 @@ def _contact(client: Client, contact_id: int) -> Contact:
     return found
 
 
+def _tag_id(client: Client, name: str) -> int | None:
+    """The tag by its name; a name of no tag finds nobody."""
+    if not name:
+        return None
+    return queries.tags_for(client).filter(name__iexact=name).values_list("pk", flat=True).first() or 0
+
+
 def _group(client: Client, group_id: int) -> Group:
     found = queries.groups_with_counts(client).filter(pk=group_id).first()
     if found is None:
@@ -365,7 +375,7 @@ def _shown(client: Client, contact: Contact) -> dict[str, Any]:
 
 
 def _without_nulls(asked: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in asked.items() if value is not None and name != "groups"}
+    return {name: value for name, value in asked.items() if value is not None and name not in _SETS}
 
 
 def _save(client: Client, values: dict[str, Any], *, upsert: bool) -> tuple[Contact, bool]:
@@ -381,9 +391,14 @@ def _save(client: Client, values: dict[str, Any], *, upsert: bool) -> tuple[Cont
         return services.update_contact(contact=contact, **values), False
 
 
-def _join(client: Client, contact: Contact, group_ids: list[int]) -> None:
+def _join(client: Client, contact: Contact, asked: dict[str, Any]) -> None:
+    group_ids = asked.get("groups") or []
     groups = list(queries.groups_for(client).filter(pk__in=group_ids)) if group_ids else []
     if len(groups) != len(set(group_ids)):
         raise InvalidInput({"groups": ["One of these groups does not exist."]})
+    try:
+        groups += services.ensure_tags(client=client, names=asked.get("tags") or [])
+    except InvalidInput as refusal:
+        raise InvalidInput({"tags": refusal.errors.get("name", [str(refusal)])}) from None
     for group in groups:
         services.add_to_group(group=group, contact_ids=[contact.pk])

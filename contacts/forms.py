@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Client
-from contacts import queries
+from contacts import queries, rules
 from contacts.importing.reading import DELIMITERS, ENCODINGS
 from contacts.models import (
     DEPARTMENT_LENGTH,
@@ -24,6 +24,7 @@ from contacts.models import (
     Group,
 )
 from crm.common.errors import DomainError, InvalidInput
+from crm.common.networks import known_networks
 
 
 class DomainErrorForm(forms.Form):
@@ -106,6 +107,58 @@ class GroupForm(DomainErrorForm):
     name = forms.CharField(label=_("Name of the group"), max_length=GROUP_NAME_LENGTH)
 
 
+class RuleForm(DomainErrorForm):
+    """A group by rule. Row N of the conditions is what_N ("field|op") and value_N; blank rows mean nothing."""
+
+    name = forms.CharField(label=_("Name of the group"), max_length=GROUP_NAME_LENGTH)
+    match = forms.ChoiceField(
+        label=_("Who is in it"),
+        choices=[("all", _("Whoever meets all conditions")), ("any", _("Whoever meets any of them"))],
+        widget=forms.RadioSelect,
+        initial="all",
+    )
+    rows = forms.IntegerField(min_value=1, max_value=rules.MOST_CONDITIONS, widget=forms.HiddenInput, required=False)
+
+    def __init__(self, data: Any = None, *, client: Client, group: Group | None = None) -> None:
+        kept: list[dict[str, Any]] = group.rule.get("conditions", []) if group else []
+        initial = {"name": group.name, "match": group.rule.get("match")} if group else {}
+        super().__init__(data, initial=initial)
+        self._known = rules.conditions_for(client)
+        names = dict(Group.objects.for_client(client).values_list("pk", "name"))
+        if data is None:
+            self.shown = [
+                {
+                    "what": f"{each['field']}|{each['op']}",
+                    "value": names.get(each["value"], "") if each["field"] in ("tag", "group") else each["value"],
+                }
+                for each in kept
+            ]
+        else:
+            count = min(int(data.get("rows") or 0) if str(data.get("rows", "")).isdigit() else 0, rules.MOST_CONDITIONS)
+            self.shown = [
+                {"what": data.get(f"what_{number}", ""), "value": data.get(f"value_{number}", "")}
+                for number in range(count)
+            ]
+        blank = 3 if data is None or "more" in data else 0
+        self.shown += [{"what": "", "value": ""}] * max(min(blank, rules.MOST_CONDITIONS - len(self.shown)), 0)
+        self.words = sorted({*names.values(), *known_networks(), *ConsentSource.values})
+
+    def choices(self) -> list[tuple[Any, list[tuple[str, str]]]]:
+        """What can be asked, by field: (title, (value of the option, its words))."""
+        return [
+            (title, [(f"{field}|{op}", f"{title} {words}") for op, words in ops.items()])
+            for field, (title, ops) in self._known.items()
+        ]
+
+    def conditions(self) -> list[dict[str, str]]:
+        """As rules.read_rule takes them, without blank rows."""
+        return [
+            {"field": row["what"].rpartition("|")[0], "op": row["what"].rpartition("|")[2], "value": row["value"]}
+            for row in self.shown
+            if row["what"]
+        ]
+
+
 class UploadForm(DomainErrorForm):
     """A file, or the text of one."""
 
@@ -185,6 +238,9 @@ class CheckForm(DomainErrorForm):
     )
     group = forms.ChoiceField(label=_("Put them into a group"), required=False)
     new_group = forms.CharField(label=_("or a new group"), max_length=GROUP_NAME_LENGTH, required=False)
+    tags = forms.CharField(
+        label=_("Give them tags"), max_length=500, required=False, help_text=_("One or more, separated by commas.")
+    )
     consent_source = forms.ChoiceField(
         label=_("How did they agree to get messages?"),
         required=False,
@@ -200,9 +256,12 @@ class CheckForm(DomainErrorForm):
 
     def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._groups = {str(group.pk): group for group in queries.groups_for(client)}
+        self._groups = {str(group.pk): group for group in queries.fixed_groups_for(client)}
         choices = [(key, group.name) for key, group in self._groups.items()]
         self.fields["group"].choices = [("", _("No group")), *choices]  # type: ignore[attr-defined]
+
+    def chosen_tags(self) -> list[str]:
+        return [name for text in self.cleaned_data["tags"].split(",") if (name := text.strip())]
 
     def chosen_group(self) -> Group | None:
         return self._groups.get(self.cleaned_data["group"])

@@ -47,6 +47,13 @@ class ContactRequest(serializers.Serializer):
         allow_null=True,
         help_text="Ids of groups to put the contact into; those it is in already stay.",
     )
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=GROUP_NAME_LENGTH),
+        max_length=100,
+        required=False,
+        allow_null=True,
+        help_text="Names of tags to give the contact; a new name makes a tag, and those it has already stay.",
+    )
 
 
 class ContactChange(ContactRequest):
@@ -84,7 +91,8 @@ class ContactShape(serializers.Serializer):
     phone = serializers.CharField(allow_null=True, help_text="International, digits only.")
     email = serializers.CharField()
     department = serializers.CharField()
-    groups = serializers.ListField(child=serializers.CharField(), help_text="Names.")
+    groups = serializers.ListField(child=serializers.CharField(), help_text="Names; groups by rule are not listed.")
+    tags = serializers.ListField(child=serializers.CharField(), help_text="Names.")
     attributes = serializers.DictField(child=serializers.CharField())
     opted_out = serializers.BooleanField(help_text="Wants no SMS from any of your senders.")
     created_at = serializers.DateTimeField()
@@ -139,6 +147,7 @@ def show_contact(contact: Contact) -> dict[str, Any]:
         "email": contact.email,
         "department": contact.department,
         "groups": contact.group_names,  # type: ignore[attr-defined]
+        "tags": contact.tag_names,  # type: ignore[attr-defined]
         "attributes": contact.attributes,
         "opted_out": contact.opted_out,  # type: ignore[attr-defined]
         "created_at": contact.created_at,

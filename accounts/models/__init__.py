@@ -23,8 +23,11 @@ from accounts.models.clients import (
 )
 from accounts.models.exports import Export, ExportState
 from accounts.models.requests import ApiRequest
+from accounts.models.views import VIEW_NAME_LENGTH, VIEW_QUERY_LENGTH, SavedView
 
 __all__ = [
+    "VIEW_NAME_LENGTH",
+    "VIEW_QUERY_LENGTH",
     "ApiKey",
     "ApiRequest",
     "AuditChain",
@@ -43,6 +46,7 @@ __all__ = [
     "NoticeState",
     "RateCounter",
     "Role",
+    "SavedView",
     "User",
     "UserManager",
     "WebhookAttempt",

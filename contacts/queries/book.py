@@ -104,6 +104,14 @@ def messages_of(contact: Contact, count: int = 20) -> list[Any]:
     return list(messages.filter(client_id=contact.client_id, recipient__in=addresses).order_by("-pk")[:count])
 
 
+def rule_groups_of(contact: Contact) -> list[str]:
+    """The names of the groups by rule that the contact is in now. One query for each rule."""
+    by_rule = Group.objects.for_client(contact.client_id).filter(kind=GroupKind.RULE).order_by("name")
+    return [
+        group.name for group in by_rule if rules.matching(contact.client, group.rule).filter(pk=contact.pk).exists()
+    ]
+
+
 def groups_for(client: Client) -> QuerySet[Group]:
     """Fixed groups and groups by rule, by name."""
     return Group.objects.for_client(client).exclude(kind=GroupKind.TAG).order_by("name", "pk")

@@ -12,6 +12,7 @@ from contacts.services.groups import (
     create_tag,
     delete_group,
     ensure_tags,
+    group_of_import,
     remove_from_group,
     rename_group,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "erase_from_bin",
     "find_opt_out_link",
     "follow_opt_out_link",
+    "group_of_import",
     "is_opted_out",
     "merge_contacts",
     "opt_out_urls",

@@ -10,7 +10,7 @@ from contacts import rules
 from contacts.errors import GroupExists
 from contacts.importing.engine import add_members
 from contacts.importing.rows import clean_text
-from contacts.models import GROUP_NAME_LENGTH, Group, GroupKind, GroupMember
+from contacts.models import GROUP_NAME_LENGTH, ContactImport, Group, GroupKind, GroupMember
 from crm.common.errors import InvalidInput, WrongState
 
 MOST_TAGS = 500
@@ -40,6 +40,23 @@ def change_rule(*, group: Group, name: str, match: str, conditions: Iterable[Map
         raise WrongState("People are put into this group by hand; it has no rule.")
     group.rule = rules.read_rule(group.client, match, conditions)
     return _save(group, name)
+
+
+def group_of_import(*, contact_import: ContactImport) -> Group:
+    """The group that the file's contacts were put into, or one by rule that holds whoever was in the file."""
+    batch = contact_import
+    if batch.group:
+        return batch.group
+    condition = {"field": "import", "op": "in", "value": batch.pk}
+    rule = {"match": "all", "conditions": [condition]}
+    known = Group.objects.for_client(batch.client_id).filter(kind=GroupKind.RULE, rule=rule).first()
+    if known:
+        return known
+    name = batch.filename[: GROUP_NAME_LENGTH - 12]
+    taken = Group.objects.for_client(batch.client_id).exclude(kind=GroupKind.TAG).filter(name__iexact=name).exists()
+    return create_rule_group(
+        client=batch.client, name=f"{name} ({batch.pk})" if taken else name, match="all", conditions=[condition]
+    )
 
 
 def create_tag(*, client: Client, name: str) -> Group:

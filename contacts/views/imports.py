@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.files.base import ContentFile
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
@@ -127,6 +128,7 @@ def import_check(request: HttpRequest, pk: int) -> HttpResponse:
                 "has_header": batch.has_header,
                 "duplicates": batch.duplicates,
                 "group": batch.group_id or "",
+                "tags": ", ".join(tag.name for tag in queries.tags_for(request.client).filter(pk__in=batch.tags)),
                 "consent_source": batch.consent.source if batch.consent else "",
                 "consent_statement": batch.consent.statement if batch.consent else "",
             },
@@ -152,7 +154,8 @@ def _configure(request: HttpRequest, batch: ContactImport, form: CheckForm) -> b
     if edits:
         as_read = {row["row"]: row["cells"] for row in editable(batch, queries.check_import(batch).refused)}
         edits = changed_only(edits, as_read)
-    services.configure_import(contact_import=batch, columns=columns, group=group, edits=edits, **settled)
+    tags = services.ensure_tags(client=request.client, names=form.chosen_tags())
+    services.configure_import(contact_import=batch, columns=columns, group=group, tags=tags, edits=edits, **settled)
     if fields["new_group"].strip():
         group = services.create_group(client=request.client, name=fields["new_group"])
         services.configure_import(contact_import=batch, group=group)
@@ -316,6 +319,15 @@ def import_undo(request: HttpRequest, pk: int) -> HttpResponse:
     if not batch.can_undo:
         return redirect("contacts:import_detail", pk=pk)
     return render_page(request, "contacts/import_undo.html", {"batch": batch})
+
+
+@page("contacts.write")
+@require_POST
+def import_audience(request: HttpRequest, pk: int) -> HttpResponse:
+    """A campaign to the people of a file that was put into no group: to a group by rule, made on the first press."""
+    batch = _import(request, pk)
+    group = services.group_of_import(contact_import=batch)
+    return redirect(f"{reverse('campaign_new')}?group={group.pk}")
 
 
 @page("contacts.read")

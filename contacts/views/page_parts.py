@@ -8,10 +8,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 
 from crm.common.access import wants_fragment
 
 PAGE_SIZE = 50
+MOST_COUNTED = 100_000
 _LARGEST_ID = 2**63 - 1
 
 
@@ -42,9 +45,24 @@ def require_write(request: HttpRequest) -> None:
         raise PermissionDenied("contacts.write")
 
 
+class BookPaginator(Paginator):
+    """Counts no further than MOST_COUNTED: in a book of a million the rest is not worth the wait."""
+
+    @cached_property
+    def count(self) -> int:
+        return self.object_list.order_by()[: MOST_COUNTED + 1].count()  # type: ignore[union-attr]
+
+    @property
+    def words(self) -> str:
+        """The count to be read, "more than 100,000" where it goes on."""
+        if self.count > MOST_COUNTED:
+            return _("more than %(n)s") % {"n": f"{MOST_COUNTED:,}"}
+        return f"{self.count:,}"
+
+
 def page_of(request: HttpRequest, rows: QuerySet, size: int = PAGE_SIZE) -> Page:
     """The page that ?page= asks for, the nearest one there is for any other value."""
-    return Paginator(rows, size).get_page(request.GET.get("page"))
+    return BookPaginator(rows, size).get_page(request.GET.get("page"))
 
 
 def read_id(text: str) -> int | None:

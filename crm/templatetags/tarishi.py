@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy
 
 from crm.common.money import format_money, from_micros
+from crm.common.networks import likely_network
 from crm.common.phones import display_phone
 
 register = template.Library()
@@ -94,6 +95,12 @@ def count(number: int) -> str:
 def phone(e164: str) -> str:
     """`+254 712 345 678` of `+254712345678`; empty for empty."""
     return display_phone(e164) if e164 else ""
+
+
+@register.filter
+def network(e164: str) -> str:
+    """The network that the number's prefix was given to, `Safaricom`; empty where it is not known."""
+    return likely_network(e164) if e164 else ""
 
 
 @register.simple_tag(takes_context=True)

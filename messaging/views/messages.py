@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
+from accounts.queries import saved_views_for, view_query
 from crm.common.access import page
 from crm.common.text_units import Layout, lay_out
 from messaging import queries
@@ -41,6 +42,8 @@ def message_list(request: HttpRequest) -> HttpResponse:
         "older_url": _address(request, before=found.rows[-1].pk) if found.older and found.rows else "",
         "here": _address(request, before=before, after=after),
         "is_filtered": form.is_filtered,
+        "saved_views": saved_views_for(request.client, request.user, "messages"),
+        "view_query": view_query(request.GET.urlencode()),
         "is_later_page": bool(before or after),
         "open_id": opened,
         "opened": _open(request, opened) if opened else None,

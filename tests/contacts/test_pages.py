@@ -153,7 +153,7 @@ def test_list_search_filter_and_select(amina, acme):
     amina.post("/app/contacts/selected", {"do": "remove", "group": group.pk, "contact": ids[:1]})
     assert group.members.filter(client=acme).count() == 2
     asks = amina.post("/app/contacts/selected", {"do": "delete", "contact": ids})
-    assert "Delete these 3 contacts?" in asks.content.decode()
+    assert "Move 3 contacts to the bin?" in asks.content.decode()
     assert Contact.objects.for_client(acme).count() == 60
     amina.post("/app/contacts/selected", {"do": "delete", "sure": "1", "contact": ids})
     assert Contact.objects.for_client(acme).count() == 57
