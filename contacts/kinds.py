@@ -6,9 +6,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts.exporting import Job, Kind, Rows, in_batches, register
 from contacts import queries
+from contacts.filters import ContactFilters
 from contacts.models import Contact, ContactField, OptOut
-
-_LARGEST_ID = 2**63 - 1
 
 
 def register_kinds() -> None:
@@ -18,18 +17,9 @@ def register_kinds() -> None:
     )
 
 
-def _id(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _LARGEST_ID else None
-
-
 def _contacts(job: Job) -> QuerySet[Contact]:
-    """As the page of contacts reads its address: a group or file that is not the client's narrows nothing."""
-    query, client = job.query, job.client
-    group = queries.groups_for(client).filter(pk=_id(query.get("group", "")) or 0).first()
-    batch = queries.imports_for(client).filter(pk=_id(query.get("import", "")) or 0).first()
-    return queries.contacts_for(
-        client, search=query.get("q", ""), group=group.pk if group else None, contact_import=batch.pk if batch else None
-    )
+    """As the page of contacts reads its address."""
+    return ContactFilters.read(job.query).rows(job.client)
 
 
 def _rows(job: Job) -> Rows:
