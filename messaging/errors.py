@@ -43,6 +43,16 @@ class NoRecipients(DomainError):
     default_message = "There is nobody to send to."
 
 
+class EditedMeanwhile(WrongState):
+    """Somebody saved a newer version of a draft; nothing was overwritten. Fact: campaign, as it is now."""
+
+    default_message = "Somebody changed this campaign meanwhile. Nothing was overwritten."
+
+
+class OwnCampaign(WrongState):
+    default_message = "Somebody else must approve it: you wrote it or asked for the approval."
+
+
 class QuoteChanged(WrongState):
     """What was confirmed is no longer what would be sent; the person must see the new figures first."""
 

@@ -240,19 +240,38 @@ def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Whom a campaign's groups and list hold, each person once: those without a phone number and all together."""
+    """Whom a campaign's groups and list hold, each person once: all together, those without a phone number, and those
+    with one whom an excluded group leaves out. given: how many times somebody was named, twice in two groups included.
+    """
 
     people: int
     without_phone: int
+    excluded: int = 0
+    given: int = 0
 
 
 def reach_of(campaign: Campaign) -> Reach:
     """Counted over all members of the campaign's groups, and the listed numbers of nobody in them."""
-    members = members_of(campaign.client_id, list(campaign.groups.values_list("pk", flat=True)))
+    groups, out = (
+        list(rows.filter(client_id=campaign.client_id).values_list("pk", flat=True))
+        for rows in (campaign.groups, campaign.excluded)
+    )
+    members = members_of(campaign.client_id, groups)
     found = members.aggregate(people=Count("pk"), without=Count("pk", filter=Q(phone=None)))
     listed = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign)
     others = listed.exclude(phone__in=members.filter(phone__isnull=False).values("phone"))
-    return Reach(people=found["people"] + others.count(), without_phone=found["without"])
+    excluded = 0
+    if out:
+        gone = members_of(campaign.client_id, out).filter(phone__isnull=False)
+        excluded = members.filter(pk__in=gone.values("pk")).count()
+        excluded += others.filter(phone__in=gone.values("phone")).count()
+    given = sum(members_of(campaign.client_id, [group]).count() for group in groups) if len(groups) > 1 else 0
+    return Reach(
+        people=found["people"] + others.count(),
+        without_phone=found["without"],
+        excluded=excluded,
+        given=(given or found["people"]) + listed.count(),
+    )
 
 
 def rate_of(campaign: Campaign, *, seconds: int = 60) -> float:

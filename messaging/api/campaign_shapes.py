@@ -13,6 +13,8 @@ MOST_LISTED = 10_000
 _LARGEST_ID = 2**63 - 1
 STATUSES = {
     CampaignState.DRAFT: "draft",
+    CampaignState.AWAITING: "awaiting_approval",
+    CampaignState.REPEATING: "repeating",
     CampaignState.SCHEDULED: "scheduled",
     CampaignState.SENDING: "sending",
     CampaignState.PAUSED: "paused",

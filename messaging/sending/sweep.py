@@ -17,6 +17,7 @@ from messaging.services.expansion import campaigns_to_expand
 from messaging.services.provider_tallies import coarsen_provider_tallies, merge_provider_tallies
 from messaging.services.providers import accounts_out_of_use
 from messaging.services.queues import accounts_to_look_at, age_queues, divert_queue
+from messaging.services.repeating import fire_due_runs
 from messaging.services.scheduling import fire_due_campaigns
 from messaging.services.tallies import merge_tallies
 from messaging.services.timeline import write_events
@@ -53,6 +54,7 @@ def sweep() -> Swept:
     if _exists("messaging_message WHERE simulated AND status IN ('queued', 'sent')"):
         wake.senders([None])
     fire_due_campaigns()
+    fire_due_runs()
     expandable = campaigns_to_expand()
     found.campaigns = len(expandable)
     for campaign_id in expandable:

@@ -60,6 +60,8 @@ def _copy(campaign: Campaign, by: User | None, *, name: str, group_ids: list[int
         text=campaign.text,
         group_ids=group_ids,
         sender=campaign.sender_name if usable else None,
+        variants=campaign.variants,
+        excluded_ids=list(campaign.excluded.filter(client_id=campaign.client_id).values_list("pk", flat=True)),
     )
     Campaign.objects.for_client(campaign.client).filter(pk=draft.pk, state=CampaignState.DRAFT).update(
         message_class=campaign.message_class, spread_hours=campaign.spread_hours

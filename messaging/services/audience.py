@@ -1,7 +1,7 @@
 """Who a campaign reaches, what each of them reads, and what it costs: one walk for quote and for sending."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -24,6 +24,23 @@ SAMPLES = 3
 
 # What every contact has; further columns of an imported file are fields by their title.
 BUILT_IN = ("name", "first_name", "last_name", "phone", "email", "department")
+
+
+# Languages by their code or name, as files spell them; what a contact's own field of one of these titles holds.
+_LANGUAGE_TITLES = ("language", "lang", "langue", "lugha")
+_LANGUAGE_WORDS = {
+    "en": "en", "english": "en", "anglais": "en", "kiingereza": "en",
+    "fr": "fr", "french": "fr", "français": "fr", "francais": "fr", "kifaransa": "fr",
+    "sw": "sw", "swahili": "sw", "kiswahili": "sw",
+}  # fmt: skip
+
+
+def language_of(contact: Sequence) -> str:
+    """The code of the language that a contact prefers; "" where the book does not say."""
+    for title, value in contact[5].items():
+        if title.casefold() in _LANGUAGE_TITLES:
+            return _LANGUAGE_WORDS.get(str(value).strip().casefold()[:20].split("-")[0], "")
+    return ""
 
 
 class Filler:
@@ -71,7 +88,8 @@ def field_values(contact: Sequence) -> dict[str, str]:
 class Quote:
     """What a campaign would send and cost, counted over every recipient. cost in micros of the client's currency.
 
-    by_units: how many people get how many units; by_country: how many are where (ISO 3166).
+    by_units: how many people get how many units; by_country: how many are where (ISO 3166); by_language: how many
+    read which variant of the text, "" being the text itself.
     missing: how many lack a field that has no fallback.
     left_out: people who get nothing, by reason code (too_long, empty, no_price, no_route, country_closed,
     trial_number). foreign_run: the most numbers in a row in other countries (services.guards).
@@ -83,19 +101,21 @@ class Quote:
     unicode_recipients: int = 0
     by_units: Counter = field(default_factory=Counter)
     by_country: Counter = field(default_factory=Counter)
+    by_language: Counter = field(default_factory=Counter)
     missing: Counter = field(default_factory=Counter)
     left_out: Counter = field(default_factory=Counter)
     foreign_run: int = 0
     samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, phone, text, units
 
-    def add(self, row: NewMessage, name: str) -> None:
+    def add(self, row: NewMessage, name: str, language: str = "") -> None:
         self.recipients += 1
         self.units += row.units
         self.cost_micros += row.cost_micros
         self.by_units[row.units] += 1
         self.by_country[row.country] += 1
         self.unicode_recipients += row.encoding == "ucs2"
-        if len(self.samples) < SAMPLES:
+        self.by_language[language] += 1
+        if len(self.samples) < SAMPLES or self.by_language[language] == 1:  # each language is shown
             self.samples.append((name, row.recipient, row.text, row.units))
 
 
@@ -103,24 +123,39 @@ class Renderer:
     """Turns contacts into priced messages, with the tables it needs loaded once."""
 
     def __init__(
-        self, *, client: Client, text: str, sender: str, simulated: bool, priced_at: datetime | None = None
+        self,
+        *,
+        client: Client,
+        text: str,
+        sender: str,
+        simulated: bool,
+        variants: Mapping[str, str] | None = None,
+        priced_at: datetime | None = None,
     ) -> None:
         """priced_at: whose prices hold; None for those of now."""
-        self.filler = Filler(text)
+        self._fillers = {"": Filler(text)} | {code: Filler(words) for code, words in (variants or {}).items()}
         self.sender = sender
         self.simulated = simulated
         self._prices = pricing.load_prices(client.pk, priced_at)
         self._routes = None if simulated else RouteTable(Channel.SMS)
         self.guard = Guard(client, simulated=simulated)
 
+    def variant_of(self, contact: Sequence) -> str:
+        """The language of the text that this person reads; "" for the text itself."""
+        if len(self._fillers) == 1:
+            return ""
+        language = language_of(contact)
+        return language if language in self._fillers else ""
+
     def render(self, contact: Sequence) -> tuple[NewMessage | None, list[str], str]:
         """(message, fields that are missing, reason code): the message is None where the person is left out."""
-        values = self.filler.values(contact)
-        text = self.filler.template.render(values)
+        filler = self._fillers[self.variant_of(contact)]
+        values = filler.values(contact)
+        text = filler.template.render(values)
         if len(text) > MAX_CHARACTERS:
             return None, [], "too_long"
         if not text.strip():
-            return None, self.filler.missing(values), "empty"
+            return None, filler.missing(values), "empty"
         region = region_of(contact[1])
         try:
             self.guard.check_place(contact[1], region)
@@ -141,7 +176,7 @@ class Renderer:
             country=region,
             contact_id=contact[0] or None,
         )
-        return message, self.filler.missing(values), ""
+        return message, filler.missing(values), ""
 
 
 class Place(NamedTuple):
@@ -158,11 +193,15 @@ def walk_audience(
     *, campaign: Campaign, sender: str, after: Place = START, until: int | None = None
 ) -> Iterator[tuple[Place, list]]:
     """A campaign's people in chunks, each with the place after it: the contacts of its groups by id up to `until`,
-    then its listed numbers that are in none of those groups. Without those who opted out of `sender`.
+    then its listed numbers that are in none of those groups. Without those who opted out of `sender`, and without the
+    members of its excluded groups.
     """
+    excluded = list(campaign.excluded.filter(client_id=campaign.client_id).values_list("pk", flat=True))
     group_ids = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))
     contact, listed = after
-    while rows := contacts.audience(campaign.client_id, group_ids, sender=sender, after_id=contact, limit=CHUNK):
+    while rows := contacts.audience(
+        campaign.client_id, group_ids, sender=sender, without=excluded, after_id=contact, limit=CHUNK
+    ):
         last = rows[-1][0]
         rows = [row for row in rows if until is None or row[0] <= until]
         if rows:
@@ -175,7 +214,7 @@ def walk_audience(
         listed = chunk[-1][0]
         phones = [phone for _, phone in chunk]
         rows = contacts.people_by_phone(
-            campaign.client_id, phones, sender=sender, outside=group_ids, until_contact=until
+            campaign.client_id, phones, sender=sender, outside=group_ids, until_contact=until, without=excluded
         )
         yield Place(contact, listed), rows
 
@@ -188,7 +227,9 @@ def quote_campaign(campaign: Campaign) -> Quote:
     quote = Quote()
     client = campaign.client
     sender = campaign.sender_name
-    renderer = Renderer(client=client, text=campaign.text, sender=sender, simulated=client.simulation)
+    renderer = Renderer(
+        client=client, text=campaign.text, sender=sender, simulated=client.simulation, variants=campaign.variants
+    )
     run = ForeignRun(client)
     for _, rows in walk_audience(campaign=campaign, sender=sender):
         for row in rows:
@@ -198,7 +239,7 @@ def quote_campaign(campaign: Campaign) -> Quote:
             if message is None:
                 quote.left_out[reason] += 1
             else:
-                quote.add(message, row[2])
+                quote.add(message, row[2], renderer.variant_of(row))
                 run.add(message.recipient, region_of(message.recipient))
     quote.foreign_run = run.longest()
     return quote

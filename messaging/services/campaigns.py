@@ -1,6 +1,6 @@
 """Campaigns: composed, priced to the last unit, confirmed, paused, resumed, cancelled. Expansion is next door."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,8 +17,16 @@ from crm.common.money import from_micros
 from crm.common.phones import InvalidPhone, PhoneReader
 from crm.common.sql import database_now, in_key_order, insert_rows, now_sql, skip_locked
 from messaging import wake
-from messaging.errors import NoSender, QuoteChanged
-from messaging.models import Campaign, CampaignRecipient, CampaignState, Message, MessageStatus
+from messaging.errors import EditedMeanwhile, NoSender, QuoteChanged
+from messaging.models import (
+    Campaign,
+    CampaignRecipient,
+    CampaignState,
+    Message,
+    MessageStatus,
+    SendingRules,
+    TemplateLanguage,
+)
 from messaging.services.accept import check_may_send, check_text
 from messaging.services.announcing import announce_campaigns
 from messaging.services.audience import Quote, problems_of, quote_campaign
@@ -49,10 +57,15 @@ def save_draft(
     group_ids: Sequence[int],
     sender: str | None = None,
     campaign_id: int | None = None,
+    excluded_ids: Sequence[int] | None = None,
+    variants: Mapping[str, str] | None = None,
+    version: str = "",
 ) -> Campaign:
     """Make a draft, or change one that is still a draft. Text, groups and sender may be missing until it is confirmed.
 
-    Raises: InvalidInput with a sentence per field, NotFound, WrongState.
+    excluded_ids: groups whose members get nothing. variants: the text in further languages, by code. None leaves
+    either as it is. version: `version_of` the draft that the person looked at; "" overwrites whatever is there.
+    Raises: InvalidInput with a sentence per field, NotFound, WrongState, EditedMeanwhile (fact: campaign).
     """
     errors: dict[str, list[str]] = {}
     name = " ".join(name.split())
@@ -64,6 +77,13 @@ def save_draft(
         text = check_text(text) if text.strip() else ""
     except DomainError as error:
         errors["text"] = [str(error)]
+    texts: dict[str, str] = {}
+    for language, variant in (variants or {}).items():
+        try:
+            if variant.strip() and language in TemplateLanguage.values:
+                texts[language] = check_text(variant)
+        except DomainError as error:
+            errors[f"text_{language}"] = [str(error)]
     try:
         chosen = choose_sender(client=client, name=sender or None)
     except NoSender:
@@ -74,19 +94,49 @@ def save_draft(
     groups = list(Group.objects.for_client(client).filter(pk__in=group_ids))
     if len(groups) != len(set(group_ids)):
         errors["groups"] = ["One of these groups does not exist any more."]
+    excluded = list(Group.objects.for_client(client).filter(pk__in=excluded_ids or []))
+    if len(excluded) != len(set(excluded_ids or [])):
+        errors["excluded"] = ["One of these groups does not exist any more."]
     if errors:
         raise InvalidInput(errors)
     if campaign_id is None:
-        campaign = Campaign.objects.create(client=client, name=name, text=text, sender=chosen, created_by=by)
+        campaign = Campaign.objects.create(
+            client=client, name=name, text=text, variants=texts, sender=chosen, created_by=by, updated_by=by
+        )
     else:
         campaign = get_campaign(client=client, campaign_id=campaign_id)
         drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
+        if version and (seen := _read_version(version)) != campaign.updated_at:
+            if campaign.state == CampaignState.DRAFT:
+                raise EditedMeanwhile(campaign=campaign)
+        elif version:
+            drafts = drafts.filter(updated_at=seen)
+        changes: dict[str, Any] = {} if variants is None else {"variants": texts}
         # By our clock: what SQLite's writes has fewer digits than Django compares, and confirming compares it.
-        if not drafts.update(name=name, text=text, sender=chosen, updated_at=timezone.now()):
+        if not drafts.update(
+            name=name, text=text, sender=chosen, updated_by=by, returned_note="", updated_at=timezone.now(), **changes
+        ):
+            now = get_campaign(client=client, campaign_id=campaign_id)
+            if now.state == CampaignState.DRAFT:
+                raise EditedMeanwhile(campaign=now)
             raise WrongState("This campaign was started already and cannot be changed.")
         campaign = get_campaign(client=client, campaign_id=campaign_id)
     campaign.groups.set(groups)
+    if excluded_ids is not None:
+        campaign.excluded.set(excluded)
     return campaign
+
+
+def version_of(campaign: Campaign) -> str:
+    """Names the state in which a person saw a draft, so that saving does not overwrite a newer one."""
+    return campaign.updated_at.isoformat()
+
+
+def _read_version(version: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(version)
+    except ValueError:
+        return None
 
 
 @transaction.atomic
@@ -149,17 +199,24 @@ def confirm_campaign(
     expected_recipients: int | None,
     expected_cost_micros: int | None,
     hold_seconds: float = 0,
+    approving: bool = False,
+    held_because: str = "",
 ) -> Campaign:
     """Start a draft for exactly the people and the price that the person saw; its cost is reserved in this step.
 
     A program may leave either figure open (None): it takes what the campaign comes to now. A draft with a time to send
-    waits for it; one without waits for hold_seconds, in which it can be withdrawn.
+    waits for it; one without waits for hold_seconds, in which it can be withdrawn. One that repeats becomes the pattern
+    of its series, and reserves nothing itself.
+    Above the limits of the organisation's policy it is submitted to a second person instead, and nothing is reserved;
+    approving: that person says yes (services.approval), or a series that was approved runs. held_because: it is
+    reserved, but waits for a person, who reads this.
     Raises, and then nothing moved: NotFound, WrongState (started before), ClientSuspended, InvalidInput (a problem of
     the text, audience or time), OutsideHours (fact: next_slot), QuoteChanged (fact: quote), DailyLimit,
     wallet.errors.InsufficientBalance.
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
-    if campaign.state != CampaignState.DRAFT:
+    before = CampaignState(campaign.state)
+    if before not in ((CampaignState.DRAFT, CampaignState.AWAITING) if approving else (CampaignState.DRAFT,)):
         raise WrongState("This campaign was started already.")
     check_may_send(client, campaign.channel)
     newest = Contact.objects.for_client(client).order_by("-pk").values_list("pk", flat=True).first() or 0
@@ -175,21 +232,20 @@ def confirm_campaign(
     with transaction.atomic():
         now = database_now()
         starts_at = check_time(campaign, quote, now) or now + timedelta(seconds=hold_seconds)
-        waits = starts_at > now
         guard = Guard(client)
         guard.check_day(now, more=quote.recipients, more_micros=quote.cost_micros)
+        if not approving and needs_approval(guard.rules, quote, simulated=client.simulation):
+            _submit(campaign, by, quote)
+            return get_campaign(client=client, campaign_id=campaign_id)
         doubt = "" if "burst" in campaign.waived else guard.suspicion(quote.by_country, quote.foreign_run)
-        if doubt and campaign.schedule_at is None:  # one with a time is paused when that comes
-            state, waits = CampaignState.PAUSED, True
-        else:
-            state = CampaignState.SCHEDULED if waits else CampaignState.SENDING
+        state = _state_after(campaign, waits=starts_at > now, held=bool(held_because or doubt))
         started = (
             Campaign.objects.for_client(client)
-            .filter(pk=campaign.pk, state=CampaignState.DRAFT, updated_at=campaign.updated_at)
+            .filter(pk=campaign.pk, state=before, updated_at=campaign.updated_at)
             .update(
                 state=state,
-                pause_kind="burst" if doubt else "",
-                pause_reason=doubt[:200],
+                pause_kind="burst" if doubt else "missed" if held_because else "",
+                pause_reason=(held_because or doubt)[:200],
                 starts_at=starts_at,
                 countries=sorted(quote.by_country),
                 simulated=client.simulation,
@@ -199,25 +255,56 @@ def confirm_campaign(
                 until_contact=newest,
                 confirmed_by=by,
                 confirmed_at=Now(),
+                updated_at=timezone.now(),
             )
         )
         if not started:
             raise WrongState("This campaign was changed or started meanwhile. Look at it again.")
-        _reserve(campaign, quote)
-        if not waits:
+        if state != CampaignState.REPEATING:
+            _reserve(campaign, quote)
+        if state == CampaignState.SENDING:
             wake.expansion(campaign.pk)
         elif state == CampaignState.SCHEDULED and campaign.schedule_at is None:
             wake.start_campaigns(after=hold_seconds)
-        after = {
-            "name": campaign.name,
-            "recipients": quote.recipients,
-            "units": quote.units,
-            "cost": from_micros(quote.cost_micros),
-            "starts_at": starts_at,
-            "simulated": client.simulation,
-        }
-        audit_campaign(campaign, "confirmed", after=after)
+        facts = {"people": quote.recipients, "cost_micros": quote.cost_micros, "state": str(state)}
+        record_audit(client=client, action="campaign.confirmed", target=f"campaign:{campaign.pk}", after=facts)
     return get_campaign(client=client, campaign_id=campaign_id)
+
+
+def _state_after(campaign: Campaign, *, waits: bool, held: bool) -> CampaignState:
+    """What a confirmed campaign becomes. One held for a person that has a time is paused when that comes."""
+    if campaign.repeat:
+        return CampaignState.REPEATING
+    if held and (campaign.schedule_at is None or not waits):
+        return CampaignState.PAUSED
+    return CampaignState.SCHEDULED if waits else CampaignState.SENDING
+
+
+def needs_approval(rules: SendingRules, quote: Quote, *, simulated: bool) -> bool:
+    """Whether the organisation wants a second person to look at a campaign of this size; a simulation needs none."""
+    people, micros = rules.approve_above_people, rules.approve_above_micros
+    over = (people is not None and quote.recipients > people) or (micros is not None and quote.cost_micros > micros)
+    return over and not simulated
+
+
+def _submit(campaign: Campaign, by: User | None, quote: Quote) -> None:
+    """Hand a draft to a second person with the figures that the first one saw."""
+    drafts = Campaign.objects.for_client(campaign.client).filter(
+        pk=campaign.pk, state=CampaignState.DRAFT, updated_at=campaign.updated_at
+    )
+    if not drafts.update(
+        state=CampaignState.AWAITING,
+        submitted_by=by,
+        submitted_at=Now(),
+        returned_note="",
+        quoted_recipients=quote.recipients,
+        quoted_units=quote.units,
+        quoted_cost_micros=quote.cost_micros,
+        updated_at=timezone.now(),
+    ):
+        raise WrongState("This campaign was changed or started meanwhile. Look at it again.")
+    facts = {"people": quote.recipients, "cost_micros": quote.cost_micros}
+    record_audit(client=campaign.client, action="campaign.submitted", target=f"campaign:{campaign.pk}", after=facts)
 
 
 def check_time(campaign: Campaign, quote: Quote, now: datetime) -> datetime | None:
@@ -309,7 +396,8 @@ def cancel_campaign(*, client: Client, campaign_id: int) -> Campaign:
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     running = Campaign.objects.for_client(client).filter(
-        pk=campaign_id, state__in=[CampaignState.SCHEDULED, CampaignState.SENDING, CampaignState.PAUSED]
+        pk=campaign_id,
+        state__in=[CampaignState.SCHEDULED, CampaignState.REPEATING, CampaignState.SENDING, CampaignState.PAUSED],
     )
     if not running.update(state=CampaignState.CANCELLED, expanded_at=Now(), finished_at=Now()):
         raise WrongState("Only a scheduled, running or paused campaign can be cancelled.")

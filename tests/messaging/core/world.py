@@ -179,9 +179,8 @@ def make_group(client: Client, contact_ids: Iterable[int], name: str = "Customer
 
 
 def make_draft(client: Client, *groups: Group, text: str = "Habari {name|rafiki}", **options: Any) -> Campaign:
-    return save_draft(
-        client=client, by=None, name="Sale", text=text, group_ids=[group.pk for group in groups], **options
-    )
+    options = {"by": None} | options
+    return save_draft(client=client, name="Sale", text=text, group_ids=[group.pk for group in groups], **options)
 
 
 def confirm(campaign: Campaign) -> Campaign:
