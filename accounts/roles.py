@@ -2,14 +2,33 @@
 
 READ = {"home", "contacts.read", "campaigns.read", "messages.read", "wallet.read"}
 SEND = {"campaigns.send", "messages.send"}
+MANAGE = {
+    "audit.read", "campaigns.policy", "contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write",
+}  # fmt: skip
 
 PERMISSIONS: dict[str, set[str]] = {
     "owner": READ
     | SEND
-    | {"audit.read", "contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write"},
+    | {
+        "audit.read",
+        "campaigns.policy",
+        "contacts.write",
+        "campaigns.write",
+        "wallet.topup",
+        "keys.read",
+        "keys.write",
+    },
     "admin": READ
     | SEND
-    | {"audit.read", "contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write"},
+    | {
+        "audit.read",
+        "campaigns.policy",
+        "contacts.write",
+        "campaigns.write",
+        "wallet.topup",
+        "keys.read",
+        "keys.write",
+    },
     "sender": READ | SEND | {"contacts.write", "campaigns.write"},
     "approver": READ | {"campaigns.send"},
     "finance": {"home", "campaigns.read", "wallet.read", "wallet.topup"},

@@ -36,7 +36,10 @@ NAVIGATION = (
         gettext_lazy("Campaigns"),
         "campaigns.read",
         "megaphone",
-        below=(Page("/app/scheduled", gettext_lazy("Scheduled"), "campaigns.read"),),
+        below=(
+            Page("/app/scheduled", gettext_lazy("Scheduled"), "campaigns.read"),
+            Page("/app/settings/sending", gettext_lazy("Sending rules"), "campaigns.policy"),
+        ),
     ),
     Page(
         "/app/contacts",

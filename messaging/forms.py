@@ -16,7 +16,7 @@ from accounts.models import Client
 from contacts.queries import groups_with_counts
 from crm.common.phones import InvalidPhone, read_phone
 from messaging import queries
-from messaging.models import Campaign, CampaignState, Message, MessageClass, SenderId, TemplateLanguage
+from messaging.models import Campaign, CampaignState, Message, MessageClass, Repeat, SenderId, TemplateLanguage
 from messaging.queries import LARGEST_ID
 from wallet.queries import start_of_day
 
@@ -36,6 +36,27 @@ class CampaignForm(forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         error_messages={"invalid_choice": _("One of these groups does not exist any more.")},
+    )
+    excluded = forms.TypedMultipleChoiceField(
+        label=_("But not to"),
+        coerce=int,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": _("One of these groups does not exist any more.")},
+    )
+    numbers = forms.CharField(
+        label=_("Numbers"),
+        required=False,
+        max_length=400_000,
+        help_text=_("One beside the other or pasted as a column; they need not be in your contacts."),
+        widget=forms.Textarea(attrs={"rows": 2, "inputmode": "tel", "autocomplete": "off"}),
+    )
+    keep_list = forms.BooleanField(required=False)
+    upload = forms.FileField(
+        label=_("A list as a file"),
+        required=False,
+        help_text=_("CSV or Excel with a column of phone numbers. Its people become contacts in a group of their own."),
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx,text/csv"}),
     )
     sender = forms.ChoiceField(
         label=_("Sender ID"),
@@ -64,7 +85,7 @@ class CampaignForm(forms.Form):
     )
     when = forms.ChoiceField(
         label=_("When"),
-        choices=[("now", _("As soon as I confirm")), ("later", _("At a time"))],
+        choices=[("now", _("As soon as I confirm")), ("later", _("At a time")), ("repeat", _("Again and again"))],
         initial="now",
         required=False,
         widget=forms.RadioSelect,
@@ -76,6 +97,14 @@ class CampaignForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         error_messages={"invalid": _("Write the day and time like 2026-11-24 09:00.")},
     )
+    repeat = forms.ChoiceField(label=_("How often"), required=False, choices=Repeat.choices, initial=Repeat.WEEKLY)
+    repeat_until = forms.DateField(
+        label=_("Until (last day)"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    repeat_times = forms.IntegerField(
+        label=_("Or so many times"), required=False, min_value=2, max_value=366,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )  # fmt: skip
     spread_hours = forms.TypedChoiceField(
         label=_("Spread over"),
         coerce=int,
@@ -109,6 +138,24 @@ class CampaignForm(forms.Form):
         self.fields["sender"].choices = [(sender.name, sender.name) for sender in senders]  # type: ignore[attr-defined]
         self.fields["sender"].required = self.has_senders = bool(senders)
         self.has_groups = bool(groups)
+        self.fields["excluded"].choices = self.fields["groups"].choices  # type: ignore[attr-defined]
+        for language, word in TemplateLanguage.choices:
+            self.fields[f"text_{language}"] = forms.CharField(
+                label=word, required=False, strip=False, widget=forms.Textarea(attrs={"rows": 3, "lang": language})
+            )
+
+    @property
+    def variant_fields(self) -> list[forms.BoundField]:
+        return [self[f"text_{language}"] for language in TemplateLanguage.values]
+
+    def variants(self) -> dict[str, str]:
+        """The text in further languages, by code."""
+        found = {language: self.cleaned_data.get(f"text_{language}", "") for language in TemplateLanguage.values}
+        return {language: text for language, text in found.items() if text.strip()}
+
+    def typed(self, name: str, longest: int = 400_000) -> str:
+        """What stands in a field now, whether or not the form is right."""
+        return str(self[name].value() or "")[:longest].replace("\x00", "")
 
     def clean_schedule_at(self) -> datetime | None:
         """The moment meant, read by the client's own clock."""
@@ -117,17 +164,39 @@ class CampaignForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or self.cleaned_data
-        if found.get("when") != "later":
+        if found.get("when") not in ("later", "repeat"):
             found["schedule_at"] = None
         elif not found.get("schedule_at") and "schedule_at" not in self.errors:
             self.add_error("schedule_at", _("Choose the day and time."))
+        if found.get("when") != "repeat":
+            found |= {"repeat": "", "repeat_until": None, "repeat_times": None}
         return found
 
-    def known_groups(self) -> list[int]:
+    def known_groups(self, name: str = "groups") -> list[int]:
         """The groups ticked that exist, whether or not the rest of the form is right."""
         known = {str(pk): pk for pk, _label in self.fields["groups"].choices}  # type: ignore[attr-defined]
-        ticked = self["groups"].value() or []
+        ticked = self[name].value() or []
         return [known[str(value)] for value in ticked if str(value) in known]
+
+
+class SendingPolicyForm(forms.Form):
+    """What ends an organisation's messages, and which campaigns a second person approves."""
+
+    signature = forms.CharField(
+        label=_("Signature"), required=False, max_length=60,
+        help_text=_("Ends every message that is written on these pages. It counts as text."),
+    )  # fmt: skip
+    opt_out_text = forms.CharField(
+        label=_("How to opt out"), required=False, max_length=80,
+        help_text=_("Ends every promotion, such as: STOP to 20880. It counts as text."),
+    )  # fmt: skip
+    above_people = forms.IntegerField(
+        label=_("A second person approves campaigns to more than so many people"), required=False, min_value=0,
+        max_value=10_000_000, help_text=_("Empty: nobody has to."),
+    )  # fmt: skip
+    above_money = forms.DecimalField(
+        label=_("Or campaigns that cost more than"), required=False, min_value=0, max_digits=12, decimal_places=2,
+    )  # fmt: skip
 
 
 class TemplateForm(forms.Form):

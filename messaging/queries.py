@@ -143,6 +143,11 @@ def campaigns_for(client: Client, *, state: str = "") -> QuerySet[Campaign]:
     return found.filter(state=state) if state else found
 
 
+def runs_of(series: Campaign) -> QuerySet[Campaign]:
+    """The runs of a repeating campaign, the newest first."""
+    return Campaign.objects.for_client(series.client_id).filter(series=series).order_by("-run")
+
+
 def listed_numbers(client: Client, campaigns: list[Campaign]) -> dict[int, int]:
     """How many numbers some campaigns were given one by one, by id; those without any are left out."""
     found = CampaignRecipient.objects.for_client(client).filter(campaign__in=campaigns).order_by()

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from messaging import callbacks
-from messaging.views import campaigns, compat, composing, messages, sending, templates
+from messaging.views import campaigns, compat, composing, messages, policy, reviewing, sending, templates
 
 urlpatterns = [
     path("app/templates", templates.template_list, name="template_list"),
@@ -16,11 +16,15 @@ urlpatterns = [
     path("app/campaigns", campaigns.campaign_list, name="campaign_list"),
     path("app/campaigns/new", composing.new, name="campaign_new"),
     path("app/campaigns/preview", composing.preview, name="campaign_preview"),
+    path("app/campaigns/audience", composing.audience, name="campaign_audience"),
+    path("app/campaigns/<int:pk>/return", reviewing.return_to_author, name="campaign_return"),
+    path("app/campaigns/<int:pk>/reach-again", campaigns.reach_again, name="campaign_reach_again"),
+    path("app/settings/sending", policy.sending_policy, name="sending_policy"),
     path("app/campaigns/<int:pk>", campaigns.campaign_detail, name="campaign"),
     path("app/campaigns/<int:pk>/edit", composing.edit, name="campaign_edit"),
-    path("app/campaigns/<int:pk>/review", composing.review, name="campaign_review"),
-    path("app/campaigns/<int:pk>/send", composing.send, name="campaign_send"),
-    path("app/campaigns/<int:pk>/move", composing.move, name="campaign_move"),
+    path("app/campaigns/<int:pk>/review", reviewing.review, name="campaign_review"),
+    path("app/campaigns/<int:pk>/send", reviewing.send, name="campaign_send"),
+    path("app/campaigns/<int:pk>/move", reviewing.move, name="campaign_move"),
     path("app/campaigns/<int:pk>/stop", campaigns.stop, name="campaign_stop"),
     path("app/scheduled", campaigns.scheduled, name="scheduled"),
     path("app/campaigns/<int:pk>/duplicate", campaigns.duplicate, name="campaign_duplicate"),

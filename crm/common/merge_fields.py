@@ -25,6 +25,11 @@ class MergeTemplate:
     _head: str
     _slots: tuple[tuple[str, str, str], ...]  # field name, fallback, the literal text up to the next field
 
+    @property
+    def fallbacks(self) -> list[tuple[str, str]]:
+        """(field, fallback) wherever the text has a fallback, in order."""
+        return [(name, fallback) for name, fallback, _ in self._slots if fallback]
+
     def render(self, values: Mapping[str, str]) -> str:
         """The text for one recipient; a missing or empty value gives the fallback, or nothing where there is none."""
         if not self._slots:

@@ -9,13 +9,14 @@ from django import template
 from django.template import Context
 from django.templatetags.static import static
 from django.utils.dateformat import format as format_date
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy
 
 from crm.common.money import format_money, from_micros
 from crm.common.networks import likely_network
 from crm.common.phones import display_phone
+from crm.common.text_units import forcing_unicode
 
 register = template.Library()
 
@@ -39,6 +40,8 @@ STATUSES = {
     "active": ("ok", "circle-check", gettext_lazy("Active")),
     "pending": ("warn", "hourglass", gettext_lazy("Pending")),
     "held": ("warn", "pause", gettext_lazy("Held")),
+    "awaiting": ("warn", "clock", gettext_lazy("Awaiting approval")),
+    "repeating": ("info", "calendar-clock", gettext_lazy("Repeating")),
     "paused": ("warn", "pause", gettext_lazy("Paused")),
     "stopped": ("bad", "circle-x", gettext_lazy("Stopped")),
     "suspended": ("bad", "ban", gettext_lazy("Suspended")),
@@ -92,6 +95,17 @@ def count(number: int) -> str:
 
 
 @register.filter
+def marked(text: str) -> SafeString:
+    """The text, escaped, with every character outside the standard SMS alphabet underlined."""
+    forcing = {found.character for found in forcing_unicode(text)}
+    if not forcing:
+        return format_html("{}", text)
+    return format_html_join(
+        "", "{}", ((format_html("<mark>{}</mark>", one) if one in forcing else one,) for one in text)
+    )
+
+
+@register.filter
 def phone(e164: str) -> str:
     """`+254 712 345 678` of `+254712345678`; empty for empty."""
     return display_phone(e164) if e164 else ""
@@ -115,6 +129,15 @@ def when(context: Context, moment: datetime | None) -> SafeString | str:
     local = moment.astimezone(ZoneInfo(client.time_zone) if client else UTC)
     text = format_date(local, _MOMENT.get(_language()[:2], _MOMENT["en"]))
     return format_html('<time datetime="{}">{}</time>', moment.astimezone(UTC).isoformat(timespec="seconds"), text)
+
+
+@register.simple_tag(takes_context=True)
+def clock(context: Context, moment: datetime) -> SafeString:
+    """`14:05` in the time zone of the client who looks."""
+    client = getattr(context.get("request"), "client", None)
+    local = moment.astimezone(ZoneInfo(client.time_zone) if client else UTC)
+    stamp = moment.astimezone(UTC).isoformat(timespec="seconds")
+    return format_html('<time datetime="{}">{}</time>', stamp, format_date(local, "H:i"))
 
 
 @register.inclusion_tag("partials/_progress.html")

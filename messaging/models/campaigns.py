@@ -49,7 +49,8 @@ class Campaign(models.Model):
     where a person did; `pause_kind` names the cause, and a cause that a person waived by resuming is in `waived`.
 
     `variants`: the text in further languages, by language code, for contacts who prefer them. `excluded`: groups whose
-    members get nothing. `returned_note`: what the second person wrote when giving it back.
+    members get nothing. `ending`: what followed the text when it was confirmed. `returned_note`: what the second person
+    wrote when giving it back.
     `repeat`: the pattern of a series; its runs have it as `series` and are numbered by `run`. `starts_at` of a
     repeating campaign is its next run, `schedule_at` its first.
     """
@@ -60,6 +61,7 @@ class Campaign(models.Model):
     sender = models.ForeignKey("messaging.SenderId", null=True, on_delete=models.PROTECT, related_name="+")
     text = models.TextField(blank=True)
     variants = models.JSONField(default=dict, blank=True, db_default={})
+    ending = models.CharField(max_length=150, blank=True, default="", db_default="")
     groups = models.ManyToManyField("contacts.Group", related_name="+", blank=True)
     excluded = models.ManyToManyField("contacts.Group", related_name="+", blank=True)
     state = models.CharField(max_length=10, choices=CampaignState, default=CampaignState.DRAFT)

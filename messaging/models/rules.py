@@ -3,6 +3,7 @@
 from django.db import models
 
 from crm.common.tenancy import TenantManager
+from messaging.models.hours import MessageClass
 
 
 class SendingRules(models.Model):
@@ -12,6 +13,7 @@ class SendingRules(models.Model):
     Days are those of the client's time zone. countries: ISO 3166 codes beside the client's own; None: every country.
     trial: only numbers of the client's own people may be written to. approve_above_*: a campaign with more people, or
     one that costs more, waits for a second person of the organisation; None: nobody is asked.
+    signature, opt_out_text: end every message written on the pages, and every promotion; they count as text.
     """
 
     client = models.OneToOneField("accounts.Client", on_delete=models.CASCADE, related_name="+")
@@ -37,6 +39,8 @@ class SendingRules(models.Model):
     trial = models.BooleanField(default=False, help_text="Only to numbers of its own people")
     approve_above_people = models.PositiveIntegerField(null=True, blank=True)
     approve_above_micros = models.BigIntegerField(null=True, blank=True)
+    signature = models.CharField(max_length=60, blank=True, default="", db_default="")
+    opt_out_text = models.CharField(max_length=80, blank=True, default="", db_default="")
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = TenantManager()
@@ -47,6 +51,11 @@ class SendingRules(models.Model):
 
     def __str__(self) -> str:
         return f"Rules of client {self.client_id}"
+
+    def ending(self, message_class: str) -> str:
+        """What follows the text of a message of this class, with the line breaks before it; "" for nothing."""
+        lines = [self.signature, self.opt_out_text if message_class == MessageClass.PROMOTION else ""]
+        return "".join(f"\n{line}" for line in lines if line)
 
 
 class ForeignCount(models.Model):

@@ -4,9 +4,19 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Client, User
-from crm.common.errors import WrongState
-from messaging.models import Campaign, CampaignRecipient, CampaignState, Message, MessageStatus, SenderState
+from crm.common.errors import DomainError, WrongState
+from messaging.models import (
+    Campaign,
+    CampaignRecipient,
+    CampaignState,
+    Channel,
+    Message,
+    MessageStatus,
+    Route,
+    SenderState,
+)
 from messaging.providers.failures import FAILURES
+from messaging.services.accept import check_may_send
 from messaging.services.campaigns import get_campaign, list_recipients, save_draft
 
 # What an operator or time may mend; a wrong number or a person who opted out is not tried again.
@@ -45,6 +55,46 @@ def retryable(campaign: Campaign) -> QuerySet[Message]:
     since = mine.filter(recipient=OuterRef("recipient"), pk__gt=OuterRef("pk"), text=OuterRef("text"))
     failed = mine.filter(campaign_id=campaign.pk, status=MessageStatus.FAILED, error_code__in=RETRYABLE)
     return failed.exclude(Exists(since.exclude(status__in=_GONE)))
+
+
+def undelivered(campaign: Campaign) -> QuerySet[Message]:
+    """A campaign's messages that surely did not arrive, to people who did not opt out."""
+    mine = Message.objects.for_client(campaign.client_id)
+    return mine.filter(campaign_id=campaign.pk, status=MessageStatus.FAILED).exclude(error_code="opted_out")
+
+
+def other_channels(campaign: Campaign) -> list[str]:
+    """Channels besides its own by which its people may be written to now: those this installation sends by, with a
+    provider that carries them."""
+    found = []
+    carried = set(Route.objects.filter(account__is_active=True).values_list("channel", flat=True).distinct())
+    for channel in Channel.values:
+        if channel == campaign.channel or channel not in carried:
+            continue
+        try:
+            check_may_send(campaign.client, channel)
+        except DomainError:
+            continue
+        found.append(channel)
+    return found
+
+
+@transaction.atomic
+def reach_again(*, client: Client, campaign_id: int, channel: str, by: User | None) -> Campaign:
+    """A draft on another channel to those whom a campaign did not reach; it is written, reviewed and paid for as any.
+
+    Raises: NotFound, WrongState (nobody is left, or the channel cannot be used).
+    """
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    if channel not in other_channels(campaign):
+        raise WrongState("This channel cannot be used now.")
+    numbers = list(undelivered(campaign).order_by("pk").values_list("recipient", flat=True))
+    if not numbers:
+        raise WrongState("Everybody was reached.")
+    draft = _copy(campaign, by, name=f"{campaign.name}: those not reached", group_ids=[])
+    Campaign.objects.for_client(client).filter(pk=draft.pk).update(channel=channel)
+    list_recipients(client=client, campaign_id=draft.pk, recipients=numbers)
+    return get_campaign(client=client, campaign_id=draft.pk)
 
 
 def _groups(campaign: Campaign) -> QuerySet:

@@ -12,7 +12,7 @@ from crm.common.merge_fields import MergeTemplate, parse_template
 from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
 from messaging.errors import CountryClosed, NoRoute, TrialNumber
-from messaging.models import Campaign, CampaignRecipient, Channel
+from messaging.models import Campaign, CampaignRecipient, Channel, SendingRules
 from messaging.services.accept import NewMessage
 from messaging.services.guards import ForeignRun, Guard
 from messaging.services.routing import RouteTable
@@ -48,10 +48,15 @@ class Filler:
 
     def __init__(self, text: str) -> None:
         self.template: MergeTemplate = parse_template(text)
+        self._with_fallback = list(dict.fromkeys(self.template.fallbacks))
 
     def values(self, contact: Sequence) -> dict[str, str]:
         """The values of the template's own fields for one row of contacts.queries.audience."""
         return {name: _value(name, contact) for name in self.template.fields}
+
+    def fallbacks(self, values: dict[str, str]) -> list[tuple[str, str]]:
+        """(field, what stands in for it) where the person has no value and the text a fallback."""
+        return [(name, words) for name, words in self._with_fallback if not values.get(name)]
 
     def missing(self, values: dict[str, str]) -> list[str]:
         """Fields that would leave a gap: no value and no fallback."""
@@ -90,7 +95,7 @@ class Quote:
 
     by_units: how many people get how many units; by_country: how many are where (ISO 3166); by_language: how many
     read which variant of the text, "" being the text itself.
-    missing: how many lack a field that has no fallback.
+    missing: how many lack a field that has no fallback; fallbacks: how many read the fallback of a field.
     left_out: people who get nothing, by reason code (too_long, empty, no_price, no_route, country_closed,
     trial_number). foreign_run: the most numbers in a row in other countries (services.guards).
     """
@@ -103,6 +108,7 @@ class Quote:
     by_country: Counter = field(default_factory=Counter)
     by_language: Counter = field(default_factory=Counter)
     missing: Counter = field(default_factory=Counter)
+    fallbacks: Counter = field(default_factory=Counter)
     left_out: Counter = field(default_factory=Counter)
     foreign_run: int = 0
     samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, phone, text, units
@@ -130,15 +136,27 @@ class Renderer:
         sender: str,
         simulated: bool,
         variants: Mapping[str, str] | None = None,
+        ending: str = "",
         priced_at: datetime | None = None,
     ) -> None:
-        """priced_at: whose prices hold; None for those of now."""
-        self._fillers = {"": Filler(text)} | {code: Filler(words) for code, words in (variants or {}).items()}
+        """ending: what follows every text (SendingRules.ending). priced_at: whose prices hold; None for those of now."""
+        texts = {"": text} | dict(variants or {})
+        self._fillers = {code: Filler(words + ending if words.strip() else "") for code, words in texts.items()}
         self.sender = sender
         self.simulated = simulated
         self._prices = pricing.load_prices(client.pk, priced_at)
         self._routes = None if simulated else RouteTable(Channel.SMS)
         self.guard = Guard(client, simulated=simulated)
+
+    def text_for(self, contact: Sequence) -> str:
+        """What this person reads, whatever its length, price or country."""
+        filler = self._fillers[self.variant_of(contact)]
+        return filler.template.render(filler.values(contact))
+
+    def fallbacks_of(self, contact: Sequence) -> list[tuple[str, str]]:
+        """Which fields of the text somebody lacks, with what is read instead."""
+        filler = self._fillers[self.variant_of(contact)]
+        return filler.fallbacks(filler.values(contact)) if filler.template.fallbacks else []
 
     def variant_of(self, contact: Sequence) -> str:
         """The language of the text that this person reads; "" for the text itself."""
@@ -219,6 +237,12 @@ def walk_audience(
         yield Place(contact, listed), rows
 
 
+def ending_of(campaign: Campaign) -> str:
+    """What follows the text of a campaign."""
+    rules = SendingRules.objects.for_client(campaign.client_id).first()
+    return rules.ending(campaign.message_class) if rules else ""
+
+
 def quote_campaign(campaign: Campaign) -> Quote:
     """Render and price every recipient of a draft. Reads only; queries grow with chunks of 2,000, not with people.
 
@@ -228,7 +252,12 @@ def quote_campaign(campaign: Campaign) -> Quote:
     client = campaign.client
     sender = campaign.sender_name
     renderer = Renderer(
-        client=client, text=campaign.text, sender=sender, simulated=client.simulation, variants=campaign.variants
+        client=client,
+        text=campaign.text,
+        sender=sender,
+        simulated=client.simulation,
+        variants=campaign.variants,
+        ending=ending_of(campaign),
     )
     run = ForeignRun(client)
     for _, rows in walk_audience(campaign=campaign, sender=sender):
@@ -240,6 +269,8 @@ def quote_campaign(campaign: Campaign) -> Quote:
                 quote.left_out[reason] += 1
             else:
                 quote.add(message, row[2], renderer.variant_of(row))
+                for gap in renderer.fallbacks_of(row):
+                    quote.fallbacks[gap] += 1
                 run.add(message.recipient, region_of(message.recipient))
     quote.foreign_run = run.longest()
     return quote

@@ -248,6 +248,7 @@ def confirm_campaign(
                 pause_reason=(held_because or doubt)[:200],
                 starts_at=starts_at,
                 countries=sorted(quote.by_country),
+                ending=guard.rules.ending(campaign.message_class),
                 simulated=client.simulation,
                 quoted_recipients=quote.recipients,
                 quoted_units=quote.units,

@@ -15,11 +15,14 @@ from crm.common.crypto import digest
 from crm.common.errors import InvalidInput
 from crm.common.phones import InvalidPhone, PhoneReader
 from messaging.errors import NoRecipients, QuoteChanged
-from messaging.models import Channel, OwnNumber
+from messaging.models import Channel, MessageClass, OwnNumber
 from messaging.services.accept import Accepted, Draft, accept_messages, check_may_send, check_text
 from messaging.services.audience import Quote, Renderer
+from messaging.services.guards import Repeated, repeated_lately
+from messaging.services.rules import rules_of
 from messaging.services.senders import choose_sender
 
+REPEATED_SECONDS = 2 * 3600  # the same text to the same number again within it warns
 MOST_AT_ONCE = 1000  # people; beyond it a campaign says who, what and when on its review page
 ENDPOINT = "/app/send"  # names these runs among the kept answers; no API path is called so
 
@@ -132,7 +135,7 @@ def gather_recipients(
 def quote_direct(*, client: Client, text: str, sender: str, people: Sequence[contacts.Recipient]) -> Quote:
     """What this text to these people costs, by the renderer and the price list that campaigns use."""
     quote = Quote()
-    renderer = Renderer(client=client, text=text, sender=sender, simulated=client.simulation)
+    renderer = _renderer(client, text, sender)
     for person in people:
         message, missing, reason = renderer.render(person)
         for name in missing:
@@ -142,6 +145,23 @@ def quote_direct(*, client: Client, text: str, sender: str, people: Sequence[con
         else:
             quote.add(message, person[2])
     return quote
+
+
+def _renderer(client: Client, text: str, sender: str) -> Renderer:
+    return Renderer(
+        client=client,
+        text=text,
+        sender=sender,
+        simulated=client.simulation,
+        ending=rules_of(client).ending(MessageClass.INFORMATION),
+    )
+
+
+def repeats_among(*, client: Client, text: str, sender: str, people: Sequence[contacts.Recipient]) -> Repeated | None:
+    """How many of these people got just what they would get now within REPEATED_SECONDS; None: nobody."""
+    renderer = _renderer(client, text, sender)
+    pairs = [(person[1], renderer.text_for(person)) for person in people]
+    return repeated_lately(client, pairs, seconds=REPEATED_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +211,7 @@ def send_direct(
             raise NoRecipients()
         if (quote.recipients, quote.cost_micros) != (expected_recipients, expected_cost_micros):
             raise QuoteChanged(quote=quote)
-        renderer = Renderer(client=client, text=text, sender=name, simulated=client.simulation)
+        renderer = _renderer(client, text, name)
         drafts = []
         for person in found.people:
             message, _, _ = renderer.render(person)

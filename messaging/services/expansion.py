@@ -48,6 +48,7 @@ def expand_campaign(*, campaign_id: int) -> int:
         simulated=campaign.simulated,
         priced_at=campaign.confirmed_at,  # M7: a rate that begins later changes nothing that was confirmed
         variants=campaign.variants,
+        ending=campaign.ending,
     )
     place = Place(campaign.cursor, campaign.listed_cursor)
     for following, people in walk_audience(

@@ -1,6 +1,6 @@
 """What one real person of the chosen groups would read, while the text is still being written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accounts.models import Client
@@ -10,8 +10,8 @@ from crm.common.merge_fields import parse_template
 from crm.common.phones import region_of
 from crm.common.plain_letters import plain_letter
 from crm.common.text_units import MAX_CHARACTERS, ForcingCharacter, Layout, clean_text, forcing_unicode, lay_out
-from messaging.models import Channel
-from messaging.services.audience import BUILT_IN, Filler, field_values
+from messaging.models import Channel, TemplateLanguage
+from messaging.services.audience import BUILT_IN, Filler, field_values, language_of
 from wallet import pricing
 from wallet.errors import NoPrice
 
@@ -38,6 +38,35 @@ class Preview:
     titles: list[str] = field(default_factory=list)
     price_micros: int | None = None
     problem: str = ""
+    ending: str = ""
+    place: int = 0
+    of: int = 0
+    language: str = ""
+    units_plain: int = 0
+
+    @property
+    def extra_units(self) -> int:
+        """What the characters outside the standard alphabet cost: units that would not be, were they plain."""
+        return max(self.units - self.units_plain, 0)
+
+    @property
+    def pieces(self) -> list[tuple[str, str]]:
+        """The units of the text, each with what was typed of it and what the ending adds."""
+        typed, found = len(self.text) - len(self.ending), []
+        start = 0
+        for part in self.layout.parts:
+            cut = min(max(typed - start, 0), len(part))
+            found.append((part[:cut], part[cut:]))
+            start += len(part)
+        return found
+
+    @property
+    def before(self) -> int:
+        return (self.place - 1) % self.of if self.of else 0
+
+    @property
+    def after(self) -> int:
+        return (self.place + 1) % self.of if self.of else 0
 
     @property
     def plain(self) -> list[tuple[ForcingCharacter, str | None]]:
@@ -68,28 +97,48 @@ def preview_text(
     client: Client,
     text: str,
     group_ids: Sequence[int] = (),
+    excluded_ids: Sequence[int] = (),
+    numbers: Sequence[str] = (),
     sender: str = "",
     people: Sequence[contacts.Recipient] | None = None,
+    place: int = 0,
+    variants: Mapping[str, str] | None = None,
+    ending: str = "",
 ) -> Preview:
-    """Fill in and measure `text` for the first of `people`, or of the groups where no people are given. Reads three
+    """Fill in and measure `text` for one of `people`, or of the groups and numbers where no people are given. Reads
     small tables, never the whole audience; a text that no phone can show is measured as empty and named in `problem`.
+
+    place: of the person among the first LOOKED_AT, counted on in circles. variants: by language code, read by who
+    prefers them. ending: what follows the text (SendingRules.ending).
     """
     problem = ""
+    texts = {"": text} | {code: words for code, words in (variants or {}).items() if words.strip()}
     try:
-        text = clean_text(text)
+        texts = {code: clean_text(words) for code, words in texts.items()}
     except DomainError as error:
-        text, problem = "", str(error)
+        texts, problem = {"": ""}, str(error)
     prices = pricing.load_prices(client.pk)
     if people is None:
-        people = contacts.audience(client.pk, group_ids, sender=sender, limit=LOOKED_AT)
+        people = contacts.audience(client.pk, group_ids, sender=sender, without=excluded_ids, limit=LOOKED_AT)
+        if len(people) < LOOKED_AT and numbers:
+            people += contacts.people_by_phone(
+                client.pk, numbers, sender=sender, outside=group_ids, without=excluded_ids
+            )
+    language = ""
     name, phone, values = "", "", None
     missing: tuple[str, ...] = ()
+    text = texts[""]
     if people:
-        _, phone, name, *_ = people[0]
-        filler = Filler(text)
-        filled = filler.values(people[0])
+        place %= min(len(people), LOOKED_AT)
+        person = people[place]
+        _, phone, name, *_ = person
+        language = language_of(person) if language_of(person) in texts else ""
+        filler = Filler(texts[language])
+        filled = filler.values(person)
         text, missing = filler.template.render(filled), tuple(filler.missing(filled))
-        values = field_values(people[0])
+        values = field_values(person)
+    written = text
+    text += ending if text.strip() else ""
     price = None
     try:
         price = prices.unit_price_micros(Channel.SMS, region_of(phone) if phone else client.country)
@@ -97,6 +146,11 @@ def preview_text(
         problem = problem or str(error)
     return Preview(
         text=text,
+        ending=text[len(written) :],
+        place=place if people else 0,
+        of=min(len(people), LOOKED_AT),
+        language=str(dict(TemplateLanguage.choices).get(language, "")),
+        units_plain=len(lay_out(_plain(text), prices.unit_rule).parts),
         layout=lay_out(text, prices.unit_rule),
         unit_rule=prices.unit_rule,
         name=name,
@@ -108,6 +162,12 @@ def preview_text(
         price_micros=price,
         problem=problem,
     )
+
+
+def _plain(text: str) -> str:
+    """The text in the standard alphabet; what has no plain letter is left out."""
+    letters = {found.character: plain_letter(found.character) or "" for found in forcing_unicode(text)}
+    return "".join(letters.get(character, character) for character in text)
 
 
 def _titles(people: Sequence[contacts.Recipient]) -> list[str]:

@@ -6,7 +6,8 @@ from django.db import transaction
 
 from accounts.models import Client
 from accounts.services.audit import record_audit
-from crm.common.errors import InvalidInput
+from crm.common.errors import DomainError, InvalidInput
+from crm.common.text_units import clean_text
 from messaging.models import SendingRules
 
 _LIMITS = (
@@ -74,3 +75,34 @@ def set_approval_policy(*, client: Client, above_people: int | None, above_micro
     after = {"above_people": above_people, "above_micros": above_micros}
     record_audit(client=client, action="approval_policy.changed", before=before, after=after)
     return rules
+
+
+@transaction.atomic
+def set_endings(*, client: Client, signature: str, opt_out_text: str) -> SendingRules:
+    """What ends the messages written on the pages. Raises: InvalidInput (signature, opt_out_text)."""
+    errors: dict[str, list[str]] = {}
+    clean: dict[str, str] = {}
+    for name, typed, longest in (("signature", signature, 60), ("opt_out_text", opt_out_text, 80)):
+        try:
+            clean[name] = " ".join(clean_text(typed).split())
+        except DomainError as error:
+            errors[name] = [str(error)]
+            continue
+        if len(clean[name]) > longest:
+            errors[name] = [f"At most {longest} characters."]
+        elif "{" in clean[name] or "}" in clean[name]:
+            errors[name] = ["Merge fields belong into the text."]
+    if errors:
+        raise InvalidInput(errors)
+    rules, _ = SendingRules.objects.update_or_create(client=client, defaults=clean)
+    record_audit(client=client, action="message_endings.changed", after=clean)
+    return rules
+
+
+@transaction.atomic
+def set_policy(
+    *, client: Client, signature: str, opt_out_text: str, above_people: int | None, above_micros: int | None
+) -> SendingRules:
+    """Both together, or nothing. Raises: InvalidInput."""
+    set_endings(client=client, signature=signature, opt_out_text=opt_out_text)
+    return set_approval_policy(client=client, above_people=above_people, above_micros=above_micros)

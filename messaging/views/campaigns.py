@@ -17,10 +17,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from crm.common.access import page
 from crm.common.errors import DomainError
-from messaging import queries
-from messaging.models import Campaign, CampaignState
+from messaging import queries, results
+from messaging.models import Campaign, CampaignState, Channel
 from messaging.queries import Progress
-from messaging.services import again
+from messaging.services import again, repeating
 from messaging.services import campaigns as service
 from messaging.services.scheduling import withdraw_campaign
 from messaging.views.composing import campaign_or_404
@@ -31,7 +31,9 @@ PAGE_SIZE = 25
 STATE_WORDS = (
     ("", gettext_lazy("All")),
     (CampaignState.DRAFT, gettext_lazy("Drafts")),
+    (CampaignState.AWAITING, gettext_lazy("Awaiting approval")),
     (CampaignState.SCHEDULED, gettext_lazy("Scheduled")),
+    (CampaignState.REPEATING, gettext_lazy("Repeating")),
     (CampaignState.SENDING, gettext_lazy("Sending")),
     (CampaignState.PAUSED, gettext_lazy("Paused")),
     (CampaignState.DONE, gettext_lazy("Done")),
@@ -39,6 +41,7 @@ STATE_WORDS = (
     (CampaignState.STOPPED, gettext_lazy("Stopped")),
 )
 RUNNING = (CampaignState.SENDING, CampaignState.PAUSED)
+OVER = (CampaignState.DONE, CampaignState.CANCELLED, CampaignState.STOPPED)
 # Live pages ask again after so many seconds; reports of a finished campaign are waited for on an open page this long.
 FASTEST, SLOWEST = 2, 5
 REPORTS_AWAITED = timedelta(hours=1)
@@ -76,6 +79,8 @@ def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
     campaign = campaign_or_404(request, pk)
     if campaign.state == CampaignState.DRAFT:
         return redirect("campaign_edit" if request.membership.may("campaigns.write") else "campaign_review", pk=pk)
+    if campaign.state == CampaignState.AWAITING:
+        return redirect("campaign_review", pk=pk)
     started = time.monotonic()
     progress = queries.progress_of([campaign])[pk]
     slow = math.ceil(10 * (time.monotonic() - started))
@@ -95,10 +100,35 @@ def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "is_running": campaign.state in RUNNING,
         "is_scheduled": campaign.state == CampaignState.SCHEDULED,
         "spread_until": _spread_until(campaign),
+        "is_repeating": campaign.state == CampaignState.REPEATING,
+        "next_runs": repeating.next_runs(campaign) if campaign.state == CampaignState.REPEATING else [],
+        "runs": list(queries.runs_of(campaign)[:12]) if campaign.repeat else [],
+        **_results_of(campaign, progress),
         "waiting": progress.queued + progress.unexpanded,
         **_pace(campaign, progress),
     }
     return render_part(request, "messaging/campaign_detail.html", "messaging/_campaign_live.html", context)
+
+
+def _results_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
+    """What came of it, once messages have left."""
+    left = progress.sent + progress.delivered + progress.failed
+    if not left or campaign.state not in (*RUNNING, *OVER):
+        return {}
+    bars = results.over_time(campaign)
+    found: dict[str, Any] = {
+        "networks": results.by_network(campaign),
+        "bars": bars,
+        "delivered_percent": 100 * progress.delivered // max(progress.delivered + progress.failed, 1),
+    }
+    if campaign.state in OVER:
+        others = again.other_channels(campaign) if progress.failed else []
+        found |= {
+            "opt_outs": results.opt_outs_after(campaign),
+            "undelivered": again.undelivered(campaign).count() if progress.failed else 0,
+            "other_channels": [(channel, Channel(channel).label) for channel in others],
+        }
+    return found
 
 
 def _parts(progress: Progress) -> list[tuple[str, str, int]]:
@@ -174,7 +204,9 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
 @page("campaigns.send")
 @require_http_methods(["GET", "POST"])
 def stop(request: HttpRequest, pk: int) -> HttpResponse:
-    """POST /app/campaigns/{id}/stop: what has not begun is a draft again, and its money is free."""
+    """POST /app/campaigns/{id}/stop: what has not begun is a draft again, and its money is free; a series ends."""
+    if campaign_or_404(request, pk).state == CampaignState.REPEATING:
+        return _step(request, pk, service.cancel_campaign, _("Stopped: there is no further run."))
     return _step(request, pk, withdraw_campaign, _("Stopped: nothing was sent, and the money is free again."))
 
 
@@ -204,11 +236,28 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("campaign_review", pk=draft.pk)
 
 
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def reach_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST /app/campaigns/{id}/reach-again: a draft by another channel to those whom it did not reach."""
+    campaign_or_404(request, pk)
+    if request.method == "GET":
+        return redirect("campaign", pk=pk)
+    channel = request.POST.get("channel", "")
+    try:
+        draft = again.reach_again(client=request.client, campaign_id=pk, channel=channel, by=request.user)
+    except DomainError as error:
+        messages.warning(request, str(error))
+        return redirect("campaign", pk=pk)
+    return redirect("campaign_edit", pk=draft.pk)
+
+
 @page("campaigns.read")
 @require_safe
 def scheduled(request: HttpRequest) -> HttpResponse:
     """/app/scheduled: everything that leaves later, the next first: campaigns, and messages that programs gave."""
-    campaigns = queries.campaigns_for(request.client, state=CampaignState.SCHEDULED).order_by("starts_at", "pk")
+    waiting = [CampaignState.SCHEDULED, CampaignState.REPEATING]
+    campaigns = queries.campaigns_for(request.client).filter(state__in=waiting).order_by("starts_at", "pk")
     singles = []
     if request.membership.may("messages.read"):
         found = queries.messages_for(request.client, status="scheduled").filter(campaign=None).order_by("schedule_at")

@@ -1,5 +1,6 @@
-"""Writing a campaign, looking at it once more, and starting it."""
+"""Writing a campaign: to whom, what and when; saved while one writes, looked at as one of its people reads it."""
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -7,36 +8,35 @@ from zoneinfo import ZoneInfo
 import orjson
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from contacts.errors import UnreadableFile
 from contacts.queries import Recipient
 from crm.common.access import page
-from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
-from crm.common.merge_fields import parse_template
+from crm.common.errors import DomainError, InvalidInput, NotFound
 from crm.common.money import format_money, from_micros
-from crm.common.sql import database_now
-from crm.common.text_units import lay_out
 from messaging import queries
-from messaging.errors import QuoteChanged
+from messaging.errors import EditedMeanwhile
 from messaging.forms import CampaignForm, read_id
-from messaging.models import Campaign, CampaignState, MessageClass, TemplateLanguage
+from messaging.models import Campaign, CampaignRecipient, CampaignState, MessageClass, TemplateLanguage
 from messaging.services import campaigns as service
-from messaging.services import scheduling
-from messaging.services.audience import BUILT_IN, Quote, problems_of, quote_campaign
-from messaging.services.hours import OutsideHours
+from messaging.services import direct, repeating, scheduling, testing, uploads
+from messaging.services.audience import BUILT_IN
 from messaging.services.preview import preview_text
+from messaging.services.reach import measure_reach
+from messaging.services.rules import rules_of
 from messaging.views.fragments import render_part
-from wallet.pricing import load_prices
 from wallet.queries import balance_of
-from wallet.topups.queries import can_top_up
 
 MOST_UNITS = 15  # of 480 characters: emoji only
-TICK_ABOVE = 1000  # people
 TEMPLATES_OFFERED = 50
-HOLD_SECONDS = 10  # in which what was confirmed can still be stopped (UX.md §9)
+MOST_SHOWN = 2_000  # listed numbers that the box holds; more stay listed unseen
 
 
 def campaign_or_404(request: HttpRequest, pk: int) -> Campaign:
@@ -46,63 +46,130 @@ def campaign_or_404(request: HttpRequest, pk: int) -> Campaign:
         raise Http404(str(error)) from None
 
 
-# --- compose ----------------------------------------------------------------------------------------------------------
-
-
 @page("campaigns.write")
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """/app/campaigns/new; `?group=` ticks a group."""
-    return _compose(request, None)
+    """/app/campaigns/new; `?group=` ticks a group. A form that was saved by itself meanwhile names its draft."""
+    draft = read_id(request.POST.get("draft", ""))
+    return _compose(request, campaign_or_404(request, draft) if draft else None)
 
 
 @page("campaigns.write")
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     """/app/campaigns/{id}/edit, for as long as it is a draft."""
-    campaign = campaign_or_404(request, pk)
-    if campaign.state != CampaignState.DRAFT:
-        messages.warning(request, _("This campaign was started already and cannot be changed."))
-        return redirect("campaign", pk=pk)
-    return _compose(request, campaign)
+    return _compose(request, campaign_or_404(request, pk))
 
 
 def _compose(request: HttpRequest, campaign: Campaign | None) -> HttpResponse:
-    if request.method == "POST":
-        form = CampaignForm(request.POST, client=request.client)
-        saved = _save(request, form, campaign)
-        if saved and request.POST.get("action") == "review":
-            return redirect("campaign_review", pk=saved.pk)
-        if saved:
-            messages.success(request, _("Draft saved."))
-            return redirect("campaign_edit", pk=saved.pk)
-    else:
+    if campaign is not None and campaign.state != CampaignState.DRAFT:
+        messages.warning(request, _("This campaign was started already and cannot be changed."))
+        return redirect("campaign", pk=campaign.pk)
+    action = request.POST.get("action", "")
+    if request.method == "GET":
         form = CampaignForm(client=request.client, initial=_initial(request, campaign))
+        return _render(request, form, campaign)
+    form = CampaignForm(request.POST, request.FILES, client=request.client)
+    if template := read_id(request.POST.get("use_template", "")):
+        form = CampaignForm(
+            client=request.client, initial=form.data.dict() | _lists(form) | _template(request, template)
+        )
+        return _render(request, form, campaign)
+    try:
+        saved = _save(request, form, campaign, version=request.POST.get("version", ""))
+    except EditedMeanwhile as error:
+        return _conflict(request, form, error.facts["campaign"], action)
+    if action == "autosave":
+        return _autosaved(request, form, saved)
+    if saved is None:
+        return _render(request, form, campaign, status=422)
+    if action == "upload":
+        return _upload(request, form, saved)
+    if action == "test":
+        return _test(request, form, saved)
+    if action == "review":
+        return redirect("campaign_review", pk=saved.pk)
+    messages.success(request, _("Draft saved."))
+    return redirect("campaign_edit", pk=saved.pk)
+
+
+def _render(request: HttpRequest, form: CampaignForm, campaign: Campaign | None, **more: Any) -> HttpResponse:
+    status = more.pop("status", 200)
     context = {
         "form": form,
         "campaign": campaign,
-        **preview_context(
-            request, form["text"].value() or "", form["sender"].value() or "", group_ids=form.known_groups()
-        ),
+        "draft": campaign,
+        "version": service.version_of(campaign) if campaign else "",
+        "listed": _listed(campaign),
+        "many_listed": len(_listed(campaign)) > MOST_SHOWN,
+        "uploads": uploads.running_uploads(campaign) if campaign else [],
+        "templates": queries.templates_for(request.client)[:TEMPLATES_OFFERED],
+        "test_to": form.data.get("test_to") or direct.own_number(client=request.client, user=request.user),
+        "test_token": secrets.token_urlsafe(18),
+        "saved_at": campaign.updated_at if campaign else None,
+        "may_send": request.membership.may("messages.send"),
+        **_audience_context(request, form, campaign),
+        **_preview_of(request, form),
+        **more,
     }
-    return render(request, "messaging/campaign_form.html", context, status=422 if form.errors else 200)
+    return render(request, "messaging/campaign_form.html", context, status=status)
 
 
 def _initial(request: HttpRequest, campaign: Campaign | None) -> dict[str, Any]:
+    zone = ZoneInfo(request.client.time_zone)
     if campaign is None:
         group = read_id(request.GET.get("group", ""))
-        return {"groups": [group] if group else [], "text": template_text(request)}
+        now = date_format(timezone.localtime(timezone=zone), "j M Y, H:i")
+        template = read_id(request.GET.get("template", ""))
+        found: dict[str, Any] = {
+            "name": _("Campaign of %(day)s") % {"day": now}, "groups": [group] if group else [],
+        }  # fmt: skip
+        return found | (_template(request, template) if template else {}) | _asked_language(request)
+    when = "repeat" if campaign.repeat else "later" if campaign.schedule_at else "now"
+    listed = _listed(campaign)
     return {
         "name": campaign.name,
         "text": campaign.text,
+        **{f"text_{language}": text for language, text in campaign.variants.items()},
         "groups": list(campaign.groups.values_list("pk", flat=True)),
+        "excluded": list(campaign.excluded.values_list("pk", flat=True)),
+        "numbers": "" if len(listed) > MOST_SHOWN else "\n".join(listed),
+        "keep_list": True,
         "sender": campaign.sender.name if campaign.sender else "",
         "message_class": campaign.message_class,
-        "when": "later" if campaign.schedule_at else "now",
-        "schedule_at": campaign.schedule_at
-        and campaign.schedule_at.astimezone(ZoneInfo(request.client.time_zone)).replace(tzinfo=None),
+        "when": when,
+        "schedule_at": campaign.schedule_at and campaign.schedule_at.astimezone(zone).replace(tzinfo=None),
+        "repeat": campaign.repeat or None,
+        "repeat_until": campaign.repeat_until,
+        "repeat_times": campaign.repeat_times,
         "spread_hours": campaign.spread_hours,
     }
+
+
+def _lists(form: CampaignForm) -> dict[str, Any]:
+    return {"groups": form.known_groups(), "excluded": form.known_groups("excluded")}
+
+
+def _listed(campaign: Campaign | None) -> list[str]:
+    if campaign is None:
+        return []
+    numbers = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign).order_by("pk")
+    return list(numbers.values_list("phone", flat=True))
+
+
+def _template(request: HttpRequest, template_id: int) -> dict[str, str]:
+    """A template's text as the fields of the form: one language as the text, the others for who prefers them."""
+    texts = queries.template_texts(request.client, [template_id]).get(template_id, {})
+    if not texts:
+        return {}
+    first = next((code for code in (request.LANGUAGE_CODE[:2], "en", "sw", "fr") if code in texts), "")
+    found = {f"text_{code}": "" for code in TemplateLanguage.values} | {"text": texts[first]}
+    return found | {f"text_{code}": text for code, text in texts.items() if code != first}
+
+
+def _asked_language(request: HttpRequest) -> dict[str, str]:
+    text = template_text(request) if request.GET.get("language") else ""
+    return {"text": text} if text else {}
 
 
 def template_text(request: HttpRequest) -> str:
@@ -112,8 +179,11 @@ def template_text(request: HttpRequest) -> str:
     return texts.get(request.GET.get("language", "")) or next(iter(texts.values()), "")
 
 
-def _save(request: HttpRequest, form: CampaignForm, campaign: Campaign | None) -> Campaign | None:
-    """The saved draft; None where the form now says what is wrong."""
+# --- save -------------------------------------------------------------------------------------------------------------
+
+
+def _save(request: HttpRequest, form: CampaignForm, campaign: Campaign | None, *, version: str) -> Campaign | None:
+    """The saved draft; None where the form now says what is wrong. Raises: EditedMeanwhile."""
     if not form.is_valid():
         return None
     fields = form.cleaned_data
@@ -127,20 +197,103 @@ def _save(request: HttpRequest, form: CampaignForm, campaign: Campaign | None) -
                 group_ids=fields["groups"],
                 sender=fields["sender"],
                 campaign_id=campaign.pk if campaign else None,
+                excluded_ids=fields["excluded"],
+                variants=form.variants(),
+                version=version if campaign else "",
             )
-            return scheduling.set_timing(
+            _save_list(request, draft, fields["numbers"], keep=fields["keep_list"])
+            scheduling.set_timing(
                 client=request.client,
                 campaign_id=draft.pk,
                 message_class=fields["message_class"] or MessageClass.INFORMATION,
                 schedule_at=fields["schedule_at"],
                 spread_hours=fields["spread_hours"] or 0,
             )
+            return repeating.set_repeat(
+                client=request.client,
+                campaign_id=draft.pk,
+                repeat=fields["repeat"],
+                until=fields["repeat_until"],
+                times=fields["repeat_times"],
+            )
+    except EditedMeanwhile:
+        raise
     except InvalidInput as error:
         for name, sentences in error.errors.items():
-            form.add_error(name, sentences)
+            form.add_error(name if name in form.fields else None, sentences)
     except DomainError as error:
         form.add_error(None, str(error))
     return None
+
+
+def _save_list(request: HttpRequest, draft: Campaign, typed: str, *, keep: bool) -> None:
+    """The numbers of the box become the list; a list too long for the box stays beside them where `keep` says so."""
+    present = _listed(draft)
+    numbers = direct.read_numbers(typed, request.client.country).numbers
+    if keep and len(present) > MOST_SHOWN:
+        numbers = [*present, *numbers]
+    if set(numbers) != set(present):
+        service.list_recipients(client=request.client, campaign_id=draft.pk, recipients=numbers)
+
+
+def _autosaved(request: HttpRequest, form: CampaignForm, saved: Campaign | None) -> HttpResponse:
+    """What stands beside the form after it was saved by itself, with the version that the next save is held against."""
+    context = {
+        "draft": saved,
+        "version": service.version_of(saved) if saved else request.POST.get("version", ""),
+        "saved_at": saved.updated_at if saved else None,
+        "first_error": next((sentences[0] for sentences in form.errors.values()), ""),
+        "kept_draft": request.POST.get("draft", ""),
+    }
+    response = render(request, "messaging/_autosave.html", context)
+    if saved:
+        response["HX-Replace-Url"] = reverse("campaign_edit", args=[saved.pk])
+    return response
+
+
+def _conflict(request: HttpRequest, form: CampaignForm, newer: Campaign, action: str) -> HttpResponse:
+    """409: a colleague saved a newer version. Both texts are shown; pressing Save again takes one's own."""
+    context = {"newer": newer, "mine": form.typed("text", 10_000), "version": service.version_of(newer), "draft": newer}
+    if action == "autosave":
+        return render(request, "messaging/_autosave.html", context, status=409)
+    return _render(request, form, newer, status=409, newer=newer, mine=context["mine"])
+
+
+def _upload(request: HttpRequest, form: CampaignForm, campaign: Campaign) -> HttpResponse:
+    upload = form.cleaned_data["upload"]
+    if not upload:
+        form.add_error("upload", _("Choose a file first."))
+        return _render(request, form, campaign, status=422)
+    try:
+        uploaded = uploads.upload_list(client=request.client, by=request.user, campaign_id=campaign.pk, upload=upload)
+    except UnreadableFile as error:
+        form.add_error("upload", str(error))
+        return _render(request, form, service.get_campaign(client=request.client, campaign_id=campaign.pk), status=422)
+    if not uploaded.started:
+        messages.warning(request, _("Say which column holds the phone numbers, then start the import."))
+        return redirect("contacts:import_detail", pk=uploaded.batch.pk)
+    messages.success(request, _("The list is being read. Its people are counted here as they come in."))
+    return redirect("campaign_edit", pk=campaign.pk)
+
+
+def _test(request: HttpRequest, form: CampaignForm, campaign: Campaign) -> HttpResponse:
+    """The message as its first person reads it, to one's own phone; charged like any other."""
+    try:
+        run = testing.send_test(
+            client=request.client,
+            by=request.user,
+            campaign_id=campaign.pk,
+            to=request.POST.get("test_to", "")[:40],
+            token=request.POST.get("test_token", ""),
+        )
+    except DomainError as error:
+        form.add_error(None, _("The test was not sent: %(why)s") % {"why": error})
+        return _render(request, form, service.get_campaign(client=request.client, campaign_id=campaign.pk), status=422)
+    messages.success(request, _("The test is on its way to your phone."))
+    return redirect("sent", pk=run.first_id)
+
+
+# --- previews ---------------------------------------------------------------------------------------------------------
 
 
 @page("campaigns.write")
@@ -150,9 +303,56 @@ def preview(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return redirect("campaign_new")
     form = CampaignForm(request.POST, client=request.client)
-    sender = request.POST.get("sender", "")[:20].replace("\x00", "")
-    context = preview_context(request, request.POST.get("text", "")[:10_000], sender, group_ids=form.known_groups())
-    return render_part(request, "messaging/campaign_preview.html", "messaging/_preview_answer.html", context)
+    return render_part(
+        request, "messaging/campaign_preview.html", "messaging/_preview_answer.html", _preview_of(request, form)
+    )
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def audience(request: HttpRequest) -> HttpResponse:
+    """/app/campaigns/audience: how many people the choices come to, and about what it costs."""
+    if request.method == "GET":
+        return redirect("campaign_new")
+    form = CampaignForm(request.POST, client=request.client)
+    draft = read_id(request.POST.get("draft", ""))
+    campaign = campaign_or_404(request, draft) if draft else None
+    context = _audience_context(request, form, campaign)
+    return render_part(request, "messaging/campaign_audience.html", "messaging/_audience.html", context)
+
+
+def _audience_context(request: HttpRequest, form: CampaignForm, campaign: Campaign | None) -> dict[str, Any]:
+    listed = _listed(campaign)
+    reach = measure_reach(
+        client=request.client,
+        group_ids=form.known_groups(),
+        excluded_ids=form.known_groups("excluded"),
+        typed=form.typed("numbers"),
+        listed=listed if len(listed) > MOST_SHOWN and form["keep_list"].value() else (),
+        sender=form.typed("sender", 20),
+        text=form.typed("text", 10_000),
+        message_class=form.typed("message_class", 20),
+    )
+    available = balance_of(request.client.pk).available
+    return {
+        "reach": reach,
+        "available": available,
+        "after": available - reach.cost if reach.cost is not None else None,
+    }
+
+
+def _preview_of(request: HttpRequest, form: CampaignForm) -> dict[str, Any]:
+    typed = direct.read_numbers(form.typed("numbers", 4000), request.client.country).numbers[:50]
+    return preview_context(
+        request,
+        form.typed("text", 10_000),
+        form.typed("sender", 20),
+        group_ids=form.known_groups(),
+        excluded_ids=form.known_groups("excluded"),
+        numbers=typed,
+        variants={code: form.typed(f"text_{code}", 10_000) for code in TemplateLanguage.values},
+        ending=rules_of(request.client).ending(form.typed("message_class", 20)),
+    )
 
 
 def preview_context(
@@ -161,10 +361,26 @@ def preview_context(
     sender: str,
     *,
     group_ids: Sequence[int] = (),
+    excluded_ids: Sequence[int] = (),
+    numbers: Sequence[str] = (),
     people: Sequence[Recipient] | None = None,
+    variants: dict[str, str] | None = None,
+    ending: str = "",
 ) -> dict[str, Any]:
-    """What _preview.html, _meter.html and _merge_fields.html print: `text` for the first of these people or groups."""
-    shown = preview_text(client=request.client, text=text, group_ids=group_ids, sender=sender, people=people)
+    """What _preview.html, _meter.html and _merge_fields.html print: `text` for one of these people or groups, the one
+    whose place the form names in `person`."""
+    shown = preview_text(
+        client=request.client,
+        text=text,
+        group_ids=group_ids,
+        excluded_ids=excluded_ids,
+        numbers=numbers,
+        sender=sender,
+        people=people,
+        place=read_id(request.POST.get("person", "")) or 0,
+        variants=variants,
+        ending=ending,
+    )
     costs = []
     if shown.price_micros is not None:
         costs = [
@@ -193,159 +409,3 @@ def _insertable(request: HttpRequest) -> list[tuple[str, str, str]]:
         for template in offered
         for language, text in sorted(texts.get(template.pk, {}).items())
     ]
-
-
-# --- review and start -------------------------------------------------------------------------------------------------
-
-
-@page("campaigns.read")
-@require_http_methods(["GET"])
-def review(request: HttpRequest, pk: int) -> HttpResponse:
-    """/app/campaigns/{id}/review: the whole campaign on one screen, priced for every person."""
-    campaign = campaign_or_404(request, pk)
-    if campaign.state != CampaignState.DRAFT:
-        return redirect("campaign", pk=pk)
-    return _render_review(request, campaign)
-
-
-@page("campaigns.send")
-@require_http_methods(["GET", "POST"])
-def send(request: HttpRequest, pk: int) -> HttpResponse:
-    """POST /app/campaigns/{id}/send starts it for exactly the figures that the form names; a repeat starts nothing."""
-    campaign = campaign_or_404(request, pk)
-    if request.method == "GET":
-        return redirect("campaign_review", pk=pk)
-    if campaign.state != CampaignState.DRAFT:
-        return _already_started(request, pk)
-    people, micros = read_id(request.POST.get("expected_recipients", "")), request.POST.get("expected_cost_micros", "")
-    cost = 0 if micros == "0" else read_id(micros)
-    if people is None or cost is None:
-        return _render_review(request, campaign, refusal=_("Look at the figures once more, then confirm."), status=422)
-    if request.POST.get("sure") != "yes" and _needs_tick(request, people, cost):
-        refusal = _("Tick the box to say that you have checked the figures.")
-        return _render_review(request, campaign, refusal=refusal, status=422)
-    try:
-        service.confirm_campaign(
-            client=request.client,
-            campaign_id=pk,
-            by=request.user,
-            expected_recipients=people,
-            expected_cost_micros=cost,
-            hold_seconds=HOLD_SECONDS,
-        )
-    except QuoteChanged as error:
-        return _render_review(request, campaign, refusal=_changed(request, error, people, cost), status=409)
-    except WrongState as error:
-        campaign = campaign_or_404(request, pk)
-        if campaign.state != CampaignState.DRAFT:
-            return _already_started(request, pk)
-        return _render_review(request, campaign, refusal=str(error), status=409)
-    except DomainError as error:
-        return _render_review(request, campaign, refusal=str(error), status=422)
-    return redirect("campaign", pk=pk)
-
-
-@page("campaigns.write")
-@require_http_methods(["GET", "POST"])
-def move(request: HttpRequest, pk: int) -> HttpResponse:
-    """POST /app/campaigns/{id}/move puts a draft at the next time at which everybody may be written to."""
-    campaign = campaign_or_404(request, pk)
-    if request.method == "POST" and campaign.state == CampaignState.DRAFT:
-        try:
-            slot = service.next_slot(campaign)
-            if slot is None:
-                raise InvalidInput({"schedule_at": [_("The hours leave no room for it: spread it over fewer hours.")]})
-            scheduling.set_timing(
-                client=request.client,
-                campaign_id=pk,
-                message_class=campaign.message_class,
-                schedule_at=slot,
-                spread_hours=campaign.spread_hours,
-            )
-        except DomainError as error:
-            messages.warning(request, str(error))
-    return redirect("campaign_review", pk=pk)
-
-
-def _already_started(request: HttpRequest, pk: int) -> HttpResponseRedirect:
-    messages.info(request, _("This campaign was started already. Nothing was sent a second time."))
-    return redirect("campaign", pk=pk)
-
-
-def _changed(request: HttpRequest, error: QuoteChanged, people: int, cost: int) -> str:
-    currency, quote = request.client.currency, error.facts["quote"]
-    return _(
-        "Nothing was sent: the recipients or the price changed since you looked. Then %(people)s people for %(cost)s, "
-        "now %(new_people)s for %(new_cost)s. Check the new figures and confirm again."
-    ) % {
-        "people": f"{people:,}",
-        "cost": format_money(from_micros(cost), currency),
-        "new_people": f"{quote.recipients:,}",
-        "new_cost": format_money(from_micros(quote.cost_micros), currency),
-    }
-
-
-def _needs_tick(request: HttpRequest, people: int, cost_micros: int) -> bool:
-    """More than TICK_ABOVE people, or more than half of what may be spent (UX.md §9)."""
-    return people > TICK_ABOVE or from_micros(cost_micros) * 2 > balance_of(request.client.pk).available
-
-
-def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "", status: int = 200) -> HttpResponse:
-    quote = quote_campaign(campaign)
-    reach = queries.reach_of(campaign)
-    money = balance_of(request.client.pk)
-    cost = from_micros(quote.cost_micros)
-    problems = problems_of(campaign, quote)
-    if not quote.recipients and not problems:
-        problems = [_("Nobody in these groups can be sent to.")]
-    outside = False
-    try:
-        service.check_time(campaign, quote, database_now())
-    except OutsideHours:
-        outside = True
-    except InvalidInput as error:
-        problems += error.errors["campaign"]
-    may_send = request.membership.may("campaigns.send")
-    rule = load_prices(request.client.pk).unit_rule
-    shortage = max(cost - money.available, 0)
-    context = {
-        "campaign": campaign,
-        "quote": quote,
-        "samples": [(*sample, lay_out(sample[2], rule)) for sample in quote.samples],
-        "refusal": refusal,
-        "outside": outside,
-        "slot": service.next_slot(campaign) if outside else None,
-        "problems": problems,
-        "groups": list(campaign.groups.order_by("name").values_list("name", flat=True)),
-        "reach": reach,
-        "opted_out": reach.people - reach.without_phone - quote.recipients - sum(quote.left_out.values()),
-        "unpriced": quote.left_out["no_price"],
-        "unrouted": quote.left_out["no_route"],
-        "by_units": sorted(quote.by_units.items()),
-        "why_more": _why_more(campaign, quote),
-        "cost": cost,
-        "money": money,
-        "after": money.available - cost,
-        "shortage": shortage,
-        "may_top_up": bool(shortage) and request.membership.may("wallet.topup") and can_top_up(request.client),
-        "needs_tick": _needs_tick(request, quote.recipients, quote.cost_micros),
-        "may_send": may_send,
-        "may_write": request.membership.may("campaigns.write"),
-        "can_confirm": not problems and not outside and not shortage and may_send and request.client.is_active,
-    }
-    return render(request, "messaging/campaign_review.html", context, status=status)
-
-
-def _why_more(campaign: Campaign, quote: Quote) -> list[str]:
-    """Why some people take more units, in sentences."""
-    found = []
-    if quote.unicode_recipients and quote.unicode_recipients < quote.recipients:
-        found.append(
-            _("For %(people)s of them the filled-in text has letters outside the standard SMS alphabet, which fill an "
-              "SMS sooner.") % {"people": f"{quote.unicode_recipients:,}"}
-        )  # fmt: skip
-    elif quote.unicode_recipients:
-        found.append(_("The text has letters outside the standard SMS alphabet: an SMS then holds 70, not 160."))
-    if len(quote.by_units) > 1 and parse_template(campaign.text).fields:
-        found.append(_("The length depends on what is filled in for each person."))
-    return found

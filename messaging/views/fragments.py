@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 
 from crm.common.access import wants_fragment
@@ -19,3 +19,10 @@ def render_part(
     if swap:
         response["Cache-Control"] = "no-store"
     return response
+
+
+def go(request: HttpRequest, url: str) -> HttpResponse:
+    """To another page. htmx would put a redirect's target into the region it swaps, so it is told to load it."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return redirect(url)

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -18,6 +19,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.errors import IdempotencyKeyReused, RequestInProgress
+from accounts.models import Client
 from contacts import queries as contacts
 from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput
@@ -25,11 +27,14 @@ from crm.common.money import from_micros
 from messaging import queries
 from messaging.errors import QuoteChanged
 from messaging.forms import SendForm, read_id
-from messaging.models import MessageStatus
+from messaging.models import MessageClass, MessageStatus
 from messaging.services import campaigns, direct
 from messaging.services.accept import check_text
+from messaging.services.audience import Quote
+from messaging.services.rules import rules_of
+from messaging.services.similar import ago
 from messaging.views.composing import preview_context, template_text
-from messaging.views.fragments import render_part
+from messaging.views.fragments import go, render_part
 from wallet.queries import balance_of
 
 SHOWN = 50  # chips, refused numbers, messages of the result page
@@ -77,7 +82,7 @@ def send(request: HttpRequest) -> HttpResponse:
     else:
         if run.is_repeat:
             messages.info(request, _("This was sent already. Nothing was sent a second time."))
-        return redirect("sent", pk=run.first_id)
+        return go(request, reverse("sent", args=[run.first_id]))
     return _render(request, form, token, status=422)
 
 
@@ -128,7 +133,7 @@ def _to_campaign(request: HttpRequest, form: SendForm) -> HttpResponse:
             client=request.client, campaign_id=draft.pk, recipients=numbers, contact_ids=contact_ids
         )
     messages.info(request, _("More than 1,000 people: this is a campaign now. Check it, then send it."))
-    return redirect("campaign_review", pk=draft.pk)
+    return go(request, reverse("campaign_review", args=[draft.pk]))
 
 
 @page("messages.send")
@@ -189,9 +194,26 @@ def _context(request: HttpRequest, form: SendForm, token: str) -> dict[str, Any]
         "shortage": max(cost - money.available, 0) if cost is not None else 0,
         "gap": direct.gap_sentence(quote) if quote and quote.missing else "",
         "left_out": sum(quote.left_out.values()) if quote else 0,
+        "again": _again(client, text, sender, found, quote),
         "picked": _picked(request, contact_ids, form.typed("find", 100)),
-        **preview_context(request, text, sender, people=found.people),
+        **preview_context(
+            request, text, sender, people=found.people, ending=rules_of(client).ending(MessageClass.INFORMATION)
+        ),
     }
+
+
+def _again(client: Client, text: str, sender: str, found: direct.Recipients, quote: Quote | None) -> str:
+    """A warning where some of them got just this text lately; "" otherwise."""
+    if quote is None or not quote.recipients:
+        return ""
+    repeated = direct.repeats_among(client=client, text=text, sender=sender, people=found.people)
+    if repeated is None:
+        return ""
+    return ngettext(
+        "The same text was sent to %(n)s of them %(ago)s.",
+        "The same text was sent to %(n)s of them %(ago)s.",
+        repeated.people,
+    ) % {"n": f"{repeated.people:,}", "ago": ago(repeated.latest)}
 
 
 def _picked(request: HttpRequest, contact_ids: list[int], search: str) -> list[tuple[Any, bool]]:

@@ -89,10 +89,31 @@ export function fillIn(text, values) {
   return text.replace(FIELD, (whole, name, fallback) => values[name.toLowerCase()] || fallback || "");
 }
 
+// Names of the characters that keyboards and pasted texts bring most; others show their number until the server answers.
+const NAMES = {
+  "’": "right single quotation mark", "‘": "left single quotation mark", "“": "left double quotation mark",
+  "”": "right double quotation mark", "«": "left-pointing double angle quotation mark",
+  "»": "right-pointing double angle quotation mark", "–": "en dash", "—": "em dash", "…": "horizontal ellipsis",
+  "•": "bullet", "`": "grave accent", "´": "acute accent", "\t": "tab", "\u00a0": "no-break space",
+  "\u202f": "narrow no-break space", "\u200b": "zero width space", "ç": "latin small letter c with cedilla",
+  "ê": "latin small letter e with circumflex", "ë": "latin small letter e with diaeresis",
+  "î": "latin small letter i with circumflex", "ï": "latin small letter i with diaeresis",
+  "ô": "latin small letter o with circumflex", "û": "latin small letter u with circumflex",
+  "â": "latin small letter a with circumflex", "á": "latin small letter a with acute",
+  "í": "latin small letter i with acute", "ó": "latin small letter o with acute", "ú": "latin small letter u with acute",
+  "œ": "latin small ligature oe", "Œ": "latin capital ligature oe", "À": "latin capital letter a with grave",
+  "È": "latin capital letter e with grave", "Ê": "latin capital letter e with circumflex",
+};
+
+export function nameOf(character) {
+  return NAMES[character] ?? `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
 function show(meter, typed) {
   const values = JSON.parse(meter.dataset.values);
   const costs = JSON.parse(meter.dataset.costs);
-  const text = values ? fillIn(typed.normalize("NFC"), values) : typed.normalize("NFC");
+  const filled = values ? fillIn(typed.normalize("NFC"), values) : typed.normalize("NFC");
+  const text = filled.trim() ? filled + (meter.dataset.ending ?? "") : filled;
   const { encoding, parts, size, left } = layOut(text, meter.dataset.rule);
   const put = (name, words) => { meter.querySelector(`[data-${name}]`).textContent = words; };
   const characters = [...text].length;
@@ -110,7 +131,10 @@ function show(meter, typed) {
   meter.querySelector("[data-plain]").hidden = !twins.length;
   put("plain-list", shown.join("  "));
   meter.querySelector("[data-remove]").hidden = own.length === twins.length;
-  put("forcing-list", forcing.map(([character, count]) => `“${character}” × ${count}`).join(", "));
+  put("forcing-list", forcing.map(([character, count]) => `“${character}” ${nameOf(character)} × ${count}`).join(", "));
+  const extra = forcing.length ? parts.length - layOut(usePlainLetters(text, true), meter.dataset.rule).parts.length : 0;
+  const told = meter.querySelector("[data-extra]").dataset;
+  put("extra", extra <= 0 ? "" : ` ${extra === 1 ? told.one : told.many.replace("{n}", extra)}`);
   const blocks = meter.querySelector("[data-blocks]");
   const wanted = Math.max(parts.length, 1);
   while (blocks.children.length > wanted) blocks.lastElementChild.remove();
@@ -145,32 +169,40 @@ function setText(box, text) {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-function start(box) {
-  let sent = null; // the text the server was last asked about
-  const count = () => show(document.getElementById("meter"), box.value);
-  box.addEventListener("input", count);
+// One textarea at a time: htmx may put another in its place, so it is looked up whenever something happens.
+const theBox = () => document.querySelector("textarea[data-composer]");
+let sent = null; // the text the server was last asked about
+
+function count() {
+  const box = theBox();
+  if (box) show(document.getElementById("meter"), box.value);
+}
+
+function act(button) {
+  const box = theBox();
+  const text = box.value.normalize("NFC");
+  if ("insert" in button.dataset) insert(box, button.dataset.insert);
+  else if ("plain" in button.dataset) exchange(box, usePlainLetters(text));
+  else if ("remove" in button.dataset) exchange(box, usePlainLetters(text, true));
+  else if ("clear" in button.dataset) exchange(box, "");
+  else {
+    button.hidden = true;
+    setText(box, button.dataset.text);
+  }
+}
+
+function start() {
+  document.addEventListener("input", (event) => { if (event.target === theBox()) count(); });
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-insert]");
-    if (button) insert(box, button.dataset.insert);
-    const act = event.target.closest("[data-plain], [data-remove], [data-undo]");
-    if (!act) return;
-    const text = box.value.normalize("NFC");
-    if ("plain" in act.dataset) exchange(box, usePlainLetters(text));
-    else if ("remove" in act.dataset) exchange(box, usePlainLetters(text, true));
-    else {
-      act.hidden = true;
-      setText(box, act.dataset.text);
-    }
+    const button = event.target.closest("[data-insert], [data-plain], [data-remove], [data-clear], [data-undo]");
+    if (button && theBox()) act(button);
   });
   document.addEventListener("htmx:configRequest", (event) => {
-    if ("text" in event.detail.parameters) sent = box.value;
+    if ("text" in event.detail.parameters) sent = theBox()?.value;
   });
   // An answer about an older text must not overwrite the count of what stands there now.
-  document.addEventListener("htmx:afterSettle", () => { if (box.value !== sent) count(); });
+  document.addEventListener("htmx:afterSettle", () => { if (theBox()?.value !== sent) count(); });
   count();
 }
 
-if (typeof document !== "undefined") {
-  const box = document.querySelector("textarea[data-composer]");
-  if (box) start(box);
-}
+if (typeof document !== "undefined" && theBox()) start();

@@ -9,7 +9,7 @@ from contacts.models import Contact, Group, GroupMember
 from messaging.models import Campaign
 from messaging.services.campaigns import save_draft
 from messaging.services.providers import add_route, connect_provider
-from messaging.views import composing
+from messaging.views import reviewing
 from tests.web.conftest import acme, add_member, browser, sign_in, stranger  # noqa: F401 - the cast
 
 FRAGMENT = {"HX-Request": "true"}
@@ -31,7 +31,7 @@ def fill_group(client: Client, name: str, people: int, *, start: int = 0) -> Gro
 @pytest.fixture(autouse=True)
 def no_hold(monkeypatch) -> None:
     """What is confirmed starts at once; test_when.py has the ten seconds."""
-    monkeypatch.setattr(composing, "HOLD_SECONDS", 0)
+    monkeypatch.setattr(reviewing, "HOLD_SECONDS", 0)
 
 
 @pytest.fixture

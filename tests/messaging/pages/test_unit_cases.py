@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from hypothesis import strategies as st
 from crm.common.merge_fields import parse_template
 from crm.common.plain_letters import plain_letter
 from crm.common.text_units import MAX_CHARACTERS, count_units, forcing_unicode, lay_out
+from messaging.models import Message
+from messaging.services.accept import Draft, accept_messages
+from messaging.services.preview import preview_text
+from wallet.models import LedgerEntry
+from wallet.services import create_price_plan, credit_wallet, set_price_plan
 
 CASES = json.loads(Path(__file__).with_name("unit_cases.json").read_text())
 RULES = ("per_160", "segments")
@@ -60,7 +66,7 @@ def run_js(texts: list[str], templates: list[list]) -> list:
         const plain = texts.map((text) => [
           usePlainLetters(text), usePlainLetters(text, true), [...text].map((one) => [one, plainLetter(one)]),
         ]);
-        console.log(JSON.stringify([counted, filled, texts.map(forcingUnicode), MAX_CHARACTERS, plain]));
+        console.log(JSON.stringify([counted, filled, texts.map(forcingUnicode), MAX_CHARACTERS, plain, NAMES]));
     """
     done = subprocess.run(
         [node, "--input-type=module"],
@@ -77,7 +83,7 @@ def run_js(texts: list[str], templates: list[list]) -> list:
 
 def test_the_composer_counts_the_table_and_lays_out_as_python_does():
     texts = [text_of(case) for case in CASES]
-    counted, _, forcing, longest, _ = run_js(texts, [])
+    counted, _, forcing, longest, *_ = run_js(texts, [])
     for case, text, by_rule, found in zip(CASES, texts, counted, forcing, strict=True):
         for rule, (encoding, parts, size, left) in zip(RULES, by_rule, strict=True):
             assert (encoding, [len(parts), left]) == (case["encoding"], case[rule]), case["what"]
@@ -100,7 +106,7 @@ def test_the_composer_fills_fields_in_as_the_server_does():
         "Habari {name}!", "{ first_name | mzazi }", "{nobody|customer}", "{nobody}", "{solde dû} KES", "{empty|none}",
         "{}", "{1}", "{a", '{"a": 1}', "{{name}}", "{name|a}{first_name}", "{name|line\nbreak}", "{a-b|c}", "{_x|y}",
     ]  # fmt: skip
-    _, filled, _, _, _ = run_js([], [[text, values] for text in texts])
+    _, filled, *_ = run_js([], [[text, values] for text in texts])
     assert filled == [parse_template(text).render(values) for text in texts]
 
 
@@ -121,10 +127,71 @@ PLAIN = [
 
 def test_plain_letters_are_the_same_here_and_there():
     every = "".join(chr(code) for code in [*range(0x20, 0x250), *range(0x1E00, 0x1F00), *range(0x2000, 0x2070)])
-    *_, plain = run_js([text for text, _, _ in PLAIN] + [every], [])
+    *_, plain, _ = run_js([text for text, _, _ in PLAIN] + [every], [])
     for (text, wanted, stripped), (become, removed, _) in zip(PLAIN, plain, strict=False):
         assert (become, removed) == (wanted, wanted if stripped is None else stripped), text
     outside = [(one, twin) for one, twin in plain[-1][2] if forcing_unicode(one)]
     assert len(outside) > 500
     assert outside == [(one, plain_letter(one)) for one, _ in outside]
     assert all(not twin or not forcing_unicode(twin) for _, twin in outside)
+
+
+def test_the_composer_names_characters_as_the_server_does():
+    names = run_js([], [])[-1]
+    assert len(names) > 30
+    assert names == {found.character: found.name for found in forcing_unicode("".join(names))}
+
+
+SIZES = (1, 66, 67, 68, 69, 70, 71, 133, 134, 135, 152, 153, 154, 159, 160, 161, 201, 305, 306, 307, 320, 321)
+
+
+def many_texts() -> list[str]:
+    """At least 200 different texts of 1 to 480 characters: the table, and every alphabet around every boundary."""
+    texts = [text_of(case) for case in CASES]
+    for filler in ("a", "ж", "é"):
+        for size in (
+            1,
+            66,
+            67,
+            68,
+            69,
+            70,
+            71,
+            133,
+            134,
+            135,
+            152,
+            153,
+            154,
+            159,
+            160,
+            161,
+            201,
+            305,
+            306,
+            307,
+            320,
+            321,
+        ):
+            texts += [filler * size, filler * (size - 1) + "€", "€" + filler * (size - 1), filler * (size - 1) + "😀"]
+    return [text for text in dict.fromkeys(texts) if text.strip() and len(text) <= MAX_CHARACTERS]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("rule", RULES)
+def test_7_meter_preview_stored_units_and_ledger_are_one_figure(acme, provider, rule):
+    texts = many_texts()
+    assert len(texts) >= 200
+    set_price_plan(client=acme, plan=create_price_plan(name="P", currency="KES", price_per_unit=1, unit_rule=rule))
+    credit_wallet(client=acme, amount=Decimal(5000), reference="topup:7")
+    meter = [by_rule[RULES.index(rule)] for by_rule in run_js(texts, [])[0]]
+    preview = [preview_text(client=acme, text=text).units for text in texts]
+    drafts = [Draft(f"+2547{10_000_000 + number}", text) for number, text in enumerate(texts)]
+    results = accept_messages(client=acme, drafts=drafts, sender="HOSPITAL")
+    stored = dict(Message.objects.for_client(acme).values_list("pk", "units"))
+    entries = LedgerEntry.objects.for_client(acme).filter(kind="debit")
+    charged = {reference: -micros for reference, micros in entries.values_list("reference", "amount_micros")}
+    for text, counted, shown, result in zip(texts, meter, preview, results, strict=True):
+        units = len(counted[1])
+        figures = (shown, result.units, stored[result.id], charged[f"message:{result.id}"] // 1_000_000)
+        assert figures == (units, units, units, units), text

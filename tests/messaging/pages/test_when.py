@@ -15,7 +15,7 @@ from messaging.services import scheduling
 from messaging.services.campaigns import cancel_campaign, resume_campaign
 from messaging.services.expansion import expand_campaign
 from messaging.services.hours import HoursBook, OutsideHours
-from messaging.views import composing
+from messaging.views import reviewing
 from tests.messaging.core import world
 from tests.messaging.pages.conftest import add_member, sign_in
 from tests.messaging.pages.test_review import confirm, review, shown
@@ -31,7 +31,7 @@ def today() -> date:
 
 @pytest.fixture
 def hold(monkeypatch):
-    monkeypatch.setattr(composing, "HOLD_SECONDS", 10)
+    monkeypatch.setattr(reviewing, "HOLD_SECONDS", 10)
 
 
 @pytest.fixture

@@ -1,0 +1,144 @@
+"""What came of a campaign: by network, over time, and who opted out after it. Reads only."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from django.db.models import Count, Sum
+from django.db.models.functions import Substr, TruncHour, TruncMinute
+
+from contacts.models import OptOut
+from crm.common.networks import likely_network
+from crm.common.phones import region_of
+from messaging.models import Campaign, Message, MessageStatus
+
+_ARRIVED = (MessageStatus.DELIVERED, MessageStatus.READ)
+_LEFT = (MessageStatus.SENT, *_ARRIVED, MessageStatus.FAILED)
+_TIMED = 5_000  # of the latest deliveries: their median stands for all
+BARS = 24
+OPT_OUTS_WITHIN = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkResult:
+    """name: the likely network, or the country (ISO 3166) where no network is known. seconds: the median from leaving
+    to the phone, None where nothing arrived yet. cost: net of refunds, in micros."""
+
+    name: str
+    sent: int
+    delivered: int
+    failed: int
+    seconds: int | None
+    cost_micros: int
+
+    @property
+    def percent(self) -> int | None:
+        """Delivered among those with a final word, rounded down."""
+        ended = self.delivered + self.failed
+        return 100 * self.delivered // ended if ended else None
+
+
+def by_network(campaign: Campaign) -> list[NetworkResult]:
+    """The networks of a campaign's people, the largest first. Two queries, grouped by the range of the number."""
+    mine = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).order_by()
+    rows = mine.annotate(prefix=Substr("recipient", 1, 7)).values_list("prefix", "status")
+    tally: dict[str, Counter[str]] = defaultdict(Counter)
+    for prefix, status, count, cost in rows.annotate(n=Count("pk"), cost=Sum("cost_micros")):
+        counts = tally[_name(prefix)]
+        counts["sent"] += count if status in _LEFT else 0
+        counts["delivered"] += count if status in _ARRIVED else 0
+        counts["failed"] += count if status == MessageStatus.FAILED else 0
+        if status not in (MessageStatus.FAILED, MessageStatus.CANCELLED):
+            counts["cost"] += cost
+    seconds: dict[str, list[float]] = defaultdict(list)
+    timed = mine.filter(status__in=_ARRIVED, sent_at__isnull=False, delivered_at__isnull=False).order_by("-pk")
+    for recipient, sent_at, delivered_at in timed.values_list("recipient", "sent_at", "delivered_at")[:_TIMED]:
+        seconds[_name(recipient[:7])].append(max((delivered_at - sent_at).total_seconds(), 0))
+    found = [
+        NetworkResult(
+            name,
+            counts["sent"],
+            counts["delivered"],
+            counts["failed"],
+            round(median(seconds[name])) if seconds.get(name) else None,
+            counts["cost"],
+        )
+        for name, counts in tally.items()
+    ]
+    return sorted(found, key=lambda row: (-row.sent, row.name))
+
+
+def _name(prefix: str) -> str:
+    return likely_network(prefix) or region_of(prefix + "0" * 5) or "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What arrived and what failed from `at` on, until the next bar. The rest places it in a chart of 100 by 100."""
+
+    at: datetime
+    delivered: int
+    failed: int
+    x: str
+    width: str
+    delivered_y: str
+    delivered_height: str
+    failed_y: str
+    failed_height: str
+
+
+def over_time(campaign: Campaign) -> list[Bar]:
+    """Arrivals and failures by minute, or by hour where they took longer than BARS minutes; at most BARS bars, the
+    first ones. Empty before there are any."""
+    mine = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).order_by()
+    first = campaign.starts_at or campaign.confirmed_at
+    if first is None:
+        return []
+    span = timedelta(minutes=1)
+    counts = _buckets(mine, TruncMinute)
+    if counts and max(counts) - min(counts) >= BARS * span:
+        span = timedelta(hours=1)
+        counts = _buckets(mine, TruncHour)
+    if not counts:
+        return []
+    start = min(counts)
+    last = min(max(counts), start + (BARS - 1) * span)
+    moments = [start + n * span for n in range(int((last - start) / span) + 1)]
+    late = [moment for moment in counts if moment > last]
+    for moment in late:  # what came after the last bar stands in it
+        counts[last].update(counts[moment])
+    most = max(sum(counts[moment].values()) for moment in moments) or 1
+    width = 100 / max(len(moments), 6)
+    bars = []
+    for index, moment in enumerate(moments):
+        delivered, failed = counts[moment]["delivered"], counts[moment]["failed"]
+        high, low = 100 * delivered / most, 100 * failed / most
+        bars.append(
+            Bar(
+                moment, delivered, failed, f"{index * width + width * 0.1:.2f}", f"{width * 0.8:.2f}",
+                f"{100 - high:.2f}", f"{high:.2f}", f"{100 - high - low:.2f}", f"{low:.2f}",
+            )
+        )  # fmt: skip
+    return bars
+
+
+def _buckets(mine, truncate) -> dict[datetime, Counter[str]]:  # type: ignore[no-untyped-def]
+    counts: dict[datetime, Counter[str]] = defaultdict(Counter)
+    for kind, field in (("delivered", "delivered_at"), ("failed", "failed_at")):
+        rows = mine.filter(**{f"{field}__isnull": False}).annotate(moment=truncate(field)).values_list("moment")
+        for moment, count in rows.annotate(n=Count("pk")):
+            counts[moment][kind] += count
+    return counts
+
+
+def opt_outs_after(campaign: Campaign) -> int:
+    """How many of a campaign's people opted out within OPT_OUTS_WITHIN of its start."""
+    start = campaign.starts_at or campaign.confirmed_at
+    if start is None:
+        return 0
+    reached = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk)
+    out = OptOut.objects.for_client(campaign.client_id).filter(
+        channel="sms", created_at__gte=start, created_at__lt=start + OPT_OUTS_WITHIN
+    )
+    return out.filter(address__in=reached.values("recipient")).values("address").distinct().count()

@@ -1,0 +1,52 @@
+"""A test of a campaign: the message of its first person, to the phone of who writes it."""
+
+import orjson
+from django.utils import timezone
+
+from accounts.models import Client, User
+from accounts.services.idempotency import answer_once
+from crm.common.crypto import digest
+from crm.common.errors import InvalidInput
+from messaging.models import OwnNumber
+from messaging.services.accept import Accepted, Draft, accept_messages
+from messaging.services.audience import Renderer, ending_of, walk_audience
+from messaging.services.campaigns import get_campaign
+from messaging.services.direct import Run
+
+ENDPOINT = "/app/campaigns/test"  # names these runs among the kept answers
+
+
+def send_test(*, client: Client, by: User, campaign_id: int, to: str, token: str) -> Run:
+    """Send what the draft's first person would read to `to`, once per `token`, and keep the number for the next time.
+
+    Without anybody chosen the text is filled in as for a number that is in no book. Charged like any other message.
+    Raises: NotFound, InvalidInput, and what accept_messages raises.
+    """
+    campaign = get_campaign(client=client, campaign_id=campaign_id)
+    if not 1 <= len(token) <= 100:
+        raise InvalidInput({"test_to": ["This page was incomplete. Load it again."]})
+    renderer = Renderer(
+        client=client, text=campaign.text, sender=campaign.sender_name, simulated=client.simulation,
+        variants=campaign.variants, ending=ending_of(campaign),
+    )  # fmt: skip
+    people = (row for _, rows in walk_audience(campaign=campaign, sender=campaign.sender_name) for row in rows)
+    text = renderer.text_for(next(people, (0, to, "", "", "", {})))
+
+    def send() -> tuple[int, str]:
+        (result,) = accept_messages(
+            client=client,
+            drafts=[Draft(to, text)],
+            sender=campaign.sender_name or None,
+            source="dashboard",
+            as_batch=True,
+        )
+        if not isinstance(result, Accepted):
+            raise result.error
+        OwnNumber.objects.update_or_create(
+            client=client, user=by, defaults={"phone": result.recipient, "updated_at": timezone.now()}
+        )
+        return 201, orjson.dumps({"first": result.id}).decode()
+
+    body = digest(orjson.dumps([campaign.pk, text, to]).decode())
+    answer = answer_once(client=client, endpoint=ENDPOINT, key=token, body_hash=body, act=send)
+    return Run(first_id=orjson.loads(answer.body)["first"], messages=1, is_repeat=answer.is_replay)
