@@ -52,9 +52,10 @@ def by_network(campaign: Campaign) -> list[NetworkResult]:
         if status not in (MessageStatus.FAILED, MessageStatus.CANCELLED):
             counts["cost"] += cost
     seconds: dict[str, list[float]] = defaultdict(list)
-    timed = mine.filter(status__in=_ARRIVED, sent_at__isnull=False, delivered_at__isnull=False).order_by("-pk")
+    timed = mine.filter(status__in=_ARRIVED).order_by("-pk")
     for recipient, sent_at, delivered_at in timed.values_list("recipient", "sent_at", "delivered_at")[:_TIMED]:
-        seconds[_name(recipient[:7])].append(max((delivered_at - sent_at).total_seconds(), 0))
+        if sent_at and delivered_at:
+            seconds[_name(recipient[:7])].append(max((delivered_at - sent_at).total_seconds(), 0))
     found = [
         NetworkResult(
             name,

@@ -139,7 +139,7 @@ class Renderer:
         ending: str = "",
         priced_at: datetime | None = None,
     ) -> None:
-        """ending: what follows every text (SendingRules.ending). priced_at: whose prices hold; None for those of now."""
+        """ending: what follows every text (SendingRules.ending). priced_at: whose prices hold; None: those of now."""
         texts = {"": text} | dict(variants or {})
         self._fillers = {code: Filler(words + ending if words.strip() else "") for code, words in texts.items()}
         self.sender = sender

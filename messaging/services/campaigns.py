@@ -106,11 +106,10 @@ def save_draft(
     else:
         campaign = get_campaign(client=client, campaign_id=campaign_id)
         drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
-        if version and (seen := _read_version(version)) != campaign.updated_at:
-            if campaign.state == CampaignState.DRAFT:
+        if version and campaign.state == CampaignState.DRAFT:
+            if _read_version(version) != campaign.updated_at:
                 raise EditedMeanwhile(campaign=campaign)
-        elif version:
-            drafts = drafts.filter(updated_at=seen)
+            drafts = drafts.filter(updated_at=campaign.updated_at)
         changes: dict[str, Any] = {} if variants is None else {"variants": texts}
         # By our clock: what SQLite's writes has fewer digits than Django compares, and confirming compares it.
         if not drafts.update(

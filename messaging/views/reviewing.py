@@ -100,7 +100,7 @@ def return_to_author(request: HttpRequest, pk: int) -> HttpResponse:
     except DomainError as error:
         return _render_review(request, campaign_or_404(request, pk), refusal=str(error), status=422)
     messages.success(request, _("It is a draft again.") if mine else _("Returned with your note."))
-    return redirect("campaign_review" if mine else "campaign_list", **({"pk": pk} if mine else {}))
+    return redirect("campaign_review", pk=pk) if mine else redirect("campaign_list")
 
 
 @page("campaigns.write")

@@ -57,7 +57,7 @@ def run_js(texts: list[str], templates: list[list]) -> list:
         pytest.skip("node is not installed: the composer's counter was not run")
     module = Path(settings.BASE_DIR, "static/js/composer.js").read_text()
     driver = """
-        const { texts, templates } = JSON.parse(process.env.CASES);
+        const { texts, templates } = CASES;
         const counted = texts.map((text) => ["per_160", "segments"].map((rule) => {
           const { encoding, parts, size, left } = layOut(text, rule);
           return [encoding, parts, size, left];
@@ -70,8 +70,7 @@ def run_js(texts: list[str], templates: list[list]) -> list:
     """
     done = subprocess.run(
         [node, "--input-type=module"],
-        input=module + driver,
-        env={"CASES": json.dumps({"texts": texts, "templates": templates})},
+        input=f"{module}\nconst CASES = {json.dumps({'texts': texts, 'templates': templates})};\n{driver}",
         capture_output=True,
         text=True,
         timeout=60,
