@@ -22,16 +22,22 @@ from crm.common.crypto import digest
 from crm.opening import open_ready_client
 from messaging.models import ProviderAccount, Route
 from messaging.services.providers import add_route, connect_provider
-from wallet.models import PaymentAccount
+from messaging.services.senders import approve_email_sender
+from wallet.models import PaymentAccount, PricePlan
+from wallet.services import set_rate
 from wallet.topups.accounts import fill_from_environment, register_paybill
 
 SANDBOX = "Sandbox"  # name of its provider account
+SANDBOX_MAIL = "Sandbox mail"
+SANDBOX_SMPP = "Sandbox SMPP"
 ADAPTER = "africastalking"
 EMAIL = "demo@tarishi.test"
 CREDIT = Decimal(25_000)  # enough for a list of 10,000 and some more
 SENDER_IDS = ("TARISHI", "HOSPITAL")
 PEOPLE = (("Amina", "+254712345678"), ("Baraka", "+254722000101"), ("Zuri", "+254733000102"))
 GROUP = "First friends"
+MAIL_FROM = "news@acme.test"
+MAIL_PRICE = Decimal("0.10")  # of a mail, in the demo client's plan
 # Safaricom's published test paybill (developer.safaricom.co.ke, "M-Pesa Express"); no money can move by it.
 SANDBOX_PAYBILL = {
     "shortcode": "174379",
@@ -68,6 +74,31 @@ def connect_sandbox() -> None:
         )
         if not Route.objects.filter(channel="sms").exists():
             add_route(account=account)
+
+
+def connect_sandbox_wires() -> None:
+    """The sandbox's SMPP and mail doors as provider accounts, beside the one by HTTP; the mails' door has a route.
+
+    Only on an installation that uses the sandbox. They follow it when its ports changed.
+    """
+    if not ProviderAccount.objects.filter(name=SANDBOX).exists():
+        return
+    wires = {
+        SANDBOX_MAIL: ("smtp", f"smtp://127.0.0.1:{settings.SANDBOX_SMTP_PORT}", {"tls": "none"}),
+        SANDBOX_SMPP: (
+            "smpp",
+            f"smpp://127.0.0.1:{settings.SANDBOX_SMPP_PORT}",
+            {"system_id": "sandbox", "password": secrets.token_urlsafe(6)},
+        ),
+    }
+    for name, (adapter, base_url, credentials) in wires.items():
+        account = ProviderAccount.objects.filter(name=name).first()
+        if account is None:
+            account = connect_provider(name=name, adapter=adapter, credentials=credentials, base_url=base_url)
+            if adapter == "smtp" and not Route.objects.filter(channel="email").exists():
+                add_route(account=account, channel="email")
+        elif account.base_url != base_url:
+            ProviderAccount.objects.filter(pk=account.pk).update(base_url=base_url)
 
 
 def connect_mpesa() -> None:
@@ -120,7 +151,14 @@ def seed_if_empty() -> bool:
         opened = open_ready_client(
             name="Acme", email=EMAIL, password=password, credit=CREDIT, sender_ids=SENDER_IDS, country="KE"
         )
-        people = [create_contact(client=opened.client, name=name, phone=phone) for name, phone in PEOPLE]
+        approve_email_sender(client=opened.client, address=MAIL_FROM, display_name="Acme")
+        plan = PricePlan.objects.get(wallets__client=opened.client)
+        if not plan.rates.filter(channel="email").exists():
+            set_rate(plan=plan, channel="email", price_per_unit=MAIL_PRICE)
+        people = [
+            create_contact(client=opened.client, name=name, phone=phone, email=f"{name.lower()}@people.test")
+            for name, phone in PEOPLE
+        ]
         group = create_group(client=opened.client, name=GROUP)
         add_to_group(group=group, contact_ids=[contact.pk for contact in people])
         # Before the commit: a client whose key nobody knows would be of no use.

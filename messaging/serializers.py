@@ -16,24 +16,50 @@ from messaging.services.accept import Accepted
 
 MOST_RECIPIENTS = 1000
 _LONGEST_ADDRESS = 254
-ENCODINGS = {"gsm7": "GSM-7", "ucs2": "UCS-2"}
+ENCODINGS = {"gsm7": "GSM-7", "ucs2": "UCS-2", "utf8": "UTF-8"}
 
 
 class MessageRequest(serializers.Serializer):
     """POST messages/send."""
 
-    channel = serializers.ChoiceField(choices=Channel.choices, help_text="`sms` is open on every account.")
+    channel = serializers.ChoiceField(
+        choices=Channel.choices, help_text="`sms` or `email`; `sms` is open on every account."
+    )
     recipient = serializers.CharField(
         max_length=_LONGEST_ADDRESS,
-        help_text="Phone number: `254712345678`, `+254712345678`, or `0712345678` read in your country.",
+        help_text="Phone number: `254712345678`, `+254712345678`, or `0712345678` read in your country. By email: the "
+        "address.",
     )
     sender = serializers.CharField(
         required=False,
         allow_null=True,
         allow_blank=True,
-        help_text="An approved sender ID of at most 11 characters; left out: your default.",
+        help_text="An approved sender ID of at most 11 characters, or From address; left out: your default.",
     )
-    body = serializers.CharField(trim_whitespace=False, help_text="The text, at most 480 characters.")
+    body = serializers.CharField(
+        trim_whitespace=False,
+        required=False,
+        help_text="The text, at most 480 characters. By email: the plain text; left out: made from `html`.",
+    )
+    subject = serializers.CharField(required=False, help_text="Email only, and needed there: at most 200 characters.")
+    html = serializers.CharField(
+        required=False, trim_whitespace=False, help_text="Email only. Scripts, forms and frames are left out."
+    )
+    preheader = serializers.CharField(
+        required=False, allow_blank=True, help_text="Email only: what an inbox shows behind the subject."
+    )
+    reply_to = serializers.CharField(
+        required=False, allow_blank=True, help_text="Email only: the address that answers go to."
+    )
+    headers = serializers.DictField(
+        child=serializers.CharField(max_length=500),
+        required=False,
+        help_text="Email only: up to 10 headers of your own, whose names begin with `X-`.",
+    )
+    unsubscribe = serializers.BooleanField(
+        default=True,
+        help_text="Email only: whether it carries a link to unsubscribe. False for receipts and passwords.",
+    )
     schedule_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="Send it then: a moment within the next year."
     )
@@ -44,6 +70,23 @@ class MessageRequest(serializers.Serializer):
         max_length=100,
         help_text="Your own id; returned with the message, and a filter of the history.",
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        mail = attrs["channel"] == Channel.EMAIL
+        needed = (
+            {"subject": [attrs.get("subject")], "body": [attrs.get("body"), attrs.get("html")]}
+            if mail
+            else {"body": [attrs.get("body")]}
+        )
+        missing = [name for name, given in needed.items() if not any(value is not None for value in given)]
+        if missing:
+            raise serializers.ValidationError({name: ["This field is required."] for name in missing})
+        if not mail and (odd := sorted(_MAIL_ONLY & attrs.keys())):
+            raise serializers.ValidationError({name: ["Only for the channel email."] for name in odd})
+        return attrs
+
+
+_MAIL_ONLY = {"subject", "html", "preheader", "reply_to", "headers"}
 
 
 class SmsRequest(serializers.Serializer):

@@ -19,7 +19,7 @@ from accounts.models import Client, User
 from accounts.services.audit import record_audit
 from accounts.services.events import record_events
 from crm.common.money import format_money, from_micros, json_money, to_micros
-from crm.common.sql import insert_rows
+from crm.common.sql import database_now, insert_rows
 from wallet import queries
 from wallet.errors import AdjustmentRefused, InsufficientBalance, RefundMismatch, ReservationShort
 from wallet.models import EntryKind, LedgerEntry, PricePlan, Rate, Reservation, UnitRule, Wallet
@@ -84,6 +84,22 @@ def create_price_plan(
 
 
 @transaction.atomic
+@transaction.atomic
+def set_rate(*, plan: PricePlan, channel: str, price_per_unit: Decimal, country: str = "") -> Rate:
+    """What a unit costs on a channel from now on; country "": wherever no rate of its own is set.
+
+    A rate that holds is not changed: a new one follows it. Raises: ValueError.
+    """
+    micros = to_micros(price_per_unit)
+    place = {"plan": plan, "channel": channel, "country": country}
+    last = Rate.objects.filter(**place).order_by("-valid_from").first()
+    if last is None:
+        return Rate.objects.create(**place, unit_price_micros=micros)
+    if last.unit_price_micros == micros:
+        return last
+    return Rate.objects.create(**place, unit_price_micros=micros, valid_from=database_now())
+
+
 def set_price_plan(*, client: Client, plan: PricePlan) -> None:
     """Price what is accepted from now on by `plan`; what was accepted keeps its price (M7). Raises: ValueError."""
     before = Wallet.objects.for_client(client).select_related("price_plan").first()

@@ -37,6 +37,7 @@ from messaging.serializers import (
     show_message,
 )
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
+from messaging.services.mails import MailDraft, accept_mails
 
 _LONGEST_WAIT = 10  # seconds
 _WAIT_STEP = 0.2
@@ -57,6 +58,8 @@ class SendMessageView(ApiView):
         "channel_not_available": "channel",
         "country_closed": "recipient",
         "empty_text": "body",
+        "invalid_address": "recipient",
+        "invalid_mail": "subject",
         "invalid_phone": "recipient",
         "invalid_schedule": "schedule_at",
         "invalid_text": "body",
@@ -101,7 +104,25 @@ class SendMessageView(ApiView):
     def post(self, request: Request, client_id: int) -> Response:
         asked = self.read(MessageRequest)
         reference = asked.get("reference") or ""
-        result = accept_messages(
+        if asked["channel"] == Channel.EMAIL:
+            result = accept_mails(
+                client=request.auth.client,
+                sender=asked.get("sender"),
+                drafts=[_mail_of(asked, reference)],
+                schedule_at=asked.get("schedule_at"),
+                api_key_id=request.auth.pk,
+            )[0]
+        else:
+            result = self._take_text(request, asked, reference)
+        if isinstance(result, Refused):
+            raise result.error
+        data = show_accepted(result, channel=asked["channel"], reference=reference)
+        told = "Message scheduled" if data["status"] == "scheduled" else "Message queued for sending"
+        return Response(success(data, message=told))
+
+    @staticmethod
+    def _take_text(request: Request, asked: dict[str, Any], reference: str) -> Accepted | Refused:
+        return accept_messages(
             client=request.auth.client,
             channel=asked["channel"],
             sender=asked.get("sender"),
@@ -109,11 +130,6 @@ class SendMessageView(ApiView):
             schedule_at=asked.get("schedule_at"),
             api_key_id=request.auth.pk,
         )[0]
-        if isinstance(result, Refused):
-            raise result.error
-        data = show_accepted(result, channel=asked["channel"], reference=reference)
-        told = "Message scheduled" if data["status"] == "scheduled" else "Message queued for sending"
-        return Response(success(data, message=told))
 
     def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
         """`Prefer: wait=N`: after the commit, so that no transaction is open while we wait."""
@@ -130,6 +146,20 @@ class SendMessageView(ApiView):
                 response.data["provider_message_id"] = fresh["provider_message_id"]
                 response["Preference-Applied"] = f"wait={seconds}"
         return super().finalize_response(request, response, *args, **kwargs)
+
+
+def _mail_of(asked: dict[str, Any], reference: str) -> MailDraft:
+    return MailDraft(
+        recipient=asked["recipient"],
+        subject=asked["subject"],
+        text=asked.get("body") or "",
+        html=asked.get("html") or "",
+        preheader=asked.get("preheader") or "",
+        reply_to=asked.get("reply_to") or "",
+        headers=asked.get("headers") or {},
+        reference=reference,
+        unsubscribe=asked["unsubscribe"],
+    )
 
 
 def _wait_for(client: Client, pk: int, seconds: int) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Command(BaseCommand):
             self.say("Static files collected.")
         if sandbox:
             demo.connect_sandbox()
+            demo.connect_sandbox_wires()
             demo.connect_mpesa()
         if with_demo and demo.seed_if_empty():
             self.say("Made a demo client.")

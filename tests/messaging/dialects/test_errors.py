@@ -322,7 +322,7 @@ def test_every_code_of_each_contract_is_reached():
 UNREACHABLE = {
     "adjustment_refused", "refund_mismatch", "reservation_short", "quote_changed", "conflict", "request_in_progress",
     "idempotency_key_reused", "invalid_request", "channel_not_available", "checked_just_now", "payment_refused",
-    "prompt_open", "repeat_blocked", "same_amount_again", "topups_closed",
+    "invalid_address", "invalid_mail", "prompt_open", "repeat_blocked", "same_amount_again", "topups_closed",
 }  # fmt: skip
 OWN_WAY_IN = {
     "mifumo": {"credentials_missing", "wrong_secret", "wrong_app_key", "token_missing", "token_invalid",
