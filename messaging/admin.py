@@ -17,6 +17,7 @@ from crm.common.money import from_micros, to_micros
 from messaging import wake
 from messaging.models import (
     Campaign,
+    Channel,
     Message,
     MessageEvent,
     ProviderAccount,
@@ -31,7 +32,7 @@ from messaging.providers.base import CredentialField
 from messaging.providers.registry import all_adapters, get_adapter
 from messaging.services.providers import mark_working
 from messaging.services.rules import set_limits
-from messaging.services.senders import approve_sender_id, reject_sender_id
+from messaging.services.senders import approve_sender, reject_sender_id
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -60,7 +61,15 @@ class SenderIdForm(forms.ModelForm):
 
     class Meta:
         model = SenderId
-        fields = ("client", "name", "state", "is_default")
+        fields = ("client", "channel", "name", "display_name", "state", "is_default")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "channel" in self.fields:
+            self.fields["channel"].required = False
+
+    def clean_channel(self) -> str:
+        return self.cleaned_data["channel"] or Channel.SMS
 
     def clean(self) -> dict[str, Any]:
         fields = super().clean() or self.cleaned_data
@@ -70,7 +79,13 @@ class SenderIdForm(forms.ModelForm):
         if not self.errors and fields["state"] == SenderState.APPROVED:
             name = fields.get("name") or self.instance.name
             try:
-                self.approved = approve_sender_id(client=client, name=name, default=bool(fields["is_default"]))
+                self.approved = approve_sender(
+                    client=client,
+                    channel=fields.get("channel") or self.instance.channel,
+                    name=name,
+                    display_name=fields.get("display_name") or "",
+                    default=bool(fields["is_default"]),
+                )
             except InvalidInput as error:
                 self.add_error(None, str(error))
         return fields
@@ -96,8 +111,8 @@ class SenderIdAdmin(admin.ModelAdmin):
     """Messages keep the name they were sent with, so a name is not changed: reject it and make another."""
 
     form = SenderIdForm
-    list_display = ("name", "client", "state", "is_default", "created_at")
-    list_filter = ("state",)
+    list_display = ("name", "client", "channel", "state", "is_default", "created_at")
+    list_filter = ("channel", "state")
     list_select_related = ("client",)
     search_fields = ("name", "client__name")
     autocomplete_fields = ("client",)
@@ -107,7 +122,7 @@ class SenderIdAdmin(admin.ModelAdmin):
         return SenderId.objects.unscoped().order_by("-pk")
 
     def get_readonly_fields(self, request: HttpRequest, obj: SenderId | None = None) -> tuple[str, ...]:
-        return ("client", "name") if obj else ()
+        return ("client", "channel", "name") if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -120,7 +135,7 @@ class SenderIdAdmin(admin.ModelAdmin):
     def approve(self, request: HttpRequest, queryset: QuerySet) -> None:
         for sender in queryset.select_related("client"):
             try:
-                approve_sender_id(client=sender.client, name=sender.name)
+                approve_sender(client=sender.client, channel=sender.channel, name=sender.name)
             except InvalidInput as error:
                 messages.error(request, str(error))
             else:

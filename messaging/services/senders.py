@@ -41,6 +41,17 @@ def approve_email_sender(*, client: Client, address: str, display_name: str = ""
     return _approve(client, Channel.EMAIL, address, default, {"display_name": display_name} if display_name else {})
 
 
+def approve_sender(
+    *, client: Client, channel: str, name: str, display_name: str = "", default: bool = False
+) -> SenderId:
+    """Let `client` send from `name` on a channel: a sender ID, or a From address by email. Raises: InvalidInput."""
+    if channel == Channel.EMAIL:
+        return approve_email_sender(client=client, address=name, display_name=display_name, default=default)
+    if channel == Channel.SMS:
+        return approve_sender_id(client=client, name=name, default=default)
+    raise InvalidInput({"channel": ["Its senders are the numbers of the provider's account."]})
+
+
 def read_email(address: str, *, field: str = "recipient") -> str:
     """An e-mail address as typed, in lower case. Raises: InvalidInput (`field`)."""
     address = address.strip().lower()
