@@ -5,7 +5,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import kinds, witnesses  # models exist only now
+        from accounts import guards, kinds, witnesses  # models exist only now
 
+        guards.connect()
         witnesses.connect()
         kinds.register_kinds()

@@ -74,3 +74,20 @@ class TokenExpired(DomainError):
 class TokenEnded(DomainError):
     code = "token_ended"
     default_message = "The access token was logged out."
+
+
+class NotAllowed(DomainError):
+    """The member's role does not hold what this needs. Fact: `needed`, the least role that does."""
+
+    code = "not_allowed"
+    default_message = "Your role does not allow this."
+
+
+class InvitationOver(DomainError):
+    code = "invitation_over"
+    default_message = "This invitation was used, withdrawn or has expired. Ask for a new one."
+
+
+class LastOwner(DomainError):
+    code = "last_owner"
+    default_message = "An organisation needs an owner: make somebody else one first."

@@ -1,8 +1,13 @@
 """Around every request: who acts (crm/common/acting.py), for which organisation, and in which language."""
 
+import time
 from collections.abc import Callable
 
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
@@ -71,3 +76,56 @@ class LanguageMiddleware:
         if not request.user.is_authenticated:
             patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
+
+
+class SessionMiddleware:
+    """Ends a session that was idle or old for too long (GUARANTEES.md A1), and asks for a second step where one is due.
+
+    Times are kept in the session, at most once a minute. Staff: 30 minutes idle and 12 hours in all, and a second step
+    where STAFF_SECOND_FACTOR says so; members: 12 hours and 14 days, and a second step where the organisation asks it.
+    """
+
+    _WITHOUT_SECOND_FACTOR = (
+        "/app/settings/security",
+        "/security/",
+        "/logout",
+        "/language",
+        "/theme",
+        "/static/",
+        "/docs",
+    )
+    _EVERY = 60  # seconds between two notes of the last visit
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.second_factor_wanted = ""  # type: ignore[attr-defined]
+        if not request.path.startswith(_NOBODY_SIGNS_IN) and request.user.is_authenticated:
+            if self._is_over(request):
+                logout(request)
+            else:
+                request.second_factor_wanted = self._wanted_by(request)  # type: ignore[attr-defined]
+                barred = request.second_factor_wanted and not request.path.startswith(self._WITHOUT_SECOND_FACTOR)  # type: ignore[attr-defined]
+                if barred and request.path != "/" and not is_mfa_enabled(request.user):
+                    return redirect("security")
+        return self.get_response(request)
+
+    def _is_over(self, request: HttpRequest) -> bool:
+        session, now = request.session, int(time.time())
+        idle, longest = settings.SESSION_IDLE_SECONDS, settings.SESSION_LONGEST_SECONDS
+        if request.user.is_staff:
+            idle, longest = settings.STAFF_IDLE_SECONDS, settings.STAFF_LONGEST_SECONDS
+        began, seen = session.setdefault("began_at", now), session.get("seen_at", now)
+        if now - began > longest or now - seen > idle:
+            return True
+        if now - seen >= self._EVERY or "seen_at" not in session:
+            session["seen_at"] = now
+        return False
+
+    def _wanted_by(self, request: HttpRequest) -> str:
+        """Who asks for a second step: the organisation's name, or the brand for staff; "" for nobody."""
+        if request.user.is_staff and settings.STAFF_SECOND_FACTOR and request.path.startswith("/staff"):
+            return settings.BRAND_NAME
+        client = getattr(request, "client", None)
+        return client.name if client is not None and client.require_second_factor else ""

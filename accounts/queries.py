@@ -4,7 +4,8 @@ import hmac
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
-from django.db.models import Q, QuerySet
+from allauth.mfa.models import Authenticator
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import (
@@ -13,6 +14,7 @@ from accounts.models import (
     AuditEntry,
     Client,
     DeliveryState,
+    Invitation,
     Membership,
     Notice,
     SavedView,
@@ -159,3 +161,36 @@ def view_query(query: str) -> str:
     """The query string of a list as a view keeps it: without blank filters and the place in the list."""
     pairs = parse_qsl(query.lstrip("?"))
     return urlencode([(key, value) for key, value in pairs if key not in _PLACES and "\x00" not in value])
+
+
+def members_of(client: Client) -> QuerySet[Membership]:
+    """The organisation's members with their people, owners first."""
+    return Membership.objects.filter(client=client).select_related("user").order_by("pk")
+
+
+def members_with_sign_in(client: Client) -> list[Membership]:
+    """Members as the team page lists them: `second_factor` says whether a second step guards their sign-in."""
+    guarded = Authenticator.objects.filter(
+        user=OuterRef("user"), type__in=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
+    )
+    return list(members_of(client).annotate(second_factor=Exists(guarded)))
+
+
+def confirmed_phones(client: Client) -> set[str]:
+    """Numbers, E.164, that a member of the organisation proved to hold by typing a code sent to it."""
+    people = User.objects.filter(memberships__client=client, phone_verified_at__isnull=False, is_active=True)
+    return set(people.values_list("phone", flat=True))
+
+
+def invitations_of(client: Client) -> QuerySet[Invitation]:
+    return Invitation.objects.for_client(client).select_related("invited_by")
+
+
+def open_invitations_of(client: Client) -> list[Invitation]:
+    """Those that can still be accepted, newest first."""
+    return list(invitations_of(client).filter(ended_at=None, expires_at__gt=Now()).order_by("-pk"))
+
+
+def has_account(email: str) -> bool:
+    """Whether somebody signs in by this address. Only for who holds a link that was sent to it."""
+    return User.objects.filter(email=email).exists()

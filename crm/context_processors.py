@@ -56,20 +56,36 @@ NAVIGATION = (
     Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", bar=4),
     Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
     Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),
-    Page("/app/settings/notifications", gettext_lazy("Notifications"), "home", "bell"),
-    Page("/app/settings/audit", gettext_lazy("Audit log"), "audit.read", "eye"),
-    Page("/app/exports", gettext_lazy("Downloads"), "home", "download"),
+    Page(
+        "/app/settings/profile",
+        gettext_lazy("Settings"),
+        "home",
+        "settings",
+        below=(
+            Page("/app/settings/organisation", gettext_lazy("Organisation"), "organisation.read"),
+            Page("/app/settings/team", gettext_lazy("Team"), "team.read"),
+            Page("/app/settings/notifications", gettext_lazy("Notifications"), "home"),
+            Page("/app/settings/simulation", gettext_lazy("Simulation"), "organisation.read"),
+            Page("/app/settings/security", gettext_lazy("Security"), "home"),
+            Page("/app/settings/audit", gettext_lazy("Audit log"), "audit.read"),
+            Page("/app/exports", gettext_lazy("Downloads"), "home"),
+        ),
+    ),
     Page("/docs", gettext_lazy("Docs"), "home", "info"),
 )
 
 
 def frame(request: HttpRequest) -> dict:
     """Lazy, so that a fragment, which prints no frame, pays nothing for it. `balance`: None for roles without it."""
-    theme = request.COOKIES.get(THEME_COOKIE)
+    user = getattr(request, "user", None)
+    person = user if user is not None and user.is_authenticated else None
+    theme = person.theme if person else request.COOKIES.get(THEME_COOKIE)
     nav = SimpleLazyObject(lambda: navigation(request))
     return {
         "brand": settings.BRAND_NAME,
         "theme": theme if theme in THEMES else "",
+        "density": person.density if person else "",
+        "single_keys": person.single_keys if person else True,
         "nav": nav,
         "bar": SimpleLazyObject(lambda: sorted((item for item in nav if item["bar"]), key=lambda item: item["bar"])),
         "balance": SimpleLazyObject(lambda: _balance(request)),
@@ -99,6 +115,7 @@ def _item(page: Page, current: str, membership: Membership) -> dict:
         "below": below,
         "current": page.path == current,
         "within": any(sub["current"] for sub in below),
+        "open": page.path == current or any(sub["current"] for sub in below),
     }
 
 

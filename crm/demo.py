@@ -54,6 +54,7 @@ class Access:
     password: str = field(repr=False)
     api_key: str = field(repr=False)
     sender_id: str
+    operator_id: int = 0  # the client whose sender and wallet carry the installation's own SMS
 
 
 def connect_sandbox() -> None:
@@ -161,8 +162,13 @@ def seed_if_empty() -> bool:
         ]
         group = create_group(client=opened.client, name=GROUP)
         add_to_group(group=group, contact_ids=[contact.pk for contact in people])
+        operator = open_ready_client(
+            name=settings.BRAND_NAME, email=EMAIL, credit=CREDIT, sender_ids=SENDER_IDS[:1], country="KE"
+        )
         # Before the commit: a client whose key nobody knows would be of no use.
-        _keep(Access(opened.client.pk, EMAIL, password, opened.issued.api_key, opened.sender_ids[0]))
+        _keep(
+            Access(opened.client.pk, EMAIL, password, opened.issued.api_key, opened.sender_ids[0], operator.client.pk)
+        )
     return True
 
 
@@ -174,6 +180,12 @@ def load_access() -> Access | None:
         return None
     live = ApiKey.objects.for_client(access.client_id).filter(key_hash=digest(access.api_key), revoked_at=None)
     return access if live.exists() else None
+
+
+def operator_id() -> int:
+    """The client that sends the installation's own SMS in the demo; 0 where there is no demo."""
+    access = load_access()
+    return access.operator_id if access else 0
 
 
 def _path() -> Path:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from accounts.models import Client
+from accounts.models import Client, User
 from accounts.scopes import SCOPES
 from accounts.services.clients import open_client
 from accounts.services.keys import IssuedKey, create_api_key
@@ -14,6 +14,7 @@ from accounts.services.webhooks import IssuedEndpoint, create_endpoint
 from crm.common.errors import InvalidInput
 from crm.common.money import to_micros
 from messaging.services.senders import approve_sender_id
+from messaging.services.trial import start_trial
 from wallet import queries as wallets
 from wallet.services import create_price_plan, credit_wallet, grant_trial_credit, open_wallet
 
@@ -86,6 +87,19 @@ def open_ready_client(
     if webhook_url:
         webhook = create_endpoint(client=client, url=webhook_url, events=["*"], secret=webhook_secret)
     return OpenedClient(client, issued, names, wallets.balance_of(client.pk).balance, webhook)
+
+
+def open_registered_client(*, name: str, owner: User, country: str, language: str) -> Client:
+    """The organisation of somebody who registered: in trial, able to write to its own people at once.
+
+    Trial: see messaging.models.SendingRules. The sender is the installation's own until one of theirs is approved.
+    Raises: InvalidInput.
+    """
+    with transaction.atomic():
+        client = open_client(name=name, email=owner.email, country=country, language=language)
+        open_wallet(client=client)
+        start_trial(client=client)
+    return client
 
 
 def _check_amount(field: str, amount: Decimal) -> None:

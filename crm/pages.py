@@ -14,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts import queries as accounts
 from accounts.models import Client, Membership
-from accounts.services.people import choose_language
+from accounts.services.people import choose_language, choose_theme
 from contacts import queries as contacts
 from contacts.models import ContactImport, ImportState
 from crm.common.access import page, public_page, wants_fragment
@@ -47,6 +47,8 @@ def set_theme(request: HttpRequest) -> HttpResponse:
         target = "/"
     response = redirect(target)
     theme = request.POST.get("theme", "")
+    if request.user.is_authenticated:
+        choose_theme(user=request.user, theme=theme if theme in THEMES else "")
     if theme in THEMES:
         response.set_cookie(
             THEME_COOKIE, theme, _THEME_SECONDS, secure=request.is_secure(), httponly=True, samesite="Lax"
@@ -77,6 +79,13 @@ def set_language(request: HttpRequest) -> HttpResponse:
             samesite=settings.LANGUAGE_COOKIE_SAMESITE,
         )
     return response
+
+
+@page("home")
+@require_GET
+def welcome(request: HttpRequest) -> HttpResponse:
+    """Where registering ends: straight at a first message to one's own phone, where the role may send."""
+    return redirect("send_me_a_test" if request.membership.may("messages.send") else "home")
 
 
 @dataclass(frozen=True, slots=True)

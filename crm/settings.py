@@ -49,7 +49,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = 14 * 24 * 3600  # accounts.middleware.SessionMiddleware ends idle ones long before
 SESSION_SAVE_EVERY_REQUEST = False
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -73,6 +73,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -94,6 +96,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.middleware.CurrentClientMiddleware",
     "accounts.middleware.LanguageMiddleware",
+    "accounts.middleware.SessionMiddleware",
 ]
 ROOT_URLCONF = "crm.urls"
 WSGI_APPLICATION = "crm.wsgi.application"
@@ -186,12 +189,36 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_SIGNUP_FIELDS = ["email*", "phone*", "password1*"]
+ACCOUNT_FORMS = {"signup": "accounts.people_forms.RegistrationForm"}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # of those who register by mail alone; see accounts/stages.py
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_PHONE_VERIFICATION_ENABLED = True
+ACCOUNT_PHONE_VERIFICATION_TIMEOUT = 15 * 60
+ACCOUNT_PHONE_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_PHONE_VERIFICATION_SUPPORTS_CHANGE = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # whoever signs in learns of every change of how
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # every other session ends all the same: the hash changes
+ACCOUNT_SIGNUP_REDIRECT_URL = "/app/welcome"
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1  # a phone's clock may be half a minute off
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS and urlsplit(PUBLIC_URL).hostname in ("localhost", "127.0.0.1")
+USERSESSIONS_TRACK_ACTIVITY = False  # SessionMiddleware keeps the times
+REGISTRATION = env.str("REGISTRATION", "closed" if HTTPS else "open")  # open: anybody may register an organisation
+DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", "KE").upper()
+CLIENT_OPENER = "crm.opening.open_registered_client"
+SESSION_IDLE_SECONDS, SESSION_LONGEST_SECONDS = 12 * 3600, 14 * 24 * 3600
+STAFF_IDLE_SECONDS, STAFF_LONGEST_SECONDS = 30 * 60, 12 * 3600
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", HTTPS)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/app"
 LOGOUT_REDIRECT_URL = "/login"

@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("messaging.dialects.texin.urls")),  # last under /api: it answers whatever is left there
     path("", pages.front, name="front"),
     path("app", pages.home, name="home"),
+    path("app/welcome", pages.welcome, name="welcome"),
     path("docs", include("crm.docs.urls")),
     path("theme", pages.set_theme, name="set_theme"),
     path("language", pages.set_language, name="set_language"),

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
 from django.core.cache import cache
+from django.dispatch import receiver
 from hypothesis import settings as hypothesis_settings
 
 from crm.common import linger
@@ -39,6 +41,14 @@ def _empty_cache(request: pytest.FixtureRequest, _django_db_marker: None) -> Non
             server.delete(*keys)
     else:
         cache.clear()
+
+
+@receiver(user_logged_in)
+def _as_by_password(request, user, **_) -> None:
+    """`force_login` stands for signing in by password, which guarded pages want to have seen lately."""
+    from allauth.account.internal.flows.login import record_authentication  # models exist only now
+
+    record_authentication(request, user, method="password")
 
 
 @pytest.fixture(autouse=True)

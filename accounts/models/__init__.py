@@ -6,6 +6,7 @@ from accounts.models.clients import (
     Client,
     ClientState,
     DeliveryState,
+    Density,
     EndedToken,
     IdempotencyRecord,
     Membership,
@@ -14,6 +15,7 @@ from accounts.models.clients import (
     NoticeState,
     RateCounter,
     Role,
+    Theme,
     User,
     UserManager,
     WebhookAttempt,
@@ -22,6 +24,7 @@ from accounts.models.clients import (
     WebhookFormat,
 )
 from accounts.models.exports import Export, ExportState
+from accounts.models.invitations import Invitation
 from accounts.models.requests import ApiRequest
 from accounts.models.views import VIEW_NAME_LENGTH, VIEW_QUERY_LENGTH, SavedView
 
@@ -36,10 +39,12 @@ __all__ = [
     "Client",
     "ClientState",
     "DeliveryState",
+    "Density",
     "EndedToken",
     "Export",
     "ExportState",
     "IdempotencyRecord",
+    "Invitation",
     "Membership",
     "Notice",
     "NoticeSettings",
@@ -47,6 +52,7 @@ __all__ = [
     "RateCounter",
     "Role",
     "SavedView",
+    "Theme",
     "User",
     "UserManager",
     "WebhookAttempt",

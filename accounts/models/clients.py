@@ -1,6 +1,6 @@
 """Who uses the installation: people, the organisations they act for, and the keys their programs carry."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -8,6 +8,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy as _
 
 from accounts.roles import PERMISSIONS
 from crm.common.fields import EncryptedJSONField
@@ -30,12 +32,37 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").lower())
 
 
+class Theme(models.TextChoices):
+    DEVICE = "", _("As the device")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
+
+
+class Density(models.TextChoices):
+    """How high the rows of tables are: 56, 44 or 36 px."""
+
+    TOUCH = "touch", _("For fingers")
+    COMFORTABLE = "comfortable", _("Comfortable")
+    COMPACT = "compact", _("Compact")
+
+
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, who signs in by e-mail address. Staff run the installation; members act for a client."""
+    """A person, who signs in by e-mail address. Staff run the installation; members act for a client.
+
+    is_confirmed: typed a code that was sent to their phone or mailbox, or was let in by somebody who knows them; others
+    are asked for a code at sign-in. security_changed_at is part of every session's hash: moving it ends them all (A1).
+    """
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120, blank=True)
     language = models.CharField(max_length=2, blank=True, choices=settings.LANGUAGES, help_text="Empty: the browser's")
+    phone = models.CharField(max_length=16, blank=True, help_text="Own number, E.164")
+    phone_verified_at = models.DateTimeField(null=True, blank=True)
+    is_confirmed = models.BooleanField(default=True)
+    security_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    theme = models.CharField(max_length=5, blank=True, choices=Theme)
+    density = models.CharField(max_length=12, choices=Density, default=Density.COMFORTABLE)
+    single_keys = models.BooleanField(default=True, help_text="Keyboard shortcuts of one key")
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now)
@@ -44,8 +71,20 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["phone"], condition=Q(phone_verified_at__isnull=False), name="verified_phone_once"
+            )
+        ]
+
     def __str__(self) -> str:
         return self.name or self.email
+
+    def _get_session_auth_hash(self, secret: Any = None) -> str:
+        """What Django compares at every request: changes with the password and with every change of second steps."""
+        changed = self.security_changed_at.isoformat() if self.security_changed_at else ""
+        return salted_hmac("accounts.session", self.password + changed, secret=secret, algorithm="sha256").hexdigest()
 
 
 class ClientState(models.TextChoices):
@@ -64,6 +103,9 @@ class Client(models.Model):
         max_length=2, default="en", choices=settings.LANGUAGES, help_text="Of its papers, and of people who chose none"
     )
     contact_email = models.EmailField(blank=True)
+    address = models.CharField(max_length=300, blank=True, help_text="Postal address, printed on papers")
+    tax_id = models.CharField(max_length=40, blank=True, help_text="Tax number, printed on papers")
+    require_second_factor = models.BooleanField(default=False, help_text="Members need a second step to sign in")
     simulation = models.BooleanField(default=False, help_text="Sends are simulated: nothing leaves, nothing is charged")
     low_balance_micros = models.BigIntegerField(default=100_000_000, help_text="Warn below it; millionths of currency")
     low_balance_told_at = models.DateTimeField(
@@ -91,13 +133,13 @@ class Client(models.Model):
 
 
 class Role(models.TextChoices):
-    OWNER = "owner"
-    ADMIN = "admin"
-    SENDER = "sender"
-    APPROVER = "approver"
-    FINANCE = "finance"
-    DEVELOPER = "developer"
-    VIEWER = "viewer"
+    OWNER = "owner", _("Owner")
+    ADMIN = "admin", _("Admin")
+    SENDER = "sender", _("Sender")
+    APPROVER = "approver", _("Approver")
+    FINANCE = "finance", _("Finance")
+    DEVELOPER = "developer", _("Developer")
+    VIEWER = "viewer", _("Viewer")
 
 
 class Membership(models.Model):

@@ -24,6 +24,7 @@ def open_client(
     country: str = "KE",
     currency: str = "",
     time_zone: str = "",
+    language: str = "en",
     simulation: bool = False,
     rate_limit: int | None = None,
 ) -> Client:
@@ -51,6 +52,7 @@ def open_client(
         country=country,
         currency=currency,
         time_zone=time_zone,
+        language=language,
         contact_email=email,
         simulation=simulation,
         rate_limit=rate_limit,

@@ -71,7 +71,7 @@ def api_keys(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/api_key_list.html", context)
 
 
-@page("keys.write")
+@page("keys.write", recent=True)
 @require_http_methods(["GET", "POST"])
 @never_cache
 def new_api_key(request: HttpRequest) -> HttpResponse:
@@ -104,7 +104,7 @@ def new_api_key(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/api_key_form.html", {"form": form}, status=422)
 
 
-@page("keys.write")
+@page("keys.write", recent=True)
 @require_http_methods(["GET", "POST"])
 @never_cache
 def revoke_key(request: HttpRequest, key_id: int) -> HttpResponse:
@@ -123,7 +123,7 @@ def revoke_key(request: HttpRequest, key_id: int) -> HttpResponse:
     return redirect("api_keys")
 
 
-@page("keys.write")
+@page("keys.write", recent=True)
 @require_http_methods(["GET", "POST"])
 @never_cache
 def rotate_key(request: HttpRequest, key_id: int) -> HttpResponse:

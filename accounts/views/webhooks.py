@@ -47,7 +47,7 @@ class Opened:
     attempts: list[WebhookAttempt]
 
 
-@page("keys.write")
+@page("keys.write", recent=True)
 @require_http_methods(["GET", "POST"])
 @never_cache
 def new_webhook(request: HttpRequest) -> HttpResponse:
@@ -69,7 +69,7 @@ def new_webhook(request: HttpRequest) -> HttpResponse:
     return _form_page(request, form, status=422)
 
 
-@page("keys.write")
+@page("keys.write", recent=True)
 @require_http_methods(["GET", "POST"])
 @never_cache
 def edit_webhook(request: HttpRequest, endpoint_id: int) -> HttpResponse:
@@ -86,7 +86,7 @@ def edit_webhook(request: HttpRequest, endpoint_id: int) -> HttpResponse:
     return _form_page(request, form, endpoint, status=422)
 
 
-@page("keys.write")
+@page("keys.write", recent=True)
 @require_http_methods(["GET", "POST"])
 @never_cache
 def rotate(request: HttpRequest, endpoint_id: int) -> HttpResponse:
@@ -98,7 +98,7 @@ def rotate(request: HttpRequest, endpoint_id: int) -> HttpResponse:
     return render(request, "accounts/webhook_secret.html", {"issued": issued, "is_new": False})
 
 
-@page("keys.write")
+@page("keys.write", recent=True)
 @require_http_methods(["GET", "POST"])
 @never_cache
 def delete(request: HttpRequest, endpoint_id: int) -> HttpResponse:

@@ -1,8 +1,10 @@
 """What templates print: money, phones, times, icons, statuses, bars. Loaded everywhere as a builtin library."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -11,8 +13,9 @@ from django.templatetags.static import static
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy
 
+from accounts.models import Membership
 from crm.common.money import format_money, from_micros
 from crm.common.networks import likely_network
 from crm.common.phones import display_phone
@@ -115,6 +118,46 @@ def phone(e164: str) -> str:
 def network(e164: str) -> str:
     """The network that the number's prefix was given to, `Safaricom`; empty where it is not known."""
     return likely_network(e164) if e164 else ""
+
+
+@register.filter
+def may(membership: Membership | None, permission: str) -> bool:
+    """Whether the member's role holds `permission`: `{% if request.membership|may:"keys.read" %}`."""
+    return membership is not None and membership.may(permission)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """The value as JSON for a data attribute; the template escapes it."""
+    return json.dumps(value)
+
+
+@register.filter
+def device(user_agent: str) -> str:
+    """`Chrome on Android` of a browser's description of itself, as far as it says so."""
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), gettext("Browser"))
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    return gettext("{browser} on {system}").format(browser=browser, system=system) if system else browser
+
+
+# The first mark that is found counts: most browsers also name those they resemble.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 
 
 @register.simple_tag(takes_context=True)

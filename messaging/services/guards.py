@@ -16,11 +16,12 @@ from django.db.models import Sum
 from django.utils.functional import cached_property
 
 from accounts.models import Client
+from accounts.queries import confirmed_phones
 from contacts.importing.screening import ConsecutiveNumbers
 from crm.common.phones import region_of
 from crm.common.sql import as_datetime, as_json, database_now, insert_rows, later_sql, rows_sql
 from messaging.errors import CountryClosed, DailyLimit, RecipientLimit, TrialNumber
-from messaging.models import ForeignCount, Message, MessageTally, OwnNumber, SendingRules, TallyState
+from messaging.models import ForeignCount, Message, MessageTally, SendingRules, TallyState
 
 BURST = 50  # people in a country that is new to the client, or foreign numbers in a row, that a person looks at first
 HOUR, DAY = 3600, 86400
@@ -58,7 +59,7 @@ class Guard:
 
     @cached_property
     def _own(self) -> set[str]:
-        return set(OwnNumber.objects.for_client(self.client).values_list("phone", flat=True))
+        return confirmed_phones(self.client)
 
     def check_place(self, phone: str, region: str) -> None:
         """Whether the client may write to this number at all. Raises: CountryClosed, TrialNumber."""

@@ -7,7 +7,7 @@ from accounts.models import Membership, User
 from tests.web.conftest import PASSWORD, sign_in
 
 WRONG = "This e-mail address and password do not belong together. Check both and try again."
-LOCKED = "Too many wrong passwords. Wait five minutes, then try again."
+LOCKED = "Too many wrong passwords. Wait five minutes, use a passkey, or set a new password by e-mail."
 
 
 def attempt(browser, email="amina@acme.test", password=PASSWORD, **extra):
@@ -68,7 +68,8 @@ def test_a_closed_account_is_told_so_only_with_the_right_password(acme):
     assert WRONG in attempt(browser, password="wrong").content.decode()
 
 
-def test_registration_is_closed_and_says_whom_to_ask(db):
+def test_registration_may_be_closed_and_says_whom_to_ask(db, settings):
+    settings.REGISTRATION = "closed"
     page = Browser().get("/register").content.decode()
     assert "Accounts are opened by your account manager" in page
     Browser().post("/register", {"email": "new@acme.test", "password1": PASSWORD, "password2": PASSWORD})

@@ -51,7 +51,12 @@ class Command(BaseCommand):
         Supervisor(
             programs(sandbox=sandbox),
             folder=str(settings.BASE_DIR),
-            environment={**os.environ, "DJANGO_SETTINGS_MODULE": "crm.settings", "PYTHONUNBUFFERED": "1"},
+            environment={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "crm.settings",
+                "PYTHONUNBUFFERED": "1",
+                "SYSTEM_CLIENT_ID": str(settings.SYSTEM_CLIENT_ID or demo.operator_id()),
+            },
             say=self.say,
             tick=ready.look,
         ).run()

@@ -47,6 +47,13 @@ MEANINGS: dict[str, dict[str, str]] = {
         "ENCRYPTION_KEY": "Encrypts provider credentials at rest: Fernet keys, newest first. To rotate, put a new "
         "one in front. Empty: made once and kept under `VAR_DIR`. **Without it a backup cannot be read.**",
     },
+    "People": {
+        "REGISTRATION": "`open`: anybody may register an organisation, which starts in trial; `closed`: the operator "
+        "opens them. Default: open while `PUBLIC_URL` is plain HTTP, closed once it is HTTPS.",
+        "DEFAULT_COUNTRY": "Country of phone numbers that a visitor writes without their country code.",
+        "STAFF_SECOND_FACTOR": "Staff need a second step before the back office opens. Default: yes once "
+        "`PUBLIC_URL` is HTTPS.",
+    },
     "Servers": {
         "DATABASE_URL": "`postgres://user:…@host:5432/name`. Default: SQLite under `VAR_DIR`.",
         "CELERY_BROKER_URL": "`redis://…` or `amqp://…`. Empty: files under `VAR_DIR`, for one host only.",

@@ -4,9 +4,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import Membership, User
+from accounts.services.people import set_phone
 from crm.common.sql import later_sql
 from messaging.errors import CountryClosed, DailyLimit, RecipientLimit, TrialNumber
-from messaging.models import Campaign, ForeignCount, Message, OwnNumber, ProviderAccount
+from messaging.models import Campaign, ForeignCount, Message, ProviderAccount
 from messaging.sending.recording import record_outcomes
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
 from messaging.services.audience import quote_campaign
@@ -145,11 +147,14 @@ def test_only_opened_countries_are_written_to(acme, road):
     assert isinstance(refusal(send(acme, "Habari", to="+256712345678")), CountryClosed)
 
 
-def test_a_trial_account_writes_to_its_own_people_only(acme, road, django_user_model):
+def test_a_trial_account_writes_to_its_own_people_only(acme, road):
     set_limits(client=acme, trial=True)
     assert isinstance(refusal(send(acme, "Habari")), TrialNumber)
-    person = django_user_model.objects.create_user("amina@acme.test")
-    OwnNumber.objects.create(client=acme, user=person, phone=number(1), updated_at=person.date_joined)
+    person = User.objects.create_user("amina@acme.test")
+    Membership.objects.create(client=acme, user=person, role="owner")
+    set_phone(user=person, phone=number(1), verified=False)
+    assert isinstance(refusal(send(acme, "Habari")), TrialNumber)
+    set_phone(user=person, phone=number(1), verified=True)
     assert isinstance(send(acme, "Habari")[0], Accepted)
 
 
