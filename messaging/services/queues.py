@@ -94,8 +94,18 @@ class _Kinds:
         return " AND ".join(sql), params
 
 
-def plan_of(account_id: int) -> list[Part]:
-    """The kinds of messages that wait for an account, and where the routes would have each go now."""
+def where_to(account_id: int, *, to: int | None = None) -> list[Part]:
+    """Where the queue of an account would go if it took nothing any more; to: if all of it went to that account."""
+    if to is not None:
+        return [Part(part.kind, part.messages, Choice(((to, 1),), None, False)) for part in plan_of(account_id)]
+    return plan_of(account_id, without=account_id)
+
+
+def plan_of(account_id: int, *, without: int | None = None) -> list[Part]:
+    """The kinds of messages that wait for an account, and where the routes would have each go now.
+
+    without: as if that account had no routes.
+    """
     columns, params = _Kinds().columns()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -110,7 +120,9 @@ def plan_of(account_id: int) -> list[Part]:
     parts = []
     for *values, count in rows:
         kind = Kind(*values)
-        table = tables.setdefault(kind.channel, RouteTable(kind.channel))
+        if kind.channel not in tables:
+            tables[kind.channel] = RouteTable(kind.channel, without=without)
+        table = tables[kind.channel]
         parts.append(Part(kind, count, _choice(table, kind)))
     return parts
 

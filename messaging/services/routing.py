@@ -73,11 +73,15 @@ class Choice:
 
 
 class RouteTable:
-    """Every active route of one channel. One query, whatever the number of messages asked about."""
+    """Every active route of one channel. One query, whatever the number of messages asked about.
 
-    def __init__(self, channel: str) -> None:
+    without: an account whose routes are left out.
+    """
+
+    def __init__(self, channel: str, *, without: int | None = None) -> None:
         rows = list(
             Route.objects.filter(channel=channel, account__is_active=True)
+            .exclude(account_id=without)
             .annotate(resting=Q(account__rest_until__gt=Now()))
             .values_list(
                 "account_id", "country", "prefix", "network", "sender", "preference", "weight", "resting", "window",

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import transaction
 from hypothesis import settings
@@ -41,7 +40,7 @@ class Line:
     def __init__(self) -> None:
         self.written: list[int] = []
 
-    def start(self, batch: Sequence[Outbound], *request: Any) -> None:
+    def start(self, batch: Sequence[Outbound]) -> None:
         self.written += [message.id for message in batch]
 
     def close(self) -> None:
@@ -122,8 +121,9 @@ class MessageMachine(RuleBasedStateMachine):
     def submit(self, limit):
         loop = Loop(self.road, stop=lambda: False)
         loop._session.close()
-        loop._transfers = line = Line()
+        loop._session = line = Line()
         loop._submit(claims.claim(account_id=self.road.pk, owner=loop.owner, limit=limit))
+        loop._start_marked()
         rows = list(Message.objects.unscoped().filter(pk__in=line.written).select_related("campaign"))
         asked = [(row.client_id, row.recipient, row.sender) for row in rows]
         assert contacts.opted_out_among("sms", asked) == set()  # D10
