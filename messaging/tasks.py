@@ -7,7 +7,7 @@ from messaging import wake
 from messaging.sending import lookups, runner
 from messaging.sending import simulation as simulated
 from messaging.sending import sweep as sweeping
-from messaging.services import campaigns, expansion, reports, scheduling, watching
+from messaging.services import campaigns, expansion, reports, scheduling, trials, watching
 
 
 @shared_task(name=wake.DISPATCH, ignore_result=True)
@@ -49,6 +49,12 @@ def process_callbacks() -> None:
 def look_up(account_id: int) -> None:
     """Ask one provider what became of the messages that are due for a question."""
     keep_at((wake.LOOK_UP, account_id), lambda: lookups.look_up(account_id=account_id))
+
+
+@shared_task(name=wake.BALANCE, ignore_result=True)
+def read_balance(account_id: int) -> None:
+    """Ask one provider how much credit is left."""
+    trials.read_balance(account_id=account_id)
 
 
 @shared_task(name="messaging.sweep", ignore_result=True)

@@ -12,6 +12,7 @@ EXPAND = "messaging.heavy.expand_campaign"
 START = "messaging.start_campaigns"
 CALLBACKS = "messaging.process_callbacks"
 LOOK_UP = "messaging.look_up"
+BALANCE = "messaging.read_balance"
 
 
 def senders(account_ids: Iterable[int | None]) -> None:
@@ -40,6 +41,12 @@ def lookups(account_ids: Iterable[int]) -> None:
     """Ask the providers of these accounts what became of messages."""
     for account_id in account_ids:
         nudge_after_commit(LOOK_UP, account_id)
+
+
+def balances(account_ids: Iterable[int]) -> None:
+    """Ask the providers of these accounts how much credit is left."""
+    for account_id in account_ids:
+        nudge_after_commit(BALANCE, account_id)
 
 
 def callbacks() -> None:

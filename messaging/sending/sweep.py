@@ -21,6 +21,7 @@ from messaging.services.repeating import fire_due_runs
 from messaging.services.scheduling import fire_due_campaigns
 from messaging.services.tallies import merge_tallies
 from messaging.services.timeline import write_events
+from messaging.services.trials import accounts_to_ask_for_balance
 from messaging.services.watching import watch_campaigns
 from wallet.low_balances import tell_low_balances
 
@@ -62,6 +63,7 @@ def sweep() -> Swept:
     if _exists(f"messaging_providercallback WHERE processed_at IS NULL AND due_at <= {now_sql()}"):
         wake.callbacks()
     wake.lookups(lookups.accounts_to_ask())
+    wake.balances(accounts_to_ask_for_balance())
     finish_campaigns()
     watch_campaigns()
     merge_tallies()

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from accounts.models import User
 from crm.common.errors import InvalidInput
-from crm.common.sql import later_sql, skip_locked
+from crm.common.sql import as_datetime, later_sql, skip_locked
 from messaging import wake
 from messaging.errors import NoRoute
 from messaging.models import DecisionKind, ProviderAccount, Route
@@ -276,5 +276,5 @@ def wait_of(account_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
                 [account_id],
             )
             count, oldest = cursor.fetchone()
-        found[account_id] = {"count": count, "more": count == LOOKED_AT, "oldest": oldest}
+        found[account_id] = {"count": count, "more": count == LOOKED_AT, "oldest": as_datetime(oldest)}
     return found

@@ -1,36 +1,25 @@
-"""The operator's side: sender IDs to approve, provider accounts and routes; everything that happened is read-only."""
+"""The operator's side: sender IDs to approve, rules of sending; everything that happened is read-only."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from crm.common.errors import InvalidInput
 from crm.common.money import from_micros, to_micros
-from messaging import wake
 from messaging.models import (
     Campaign,
     Channel,
     Message,
     MessageEvent,
-    ProviderAccount,
     ProviderCallback,
-    Route,
     SenderId,
     SenderState,
     SendingHours,
     SendingRules,
 )
-from messaging.providers.base import CredentialField
-from messaging.providers.registry import all_adapters, get_adapter
-from messaging.services.providers import mark_working
 from messaging.services.rules import set_limits
 from messaging.services.senders import approve_sender, reject_sender_id
 
@@ -145,120 +134,6 @@ class SenderIdAdmin(admin.ModelAdmin):
     def reject(self, request: HttpRequest, queryset: QuerySet) -> None:
         found = sum(reject_sender_id(sender=sender) for sender in queryset)
         messages.success(request, f"{found} rejected: nothing can be sent with them any more.")
-
-
-# --- providers --------------------------------------------------------------------------------------------------------
-
-KEPT = "Kept as it is, unless you write a new one. It is never shown again."
-
-
-def _credential_fields() -> Iterator[tuple[str, str, CredentialField]]:
-    """(name in the form, adapter, field) for every value that some adapter asks for."""
-    for adapter in all_adapters():
-        for wanted in adapter.credential_fields:
-            yield f"{adapter.name}__{wanted.name}", adapter.name, wanted
-
-
-class ProviderAccountForm(forms.ModelForm):
-    """Credentials go in and never come out: a field left empty keeps the stored value."""
-
-    adapter = forms.ChoiceField(choices=lambda: [(adapter.name, adapter.label) for adapter in all_adapters()])
-
-    base_url = forms.URLField(required=False, assume_scheme="https", help_text="Empty: the vendor's own address")
-
-    class Meta:
-        model = ProviderAccount
-        fields = ("name", "adapter", "base_url", "batch_size", "is_active")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, adapter, wanted in _credential_fields():
-            self.fields[name] = self._field(adapter, wanted)
-        if self.instance.pk:  # its callbacks and messages speak that adapter's language
-            self.fields["adapter"].disabled = True
-
-    def _field(self, adapter: str, wanted: CredentialField) -> forms.Field:
-        label = f"{get_adapter(adapter).label}: {wanted.label}"
-        is_kept = wanted.name in self.instance.credentials and self.instance.adapter == adapter
-        help_text = f"{wanted.help} {KEPT}" if is_kept else wanted.help
-        if wanted.choices:
-            choices = [("", "As it is" if is_kept else "Default"), *((value, value) for value in wanted.choices)]
-            return forms.ChoiceField(label=label, choices=choices, required=False, help_text=help_text)
-        widget = forms.PasswordInput(attrs={"autocomplete": "new-password"}) if wanted.secret else forms.TextInput()
-        return forms.CharField(label=label, widget=widget, required=False, max_length=500, help_text=help_text)
-
-    def clean(self) -> dict[str, Any]:
-        fields = super().clean() or self.cleaned_data
-        chosen = fields.get("adapter")
-        kept = dict(self.instance.credentials) if self.instance.adapter == chosen else {}
-        for name, adapter, wanted in _credential_fields():
-            if adapter != chosen:
-                continue
-            if fields.get(name):
-                kept[wanted.name] = fields[name]
-            if wanted.required and not kept.get(wanted.name):
-                self.add_error(name, f"{get_adapter(adapter).label} needs this.")
-        self.credentials = kept
-        return fields
-
-
-@admin.register(ProviderAccount)
-class ProviderAccountAdmin(admin.ModelAdmin):
-    form = ProviderAccountForm
-    list_display = ("name", "adapter", "is_active", "rest", "created_at")
-    list_filter = ("adapter", "is_active")
-    readonly_fields = ("callback_addresses", "rest")
-    actions = ("wake_now",)
-
-    def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list:
-        shown = ("name", "adapter", "is_active", "base_url", "batch_size")
-        sets: list = [(None, {"fields": (*shown, "rest") if obj else shown})]
-        names = tuple(name for name, adapter, _ in _credential_fields() if obj is None or adapter == obj.adapter)
-        sets.append(("Credentials", {"fields": names}))
-        if obj:
-            sets.append(("At the provider", {"fields": ("callback_addresses",)}))
-        return sets
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        kwargs["fields"] = ProviderAccountForm.Meta.fields  # the credential fields are made by the form itself
-        return super().get_form(request, obj, change, **kwargs)
-
-    def save_model(self, request: HttpRequest, obj: ProviderAccount, form: ProviderAccountForm, change: bool) -> None:
-        obj.credentials = form.credentials
-        super().save_model(request, obj, form, change)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # its messages name it; switching it off is enough
-
-    @admin.display(description="Callback addresses to enter there")
-    def callback_addresses(self, account: ProviderAccount) -> SafeString:
-        rows = (
-            (kind, f"{settings.PUBLIC_URL}/callbacks/{account.adapter}/{account.callback_token}/{kind}")
-            for kind in get_adapter(account.adapter).callback_kinds
-        )
-        return format_html("<ul>{}</ul>", format_html_join("", "<li>{}: <code>{}</code></li>", rows))
-
-    @admin.display(description="Rest")
-    def rest(self, account: ProviderAccount) -> str:
-        if not account.is_active:
-            return "Switched off"
-        if account.rest_until and account.rest_until > timezone.now():
-            return f"Resting until {account.rest_until:%H:%M:%S} UTC: {account.rest_reason}"
-        return "Working" if not account.rest_level else f"Trying again after: {account.rest_reason}"
-
-    @admin.action(description="Wake now: end the rest of the chosen accounts")
-    def wake_now(self, request: HttpRequest, queryset: QuerySet) -> None:
-        for account in queryset:
-            mark_working(account_id=account.pk)
-            wake.senders([account.pk])
-            messages.success(request, f"{account} is tried again at once.")
-
-
-@admin.register(Route)
-class RouteAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "channel", "country", "sender", "account", "preference")
-    list_filter = ("channel", "account")
-    list_select_related = ("account",)
 
 
 # --- what happened ----------------------------------------------------------------------------------------------------
