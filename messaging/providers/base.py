@@ -455,6 +455,13 @@ class SessionAdapter(_Described):
         Raises: UnusableCredentials.
         """
 
+    def try_out(self, credentials: Credentials, base_url: str) -> str:
+        """Connect, sign in and leave again; what was seen, in words. Nothing is sent.
+
+        Raises: UnusableCredentials (also where the server refuses them), ConnectionError, NotImplementedError.
+        """
+        raise NotImplementedError(f"{self.label} is tried by its own connection.")
+
 
 AnyAdapter = Adapter | SessionAdapter
 

@@ -21,8 +21,16 @@ from accounts.models import User
 from crm.common.money import format_money, to_micros
 from crm.common.sql import later_sql, now_sql
 from crm.common.transfers import Ended, Transfers
-from messaging.models import DecisionKind, ProviderAccount
-from messaging.providers.base import Adapter, Balance, HttpRequest, HttpResponse, SentMessage, UnusableCredentials
+from messaging.models import DecisionKind, ProviderAccount, ProviderLine
+from messaging.providers.base import (
+    Adapter,
+    Balance,
+    HttpRequest,
+    HttpResponse,
+    SentMessage,
+    SessionAdapter,
+    UnusableCredentials,
+)
 from messaging.services.provider_access import adapter_of, address_of, credentials_of
 from messaging.services.providers import record_decision
 
@@ -64,15 +72,35 @@ def try_account(account: ProviderAccount) -> Trial:
     if unreachable := _knock(address):
         return unreachable
     if not isinstance(adapter, Adapter):
-        return Trial(
-            _("%(address)s takes connections; the credentials are tried with the first message.")
-            % {"address": _shown(address)}
-        )
+        return _try_session(adapter, account, address)
     try:
         request, asks = _harmless(adapter, account, address)
     except UnusableCredentials as error:
         return Trial(str(error), _("Correct the credentials in the account's form."), serious=True)
     return _read(adapter, address, asks, fetch(request))
+
+
+def _try_session(adapter: SessionAdapter, account: ProviderAccount, address: str) -> Trial:
+    """By a connection of its own, or by what the worker says that holds the only one."""
+    if adapter.keeps_line:
+        line = ProviderLine.objects.filter(account=account).first()
+        if line is None or line.connected_at is None:
+            problem = (line and line.problem) or _("no worker holds the line")
+            return Trial(
+                _("%(host)s is not connected: %(problem)s") % {"host": _shown(address), "problem": problem},
+                _("Start a worker; if one runs, correct the credentials or ask the provider."),
+                serious=True,
+            )
+        since = f"{line.connected_at:%Y-%m-%d %H:%M} UTC"
+        return Trial(_("%(host)s is connected since %(since)s") % {"host": _shown(address), "since": since})
+    try:
+        return Trial(adapter.try_out(credentials_of(account), address))
+    except NotImplementedError:
+        return Trial(_("%(address)s takes connections") % {"address": _shown(address)})
+    except UnusableCredentials as error:
+        return Trial(str(error), _("Correct the credentials in the account's form."), serious=True)
+    except ConnectionError as error:
+        return Trial(str(error), _("Check the address and its encryption; ask the provider."), serious=True)
 
 
 def _harmless(adapter: Adapter, account: ProviderAccount, address: str) -> tuple[HttpRequest, str]:

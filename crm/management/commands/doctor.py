@@ -1,13 +1,13 @@
-"""`manage.py doctor`: is everything this installation needs there and moving? Exit code 1 when something is not."""
+"""`manage.py doctor`: is everything this installation needs there and moving? The exit code tells how bad it is."""
 
-import socket
-import ssl
 import sys
+from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from django.conf import settings
 from django.core import checks
 from django.core.cache import cache
@@ -19,38 +19,58 @@ from django.db.models import Count, Min
 from crm import health
 from crm.common import heartbeat
 from crm.common.sql import database_now
-from messaging.models import Message, MessageStatus, ProviderAccount, ProviderCallback, Route
-from messaging.providers.registry import get_adapter
+from crm.doctor.findings import Finding
+from crm.doctor.roads import examine_roads
+from messaging.models import Message, MessageStatus, ProviderCallback
 from wallet.reconciliation import last_run
 
 OLD_SECONDS = 60.0  # what has been due for longer than this should have left by the sweep (GUARANTEES D3)
-CONNECT_SECONDS = 5.0
 BOOKS_OLD_HOURS = 26.0  # they are compared daily
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. `advice` is empty when it is in order."""
-
-    subject: str
-    words: str
-    advice: str = ""
-
-
 class Command(BaseCommand):
-    help = "Look at configuration, database, broker, workers, queues and providers; say what to do about each fault."
+    help = (
+        "Look at configuration, database, broker, workers, queues and providers, each of which is tried for real; say "
+        "what to do about each fault. Exit code: 0 all is well, 1 a fault, 2 only warnings."
+    )
     requires_system_checks: list[str] = []
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
     def handle(self, *args: Any, **options: Any) -> None:
-        faults = 0
-        for finding in examine():
-            faults += bool(finding.advice)
-            mark = self.style.ERROR("FAULT") if finding.advice else self.style.SUCCESS("ok   ")
-            self.stdout.write(f"{mark} {finding.subject}: {finding.words}")
-            if finding.advice:
-                self.stdout.write(f"      {finding.advice}")
-        self.stdout.write(f"{faults} fault{'' if faults == 1 else 's'} found." if faults else "All is well.")
-        sys.exit(1 if faults else 0)
+        if options["json"]:
+            findings = list(examine())
+            rows = [
+                {"subject": f.subject, "severity": f.severity, "words": f.words, "advice": f.advice} for f in findings
+            ]
+            counts: Counter[str] = Counter(finding.severity for finding in findings)
+            body = {"faults": counts["fault"], "warnings": counts["warning"], "findings": rows}
+            self.stdout.write(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
+        else:
+            counts = Counter(self._show(finding) for finding in examine())
+            self.stdout.write(_sum_of(counts))
+        sys.exit(1 if counts["fault"] else 2 if counts["warning"] else 0)
+
+    def _show(self, finding: Finding) -> str:
+        marks = {
+            "ok": self.style.SUCCESS("ok   "),
+            "warning": self.style.WARNING("WARN "),
+            "fault": self.style.ERROR("FAULT"),
+        }
+        self.stdout.write(f"{marks[finding.severity]} {finding.subject}: {finding.words}")
+        if finding.advice:
+            self.stdout.write(f"      {finding.advice}")
+        return finding.severity
+
+
+def _sum_of(counts: Counter[str]) -> str:
+    parts = [
+        f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
+        for severity in ("fault", "warning")
+        if counts[severity]
+    ]
+    return f"{' and '.join(parts)} found." if parts else "All is well."
 
 
 def examine() -> Iterator[Finding]:
@@ -71,7 +91,7 @@ def examine() -> Iterator[Finding]:
     yield from examine_workers()
     yield from examine_queues()
     yield examine_books()
-    yield from examine_providers()
+    yield from examine_roads()
 
 
 def examine_configuration() -> Iterator[Finding]:
@@ -152,37 +172,3 @@ def _age(subject: str, found: dict[str, Any], now: Any, advice: str) -> Finding:
     return Finding(
         subject, f"{found['count']} waiting, the oldest for {age:.0f} s", advice if age > OLD_SECONDS else ""
     )
-
-
-def examine_providers() -> Iterator[Finding]:
-    accounts = list(ProviderAccount.objects.filter(is_active=True))
-    if not accounts:
-        yield Finding("providers", "none", "Connect one in the back office under Provider accounts.")
-    if not Route.objects.filter(account__is_active=True).exists():
-        yield Finding("routes", "none leads to an active account", "Add one in the back office under Routes.")
-    now = database_now()
-    for account in accounts:
-        yield examine_provider(account, now)
-
-
-def examine_provider(account: ProviderAccount, now: Any) -> Finding:
-    """Whether the account's address takes a connection (and, for https, a handshake). Nothing is sent."""
-    subject = f"provider “{account.name}”"
-    try:
-        adapter = get_adapter(account.adapter)
-    except LookupError as error:
-        return Finding(subject, str(error), "Choose an adapter of this release, or switch the account off.")
-    given = getattr(settings, f"{account.adapter.upper()}_BASE_URL", "")
-    address = urlsplit(account.base_url or given or adapter.default_base_url)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        with socket.create_connection((address.hostname or "", port), timeout=CONNECT_SECONDS) as plain:
-            if address.scheme == "https":
-                ssl.create_default_context().wrap_socket(plain, server_hostname=address.hostname).close()
-    except (OSError, ValueError) as error:
-        advice = "Check the account's address, this host's network and its firewall."
-        return Finding(subject, f"{address.hostname}:{port} cannot be reached ({error})", advice)
-    if account.rest_until and account.rest_until > now:
-        words = f"rests until {account.rest_until:%H:%M:%S} UTC: {account.rest_reason}"
-        return Finding(subject, words, "It comes back by itself; other routes are used until then.")
-    return Finding(subject, f"{address.hostname}:{port} answers")

@@ -18,7 +18,7 @@ from messaging.providers.base import (
     UnusableCredentials,
 )
 from messaging.providers.smtp.bounces import read_bounce
-from messaging.providers.smtp.connection import Server
+from messaging.providers.smtp.connection import NotConnected, Server, sign_in
 from messaging.providers.smtp.session import SmtpSession
 
 _YES_NO: Final = ("yes", "no")
@@ -64,6 +64,16 @@ class Smtp(SessionAdapter):
         except UnusableCredentials as error:
             return SmtpSession(error)  # each message then says so
         return SmtpSession(server, connections=int(connections), bounce_address=bounces)
+
+    def try_out(self, credentials: Credentials, base_url: str) -> str:
+        server = read_server(credentials, base_url)
+        try:
+            with sign_in(server):
+                return f"{server.host} takes mail" + (f" from {server.username}" if server.username else "")
+        except NotConnected as error:
+            if error.code == "provider_credentials":
+                raise UnusableCredentials(str(error)) from None
+            raise ConnectionError(str(error)) from None
 
     def parse_callback(self, callback: Callback) -> list[Notice]:
         """A raw mail to the bounce address. Raises: UnreadableCallback."""

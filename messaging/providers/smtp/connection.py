@@ -63,7 +63,7 @@ class Connection:
 
     def __init__(self, server: Server) -> None:
         """Takes at most a few CONNECT_SECONDS. Raises: NotConnected."""
-        self._smtp = _connect(server)
+        self._smtp = sign_in(server)
         self.pipelining = self._smtp.has_extn("pipelining")
         self.dsn = self._smtp.has_extn("dsn")
         assert self._smtp.sock is not None
@@ -259,7 +259,8 @@ def _outcome(mail: Mail, kind: OutcomeKind, code: str, words: str) -> Outcome:
     return Outcome(mail.message.id, kind, provider_message_id=known, error_code=code, error_message=words[:500])
 
 
-def _connect(server: Server) -> smtplib.SMTP:
+def sign_in(server: Server) -> smtplib.SMTP:
+    """A connection that is ready for mails. Raises: NotConnected."""
     context = ssl.create_default_context(cafile=certifi.where())
     if not server.check_certificate:
         context.check_hostname = False
