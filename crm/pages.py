@@ -85,7 +85,7 @@ def set_language(request: HttpRequest) -> HttpResponse:
 @require_GET
 def welcome(request: HttpRequest) -> HttpResponse:
     """Where registering ends: straight at a first message to one's own phone, where the role may send."""
-    return redirect("send_me_a_test" if request.membership.may("messages.send") else "home")
+    return redirect(f"{reverse('send')}?test=1" if request.membership.may("messages.send") else "home")
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,4 +243,4 @@ def gap_sentence(quote: Quote) -> str:
 
 def own_number(*, client: Client, user: User) -> str:
     """The number to which `user` sends tests, E.164; "" before the first one."""
-    return OwnNumber.objects.for_client(client).filter(user=user).values_list("phone", flat=True).first() or ""
+    return OwnNumber.objects.for_client(client).filter(user=user).values_list("phone", flat=True).first() or user.phone

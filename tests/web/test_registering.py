@@ -127,3 +127,12 @@ def test_a_forgotten_password_is_set_anew_by_a_link_that_works_once(acme):
 def test_a_stranger_asking_for_a_password_hears_the_same(acme):
     answer = Browser().post("/password/forgotten", {"email": "nobody@acme.test"})
     assert answer["Location"] == "/password/forgotten/sent"
+
+
+def test_registering_ends_at_a_first_message_to_oneself(operator):
+    browser = Browser()
+    browser.post("/register", FORM)
+    browser.post("/register/phone", {"action": "verify", "code": code_by_sms(operator)})
+    answer = browser.get("/app/welcome", follow=True)
+    assert answer.request["PATH_INFO"] == "/app/send"
+    assert "254733000102" in answer.content.decode().replace(" ", "")
