@@ -108,7 +108,7 @@ def test_the_page_its_files_and_the_way_to_each_entry(acme, stranger):
     assert lines[0] == "\ufeffDay,What,Kind,Reference,Code,Entries,Amount,Currency"
     assert lines[1] == f"{month}-01,Opening balance,,,,,0.00,KES"
     assert ",Campaign 3,Charge,campaign:3,,2,-2.00,KES" in lines
-    assert lines[-1].endswith("Closing balance,,,,,97.00,KES")
+    assert lines[-1].endswith("Balance so far,,,,,97.00,KES")
     answer = browser.get("/app/wallet/statement.pdf", {"month": month})
     assert answer["Content-Type"] == "application/pdf"
     assert answer.content.startswith(b"%PDF")

@@ -20,6 +20,7 @@ from wallet.models import NEEDS_REVIEW, MpesaEvent, PaybillPayment, PaybillState
 from wallet.payments.registry import METHODS, get_method
 from wallet.topups.accounts import register_paybill
 from wallet.topups.paybill import credit_payment, dismiss_payment
+from wallet.topups.reviews import mark_seen
 
 
 class PaymentAccountForm(forms.ModelForm):
@@ -156,6 +157,7 @@ class ReviewFilter(admin.SimpleListFilter):
 
 @admin.register(TopUp)
 class TopUpAdmin(LookOnly):
+    actions = ("mark_as_seen",)
     list_display = ("transaction_id", "client", "amount", "phone_end", "state", "receipt", "review", "created_at")
     list_filter = (ReviewFilter, "state")
     list_select_related = ("client",)
@@ -168,6 +170,14 @@ class TopUpAdmin(LookOnly):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return TopUp.objects.unscoped().order_by("-pk")
+
+    @admin.action(description="Mark as seen: what the review says was looked after", permissions=["match"])
+    def mark_as_seen(self, request: HttpRequest, top_ups: Any) -> None:
+        count = sum(mark_seen(top_up=top_up, by=request.user) for top_up in top_ups.select_related("client"))  # type: ignore[arg-type]
+        messages.success(request, f"{count} marked as seen.")
+
+    def has_match_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wallet.match_payment")
 
     @admin.display(description="Phone")
     def phone_end(self, top_up: TopUp) -> str:

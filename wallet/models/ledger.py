@@ -162,7 +162,9 @@ class LedgerEntry(models.Model):
             models.Index(fields=["wallet", "kind", "-id"], name="ledger_entry_newest_of_kind"),
             models.Index(fields=["wallet", "created_at"], name="ledger_entry_by_time"),
             models.Index(
-                fields=["wallet", "within", "-id"], condition=Q(within__isnull=False), name="ledger_entry_within"
+                fields=["wallet", "within", "kind", "-id"],
+                condition=Q(within__isnull=False),
+                name="ledger_entry_within_of_kind",
             ),
             models.Index(fields=["by"], condition=Q(by__isnull=False), name="ledger_entry_by_person"),
         ]

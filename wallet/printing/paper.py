@@ -28,6 +28,7 @@ FONTS = Path(__file__).parent / "fonts"
 PLAIN, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 INK, MUTED, LINE, SHADE = HexColor("#1B2430"), HexColor("#5A6270"), HexColor("#DDD6C9"), HexColor("#EFEBE3")
 MARGIN = 20 * mm
+PADDING = 6  # points, which a page's frame adds on its own
 LOGO_HEIGHT, LOGO_WIDTH = 14 * mm, 60 * mm
 WIDTH = A4[0] - 2 * MARGIN
 
@@ -127,8 +128,8 @@ def make_pdf(*, title: str, story: list[Any]) -> bytes:
     document = SimpleDocTemplate(
         kept,
         pagesize=A4,
-        leftMargin=MARGIN,
-        rightMargin=MARGIN,
+        leftMargin=MARGIN - PADDING,
+        rightMargin=MARGIN - PADDING,
         topMargin=top + 6 * mm,
         bottomMargin=MARGIN,
         title=printable(title),

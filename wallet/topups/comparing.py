@@ -150,7 +150,8 @@ def register_checks() -> None:
         Check(
             "payments that wait for a person",
             waiting_differences,
-            advice="Match or put aside each under Payments to the paybill in the back office.",
+            advice="Payments: match or put aside each under Payments to the paybill in the back office. Top-ups: look "
+            "at them and their account there, then mark them as seen.",
         )
     )
     register(

@@ -13,8 +13,9 @@ _UNREACHABLE = Words(
 )
 UNKNOWN = Words(
     "unknown",
-    "We do not know yet. Do not pay again; we keep checking, and the credit appears here as soon as M-Pesa confirms.",
-    "You can leave this page. If the money left the phone and is not here in a day, tell us the reference below.",
+    "We do not know yet. Do not pay again; we keep checking and will write to you.",
+    "You can leave this page: the credit appears here as soon as M-Pesa confirms. If the money left the phone and is "
+    "not here in a day, tell us the reference below.",
     ("leave", "paybill"),
 )
 

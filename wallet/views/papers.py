@@ -70,7 +70,16 @@ def _rows(made: Statement) -> Any:
             day, line.title, line.kind_label, line.reference, line.code, line.entries, _plain(line.amount), currency
         )  # fmt: skip
     last = today_of(made.client) if made.until else made.last
-    yield last, _("Closing balance"), "", "", "", "", _plain(made.closing), currency
+    yield (
+        last,
+        _("Balance so far") if made.until else _("Closing balance"),
+        "",
+        "",
+        "",
+        "",
+        _plain(made.closing),
+        currency,
+    )
 
 
 def _plain(amount: Decimal) -> str:

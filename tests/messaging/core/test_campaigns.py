@@ -53,6 +53,8 @@ from tests.messaging.core.world import (
     timeline,
 )
 from wallet.errors import InsufficientBalance
+from wallet.models import Rate, Wallet
+from wallet.pricing import load_prices
 from wallet.services import create_price_plan, set_price_plan
 
 pytestmark = pytest.mark.django_db
@@ -241,6 +243,16 @@ def test_a_dearer_price_after_confirming_takes_no_more_than_was_confirmed(acme, 
     expand_campaign(campaign_id=campaign.pk)
     assert balance(acme) >= 990 * ONE
     assert reserved(acme) == 0
+
+
+def test_M7_a_rate_that_begins_after_confirming_changes_nothing_of_it(acme, road):
+    campaign = confirm(make_draft(acme, make_group(acme, make_contacts(acme, 10))))
+    plan = Wallet.objects.for_client(acme).get().price_plan
+    Rate.objects.create(plan=plan, valid_from=database_now(), unit_price_micros=3 * ONE)
+    assert load_prices(acme.pk).unit_price_micros("sms", "KE") == 3 * ONE
+    assert expand_campaign(campaign_id=campaign.pk) == 10
+    assert (balance(acme), reserved(acme)) == (990 * ONE, 0)
+    assert Message.objects.for_client(acme).filter(cost_micros=ONE).count() == 10
 
 
 class TestPauseResumeCancel:

@@ -485,6 +485,23 @@ def test_the_account_is_entered_in_the_back_office_and_its_secrets_are_not_shown
         assert browser.get(reverse(f"admin:wallet_{name}_changelist") + "?review=yes").status_code == 200
 
 
+def test_staff_mark_what_they_looked_after_and_reconcile_is_content(acme):
+    from wallet.topups.comparing import waiting_differences
+
+    made = started(acme)
+    fail_top_up(top_up_id=made.top_up.pk, code="2028", text="not permitted")
+    assert "2028" in waiting_differences()[0].text
+    browser = Browser()
+    browser.force_login(User.objects.create_user("staff@tarishi.test", PASSWORD, is_staff=True, is_superuser=True))
+    answer = browser.post(
+        reverse("admin:wallet_topup_changelist"), {"action": "mark_as_seen", "_selected_action": made.top_up.pk}
+    )
+    assert answer.status_code == 302
+    assert waiting_differences() == []
+    made.top_up.refresh_from_db()
+    assert made.top_up.state == "failed"
+
+
 def test_reconcile_names_money_that_only_one_side_knows(acme, verified, monkeypatch):
     from wallet.topups.comparing import statement_differences, take_in
 
