@@ -132,9 +132,17 @@ def tell_sandbox() -> None:
     if account is None:
         return
     base = f"{settings.PUBLIC_URL}/callbacks/{ADAPTER}/{account.callback_token}"
+    _put_callbacks({"delivery": f"{base}/delivery", "optout": f"{base}/optout"})
+    mail = ProviderAccount.objects.filter(name=SANDBOX_MAIL).first()
+    if mail is not None:
+        bounces = f"{settings.PUBLIC_URL}/callbacks/smtp/{mail.callback_token}/bounce"
+        _put_callbacks({"username": "smtp:mail", "delivery": bounces})
+
+
+def _put_callbacks(values: dict[str, str]) -> None:
     request = urllib.request.Request(  # noqa: S310 - our own sandbox
         f"{settings.SANDBOX_URL}/sandbox/callbacks",
-        data=json.dumps({"delivery": f"{base}/delivery", "optout": f"{base}/optout"}).encode(),
+        data=json.dumps(values).encode(),
         headers={"Content-Type": "application/json"},
         method="PUT",
     )

@@ -102,17 +102,22 @@ class Mailserver:
         self.world.engine.post(
             Post(
                 due=time.monotonic() + delay,
-                address=partial(self.world.callback_url, PREFIX + username, "delivery") if note else str,
+                address=partial(self._bounce_address, PREFIX + username) if note else str,
                 json=note,
                 kind="message/rfc822",
                 started=partial(self.world.store.set_state, kept, status, ""),
             )
         )
 
+    def _bounce_address(self, username: str) -> str:
+        """Where the bounces of a user name go; those of everybody's are reports of another kind."""
+        account = self.world.accounts.get(username)
+        return account.delivery if account else ""
+
     def complain(self, row: Any) -> None:
         """The person marks a mail as spam. row: what `find_mail` found."""
         note = complaint_of(row["number"], bytes(row["raw"]))
-        address = partial(self.world.callback_url, row["username"], "delivery")
+        address = partial(self._bounce_address, row["username"])
         self.world.engine.post(Post(due=time.monotonic(), address=address, json=note, kind="message/rfc822"))
 
 

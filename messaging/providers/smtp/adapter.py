@@ -34,6 +34,7 @@ class Smtp(SessionAdapter):
     url_schemes = ("smtp", "smtps")
     default_base_url = ""
     callback_kinds = ("bounce",)
+    callback_bytes = 256 << 10  # a bounce returns the mail itself
     credential_fields = (
         CredentialField("username", "User name", secret=False, required=False, help="Empty: no signing in"),
         CredentialField("password", "Password", secret=True, required=False),
