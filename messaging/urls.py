@@ -3,7 +3,11 @@
 from django.urls import path
 
 from messaging import callbacks
+<<<<<<< HEAD
 from messaging.views import campaigns, compat, composing, messages, policy, reviewing, sending, templates
+=======
+from messaging.views import campaigns, compat, composing, dry_run, messages, sending, templates
+>>>>>>> 8e5af52 (Say how to go live with each provider; try an account without sending; prove the chain of two installations)
 
 urlpatterns = [
     path("app/templates", templates.template_list, name="template_list"),
@@ -35,5 +39,6 @@ urlpatterns = [
     path("app/campaigns/<int:pk>/delete", campaigns.delete, name="campaign_delete"),
     path("app/messages", messages.message_list, name="message_list"),
     path("app/settings/api-webhooks/compat", compat.compatibility, name="compatibility"),
+    path("staff/messaging/provideraccount/<int:pk>/dry-run/", dry_run.page, name="provider_dry_run"),
     path("callbacks/<slug:adapter>/<str:token>/<slug:kind>", callbacks.provider_callback, name="provider_callback"),
 ]
