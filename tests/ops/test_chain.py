@@ -3,6 +3,7 @@ both."""
 
 import json
 import secrets
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,15 +71,18 @@ class Chained(Installation):
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Chained, Chained]]:
     both = []
+    done = manage(tmp_path, "migrate", "--verbosity=0")  # once for both
+    assert done.returncode == 0, done.stderr
     for name, options in (("up", ()), ("down", ("--no-sandbox",))):
         folder = tmp_path / name
         folder.mkdir()
+        shutil.copy(tmp_path / "tarishi.sqlite3", folder)
         one = Chained(folder)
         one.start(*options)
         both.append(one)
     try:
         for one in both:
-            one.wait_until_ready(240)
+            one.wait_until_ready(300)
         yield both[0], both[1]
     finally:
         for one in both:

@@ -93,7 +93,7 @@ def test_whatever_the_text_only_its_own_value_changes(text):
         ("body", '{"a": ', "not JSON"),
         ("body", '"text"', "object or list"),
         ("body", '{"a": "{nobody}"}', "no placeholder {nobody}"),
-        ("success", "", "needs this"),
+        ("success", "", "how a success looks"),
         ("success", "fine", "no condition"),
         ("success", "a..b = 1", "no place in an answer"),
         ("id_at", "data[x]", "no place in an answer"),
