@@ -3,11 +3,7 @@
 from django.urls import path
 
 from messaging import callbacks
-<<<<<<< HEAD
-from messaging.views import campaigns, compat, composing, messages, policy, reviewing, sending, templates
-=======
-from messaging.views import campaigns, compat, composing, dry_run, messages, sending, templates
->>>>>>> 8e5af52 (Say how to go live with each provider; try an account without sending; prove the chain of two installations)
+from messaging.views import campaigns, compat, composing, dry_run, messages, policy, reviewing, sending, templates
 
 urlpatterns = [
     path("app/templates", templates.template_list, name="template_list"),
