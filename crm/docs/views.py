@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from accounts import queries as accounts
+from accounts.events import EVENTS
 from crm.common.access import page, public_page, wants_fragment
 from crm.docs import running
 from crm.docs.errors import BY_CODE
@@ -48,10 +49,25 @@ def guide(request: HttpRequest, slug: str = "quick-start") -> HttpResponse:
     if slug not in GUIDES:
         raise Http404
     context = _context(request, here=slug) | {"title": GUIDES[slug], "text": f"docs/texts/{slug}.html"}
+    if slug == "webhooks":
+        context["webhook_events"] = webhook_events(context["caller"].client_id)
     if slug == "quick-start":
         first = next(one for one in endpoints() if one.short_path == "messages/send")
         context |= {"first": first, "samples": samples_of(first, context["caller"])}
     return render(request, "docs/guide.html", context)
+
+
+def webhook_events(client_id: int) -> list[dict[str, Any]]:
+    """Every event with its meaning and a body as it is sent."""
+    moment = "2025-10-09T14:35:00Z"
+    return [
+        {
+            "name": event.name,
+            "meaning": event.meaning,
+            "body": {"event": event.name, "client_id": client_id, "timestamp": moment, "data": event.sample},
+        }
+        for event in EVENTS.values()
+    ]
 
 
 @public_page
@@ -225,7 +241,12 @@ def find_entries(asked: str) -> list[dict[str, str]]:
 @cache
 def _entries() -> tuple[Entry, ...]:
     anybody = Caller(base_url=settings.PUBLIC_URL, client_id=1)
-    context = {"caller": anybody, "key_variable": KEY_VARIABLE, "rate_per_minute": settings.API_RATE_PER_MINUTE}
+    context: dict[str, Any] = {
+        "caller": anybody,
+        "key_variable": KEY_VARIABLE,
+        "rate_per_minute": settings.API_RATE_PER_MINUTE,
+    }
+    context["webhook_events"] = webhook_events(anybody.client_id)
     found = []
     for slug, title in GUIDES.items():
         text = unescape(" ".join(strip_tags(render_to_string(f"docs/texts/{slug}.html", context)).split()))

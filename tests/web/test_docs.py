@@ -9,6 +9,7 @@ import yaml
 from django.test import Client as Browser
 from django.urls import get_resolver, resolve
 
+from accounts.events import EVENTS
 from accounts.models import Role
 from accounts.services.keys import create_api_key
 from crm.common.api.errors import DOMAIN_ERRORS, HTTP_ERRORS
@@ -251,3 +252,11 @@ def test_the_shell_reads_the_main_call_as_it_is_meant(move):
     if move.slug == "paydunya":
         assert body["send_sms_request"]["app_key"] == "app-3"
         assert "Authorization: Bearer T0KEN" in told
+
+
+def test_every_webhook_event_is_shown_with_a_sample():
+    html = page(Browser(), "/docs/webhooks")
+    for name in EVENTS:
+        assert f"<code>{name}</code>" in html
+    assert "&quot;old_balance&quot;" in html
+    assert 'href="/docs/webhooks"' in page(Browser(), "/docs/search?q=old_balance")

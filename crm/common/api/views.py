@@ -61,7 +61,8 @@ class ApiView(APIView):
         if rate := getattr(request, "rate", None):
             response["X-RateLimit-Limit"] = str(rate.limit)
             response["X-RateLimit-Remaining"] = str(rate.remaining)
-            response["X-RateLimit-Reset"] = str(int(time.time()) + rate.seconds_left)
+            # Windows begin with the minute; rounded, since our clock and the counting one tick apart.
+            response["X-RateLimit-Reset"] = str(round((time.time() + rate.seconds_left) / 60) * 60)
         return response
 
     def _answer_once(self, handler: Handler, key: str, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
