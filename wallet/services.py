@@ -205,14 +205,19 @@ def check_affordable(*, client: Client, micros: int) -> None:
         raise _insufficient(client.pk, micros)
 
 
-@transaction.atomic
 def debit_many(
-    *, client_id: int, charges: Sequence[Movement], description: str = "", reservation: str | None = None
+    *,
+    client_id: int,
+    charges: Sequence[Movement],
+    description: str = "",
+    reservation: str | None = None,
+    caller_undoes: bool = False,
 ) -> int:
     """Take the sum of `charges` in one step and write an entry for each; charges of zero write none.
 
     reservation: reference of the reservation that pays, and that the entries are `within`; without one, what is not
-    reserved pays.
+    reserved pays. caller_undoes: what this raises ends the caller's transaction as well, so no savepoint is set, which
+    is two round trips.
     Returns: the sum taken, in micros. The number of statements does not depend on how many charges there are.
     Raises, and then moves nothing: InsufficientBalance, ReservationShort, ValueError (negative), IntegrityError.
     """
@@ -222,11 +227,12 @@ def debit_many(
     total = sum(micros for _, micros in charges)
     if not total:
         return 0
-    if reservation is not None:
-        _draw(client_id, reservation, total)
-    balance = _move(client_id, balance=-total, reserved=-total if reservation is not None else 0)
     taken = [(reference, -micros, reservation) for reference, micros in charges]
-    _record_many(client_id, EntryKind.DEBIT, taken, balance + total, description)
+    with transaction.atomic(savepoint=not caller_undoes):
+        if reservation is not None:
+            _draw(client_id, reservation, total)
+        balance = _move(client_id, balance=-total, reserved=-total if reservation is not None else 0)
+        _record_many(client_id, EntryKind.DEBIT, taken, balance + total, description)
     return total
 
 

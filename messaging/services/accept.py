@@ -431,7 +431,7 @@ def store_messages(
     guard.count_abroad((row.recipient for row in rows), now)
     charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
     if charges:
-        wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation)
+        wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation, caller_undoes=True)
     guard.check_day(now)
     if schedule_at is None:
         wake.senders({row.account_id for row in rows})
