@@ -9,8 +9,10 @@ from django.contrib.auth.forms import BaseUserCreationForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.models import ApiKey, AuditEntry, Membership, User
+from accounts.events import EVENTS
+from accounts.models import ApiKey, AuditEntry, Membership, User, WebhookEndpoint
 from accounts.scopes import SCOPES
+from accounts.services import webhooks
 from accounts.services.keys import create_api_key, read_key_fields, revoke_api_key
 from crm.common.errors import InvalidInput
 
@@ -142,6 +144,88 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         ended = sum(revoke_api_key(key=key) for key in queryset)
         self.message_user(request, f"Revoked {ended} of {len(queryset)} keys.")
+
+
+class WebhookForm(forms.ModelForm):
+    """Writes by the services while it is being checked, in the admin's transaction: refusals find their field."""
+
+    events = forms.MultipleChoiceField(
+        choices=[("*", "Every event, also those that are added later"), *((name, name) for name in EVENTS)],
+        initial=["*"],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    issued: webhooks.IssuedEndpoint | None = None
+
+    class Meta:
+        model = WebhookEndpoint
+        fields = ("client", "url", "events", "format", "active")
+
+    def clean(self) -> dict[str, Any]:
+        fields = super().clean() or self.cleaned_data
+        if self.errors:
+            return fields
+        chosen = {name: fields[name] for name in ("url", "events", "format")}
+        try:
+            if self.instance.pk:
+                self.saved = webhooks.update_endpoint(
+                    endpoint=self.instance, active=_changed(self.instance.active, fields.get("active")), **chosen
+                )
+            else:
+                self.issued = webhooks.create_endpoint(client=fields["client"], **chosen)
+                self.saved = self.issued.endpoint
+        except InvalidInput as refusal:
+            for field, sentences in refusal.errors.items():
+                self.add_error(field, sentences)
+        return fields
+
+    def _post_clean(self) -> None:
+        """The service has written the row; the form's own instance is that one."""
+        if hasattr(self, "saved"):
+            self.instance = self.saved
+
+
+def _changed(before: bool, after: bool | None) -> bool | None:
+    """What to tell the service: None where nothing changes, so that saving another field resumes nothing."""
+    return None if after is None or after == before else after
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(admin.ModelAdmin):
+    """Set up for a client by its account manager. A secret is shown once; the log is the client's own page."""
+
+    form = WebhookForm
+    list_display = ("url", "client", "format", "active", "failing_since", "last_success_at")
+    list_filter = ("active", "format")
+    list_select_related = ("client",)
+    search_fields = ("url", "client__name")
+    autocomplete_fields = ("client",)
+    actions = ("rotate",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEndpoint]:
+        return WebhookEndpoint.objects.unscoped().order_by("-pk")
+
+    def get_fields(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> tuple[str, ...]:
+        shown = ("client", "url", "events", "format")
+        return (*shown, "active", "disabled_reason", "failing_since", "last_success_at", "created_at") if obj else shown
+
+    def get_readonly_fields(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> tuple[str, ...]:
+        return ("client", "disabled_reason", "failing_since", "last_success_at", "created_at") if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: WebhookForm, change: bool) -> None:
+        if form.issued:
+            messages.warning(request, _secret_of(form.issued))
+
+    @admin.action(description="Give the selected webhooks a new secret", permissions=["change"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
+        for endpoint in queryset:
+            messages.warning(request, _secret_of(webhooks.rotate_secret(endpoint=endpoint)))
+
+
+def _secret_of(issued: webhooks.IssuedEndpoint) -> str:
+    return f"Copy this now, it is not shown again. Signing secret of {issued.endpoint.url}: {issued.secret}"
 
 
 @admin.register(AuditEntry)

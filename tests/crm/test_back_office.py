@@ -6,7 +6,7 @@ import pytest
 from django.test import Client as Browser
 
 from accounts import queries
-from accounts.models import ApiKey, Client, Membership, User
+from accounts.models import ApiKey, Client, Membership, User, WebhookEndpoint
 from tests.factories import PASSWORD, make_client, make_key
 from wallet.models import Wallet
 
@@ -115,3 +115,53 @@ def test_people_are_added_with_a_lower_case_address_once(browser):
     assert "already" in browser.post("/staff/accounts/user/add/", form).content.decode()
     user = User.objects.get(email="baraka@acme.test")
     assert browser.get(f"/staff/accounts/user/{user.pk}/change/").status_code == 200
+
+
+HOOKS = "/staff/accounts/webhookendpoint/"
+
+
+def hook_of(client) -> WebhookEndpoint:
+    return WebhookEndpoint.objects.for_client(client).get()
+
+
+def test_a_webhook_is_set_up_for_a_client_and_its_secret_shown_once(browser):
+    client = make_client()
+    fields = {"client": client.pk, "url": "https://example.com/hook", "events": ["message.delivered"], "format": "flat"}
+    page = browser.post(f"{HOOKS}add/", fields, follow=True).content.decode()
+    endpoint = hook_of(client)
+    assert (endpoint.url, endpoint.events, endpoint.format) == (fields["url"], fields["events"], "flat")
+    assert endpoint.secret in page.replace("&#x3D;", "=").replace("&amp;", "&")
+    assert "whsec_" not in browser.get(f"{HOOKS}{endpoint.pk}/change/").content.decode()
+
+
+def test_a_webhook_may_not_point_inside(browser):
+    client = make_client()
+    fields = {"client": client.pk, "url": "https://127.0.0.1/hook", "events": ["*"], "format": "envelope"}
+    page = browser.post(f"{HOOKS}add/", fields).content.decode()
+    assert "errorlist" in page
+    assert not WebhookEndpoint.objects.for_client(client).exists()
+
+
+def test_a_webhook_is_changed_paused_and_given_a_new_secret_but_never_deleted_here(browser):
+    client = make_client()
+    fields = {"client": client.pk, "url": "https://example.com/hook", "events": ["*"], "format": "envelope"}
+    browser.post(f"{HOOKS}add/", fields)
+    before = hook_of(client)
+    browser.post(f"{HOOKS}{before.pk}/change/", fields | {"events": ["balance.low"], "active": ""})
+    after = hook_of(client)
+    assert (after.events, after.active) == (["balance.low"], False)
+    browser.post(HOOKS, {"action": "rotate", "_selected_action": [before.pk]})
+    assert hook_of(client).secret != before.secret
+    assert hook_of(client).previous_secret == before.secret
+    assert browser.post(f"{HOOKS}{before.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_the_rate_limit_of_a_client_is_set_here(browser):
+    client = make_client()
+    url, fields = f"/staff/accounts/client/{client.pk}/change/", {"name": "Acme", "contact_email": "a@acme.test"}
+    browser.post(url, fields | {"rate_limit": "900"})
+    client.refresh_from_db()
+    assert client.rate_limit == 900
+    assert "errorlist" in browser.post(url, fields | {"rate_limit": "0"}).content.decode()
+    client.refresh_from_db()
+    assert client.rate_limit == 900

@@ -4,8 +4,10 @@ import json
 import re
 import time
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client as Browser
 from django.utils import timezone
 
@@ -248,3 +250,20 @@ def test_the_page_costs_the_same_however_many_requests(acme, key, browser, djang
     assert len(lines(acme)) == 9
     with django_assert_max_num_queries(8):
         browser.get(URL)
+
+
+@pytest.mark.parametrize(("size", "taken"), [(300_000, 300_000), (5 << 20, 1 << 20)])
+def test_a_refused_body_is_taken_so_that_its_sender_sees_the_reason(acme, size, taken):
+    """Through WSGI itself: the test browser would hand the body over in one piece."""
+    body = BytesIO(b"x" * size)
+    told: list[str] = []
+    environ = {
+        "REQUEST_METHOD": "POST", "PATH_INFO": f"/api/{acme.pk}/messages/send", "QUERY_STRING": "",
+        "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(size), "SERVER_NAME": "testserver",
+        "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.input": body, "wsgi.url_scheme": "http",
+        "wsgi.errors": BytesIO(), "HTTP_X_API_KEY": "unknown",
+    }  # fmt: skip
+    answer = WSGIHandler()(environ, lambda status, headers: told.append(status))
+    assert told == ["401 Unauthorized"]
+    assert b"INVALID_API_KEY" in b"".join(answer)
+    assert body.tell() == taken
