@@ -102,7 +102,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--no-demo"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
         )
-        until = time.monotonic() + 180
+        until = time.monotonic() + 420
         while time.monotonic() < until:
             assert self.process.poll() is None, (self.data / "serve.log").read_text()[-2000:]
             try:
@@ -110,7 +110,7 @@ class Server:
                     return
             except OSError:
                 time.sleep(0.5)
-        pytest.fail("the server was not ready within three minutes")
+        pytest.fail("the server was not ready within seven minutes")
 
     def stop(self) -> None:
         assert self.process
@@ -160,7 +160,7 @@ def page(server: Server, chrome: Any, request: pytest.FixtureRequest) -> Iterato
     """A fresh window of desk size; errors in the page's scripts fail the test."""
     context = chrome.new_context(viewport=DESK, base_url=server.url)
     window = context.new_page()
-    window.set_default_timeout(20_000)
+    window.set_default_timeout(30_000)
     failures: list[str] = []
     window.on("pageerror", lambda error: failures.append(str(error)))
     yield window
