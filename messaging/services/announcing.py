@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
+
+from accounts.models import User
 from accounts.services.events import listening_clients, moment, record_events_bulk
-from crm.common.money import json_money
+from accounts.services.notices import notify
+from crm.common.money import format_money, from_micros, json_money
 from crm.common.phones import digits
 from messaging import batches, queries
 from messaging.models import Campaign, Message, MessageStatus
@@ -53,6 +57,28 @@ def describe(message: Message) -> dict[str, Any]:
         "reference": message.reference or None,
         "batch_id": batches.public_id(message.batch_id) if message.batch_id else None,
     }
+
+
+def tell_paused(campaign: Campaign, reason: str) -> None:
+    """Tell the members who want to hear of it that the product paused a campaign or ended its series."""
+    facts = {"name": campaign.name, "reason": reason, "address": _page_of(campaign)}
+    notify(client=campaign.client, event="campaign.paused", facts=facts)
+
+
+def tell_awaiting(campaign: Campaign, by: User | None, recipients: int, cost_micros: int) -> None:
+    """Tell those who may approve that a campaign waits for it."""
+    facts = {
+        "name": campaign.name,
+        "recipients": f"{recipients:,}",
+        "cost": format_money(from_micros(cost_micros), campaign.client.currency, plain=True),
+        "by": str(by) if by else "A program",
+        "address": _page_of(campaign),
+    }
+    notify(client=campaign.client, event="campaign.approval", facts=facts)
+
+
+def _page_of(campaign: Campaign) -> str:
+    return f"{settings.PUBLIC_URL}/app/campaigns/{campaign.pk}"
 
 
 def announce_campaigns(finished: Sequence[tuple[int, int]]) -> None:

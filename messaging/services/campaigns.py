@@ -28,7 +28,7 @@ from messaging.models import (
     TemplateLanguage,
 )
 from messaging.services.accept import check_may_send, check_text
-from messaging.services.announcing import announce_campaigns
+from messaging.services.announcing import announce_campaigns, tell_awaiting, tell_paused
 from messaging.services.audience import Quote, problems_of, quote_campaign
 from messaging.services.guards import Guard
 from messaging.services.hours import HoursBook, OutsideHours
@@ -266,6 +266,8 @@ def confirm_campaign(
             wake.expansion(campaign.pk)
         elif state == CampaignState.SCHEDULED and campaign.schedule_at is None:
             wake.start_campaigns(after=hold_seconds)
+        elif state == CampaignState.PAUSED:
+            tell_paused(campaign, held_because or doubt)
         facts = {"people": quote.recipients, "cost_micros": quote.cost_micros, "state": str(state)}
         record_audit(client=client, action="campaign.confirmed", target=f"campaign:{campaign.pk}", after=facts)
     return get_campaign(client=client, campaign_id=campaign_id)
@@ -303,6 +305,7 @@ def _submit(campaign: Campaign, by: User | None, quote: Quote) -> None:
         updated_at=timezone.now(),
     ):
         raise WrongState("This campaign was changed or started meanwhile. Look at it again.")
+    tell_awaiting(campaign, by, quote.recipients, quote.cost_micros)
     facts = {"people": quote.recipients, "cost_micros": quote.cost_micros}
     record_audit(client=campaign.client, action="campaign.submitted", target=f"campaign:{campaign.pk}", after=facts)
 

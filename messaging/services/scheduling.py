@@ -11,6 +11,7 @@ from crm.common.sql import database_now
 from messaging import wake
 from messaging.models import Campaign, CampaignState, MessageClass, SenderState
 from messaging.services.accept import FURTHEST_SCHEDULE
+from messaging.services.announcing import tell_paused
 from messaging.services.campaigns import audit_campaign, get_campaign
 from messaging.services.hours import HoursBook
 from wallet import services as wallet
@@ -90,6 +91,8 @@ def fire_due_campaigns() -> int:
             )
             kind = campaign.pause_kind or "start" if reason else ""
             moved = waiting.update(state=state, pause_reason=reason, pause_kind=kind)
+            if moved and reason:
+                tell_paused(campaign, reason)
             if moved and not reason:
                 wake.expansion(campaign.pk)
                 started += 1

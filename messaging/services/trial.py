@@ -12,7 +12,7 @@ from messaging.services.senders import approve_sender_id
 @transaction.atomic
 def start_trial(*, client: Client) -> None:
     """Let `client` write to the confirmed numbers of its members only, as the installation's own sender."""
-    set_limits(client=client, trial=True)
+    set_limits(client=client, trial=True, countries=[])  # its own country only, until staff open others
     if name := system_sender():
         approve_sender_id(client=client, name=name)
 

@@ -6,6 +6,7 @@ from django.utils import timezone
 from crm.common.sql import database_now
 from messaging.models import Campaign, CampaignState, Message, MessageStatus, ProviderAccount
 from messaging.providers.failures import failure_of
+from messaging.services.announcing import tell_paused
 from messaging.services.campaigns import hold_messages
 
 FAILURES_OF = 200  # the first messages that came to an end
@@ -30,6 +31,7 @@ def pause_for(campaign: Campaign, *, kind: str, reason: str) -> bool:
     ):
         return False
     hold_messages(campaign_id=campaign.pk)
+    tell_paused(campaign, reason)
     return True
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.models import Membership
+from accounts.models import Membership, Notice
 from crm.common.errors import InvalidInput, WrongState
 from messaging.errors import EditedMeanwhile, OwnCampaign, QuoteChanged
 from messaging.services.approval import approve_campaign, return_campaign
@@ -49,6 +49,8 @@ def test_a_large_campaign_waits_and_its_money_is_reserved_when_it_is_approved(ac
     amina, baraka = people
     campaign = submit(acme, amina)
     assert (campaign.state, campaign.quoted_recipients, reserved(acme)) == ("awaiting", 11, 0)
+    told = Notice.objects.for_client(acme).filter(event="campaign.approval")
+    assert list(told.values_list("user__email", flat=True)) == ["baraka@acme.test"]
     assert expand_campaign(campaign_id=campaign.pk) == 0
     approved = approve(acme, campaign, baraka)
     assert (approved.state, approved.confirmed_by, reserved(acme)) == ("sending", baraka, 11_000_000)

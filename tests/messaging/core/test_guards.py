@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import Membership, User
+from accounts.models import Membership, Notice, User
 from accounts.services.people import set_phone
 from crm.common.sql import later_sql
 from messaging.errors import CountryClosed, DailyLimit, RecipientLimit, TrialNumber
@@ -212,8 +212,11 @@ def test_a_campaign_leaves_out_whom_the_rules_leave_out_and_its_price_is_exact(a
     assert (1000_000_000 - balance(acme), reserved(acme)) == (quote.cost_micros, 0)
 
 
-def test_many_people_in_a_country_that_is_new_wait_for_a_person(acme, road):
+def test_many_people_in_a_country_that_is_new_wait_for_a_person_and_the_owner_is_told(acme, road, django_user_model):
+    owner = django_user_model.objects.create_user("amina@acme.test")
+    Membership.objects.create(client=acme, user=owner, role="owner")
     campaign = confirm(foreigners(acme, 50))
+    assert Notice.objects.for_client(acme).get(event="campaign.paused").user == owner
     assert (campaign.state, campaign.pause_kind) == ("paused", "burst")
     assert "TZ" in campaign.pause_reason
     assert reserved(acme) == 50_000_000
