@@ -165,7 +165,8 @@ def _single_lines(client: Client, start: datetime, end: datetime, sums: Sums) ->
     entries = among_few(LedgerEntry.objects.for_client(client).filter(kind__in=_ONE_BY_ONE), start, end)
     if not any(kind in _ONE_BY_ONE for kind, _within in sums):
         return
-    rows = list(entries.order_by("created_at", "pk")[:MOST_SINGLE])
+    # In the order of the index of kinds; in any other, SQLite walks through the whole ledger.
+    rows = sorted(entries.order_by("kind", "-pk")[:MOST_SINGLE], key=lambda row: row.pk)
     top_ups = top_ups_by_reference(client, [row.reference for row in rows])
     rest = {kind: list(sums.get((kind, ""), (0, 0))) for kind in _ONE_BY_ONE}
     for row in rows:
