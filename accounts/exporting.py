@@ -14,6 +14,7 @@ from crm.common.phones import mask_phone
 
 BATCH = 2000
 Rows = Iterator[Sequence[Any]]
+Files = Iterator[tuple[str, Rows | str]]  # name within the ZIP, and its rows with a heading, or a finished text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Job:
 class Kind:
     """permission: who may ask for it and fetch it. rows: a heading first, then the rows; must not hold a query open
     while it yields (`in_batches`), since progress is written in between. count: how many rows follow the heading.
+    files: a ZIP instead, of several files, each with its rows; such a kind is asked for by its own service alone.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Kind:
     permission: str
     count: Callable[[Job], int]
     rows: Callable[[Job], Rows]
+    files: "Callable[[Job], Files] | None" = None
 
 
 KINDS: dict[str, Kind] = {}

@@ -263,3 +263,42 @@ class AuditFilter(forms.Form):
         if fields["end"] and fields["end"] < date.max:
             before = datetime.combine(fields["end"] + timedelta(days=1), time.min, zone)
         return {"noun": fields["about"], "who": fields["who"], "since": since or None, "before": before}
+
+
+class PersonForm(forms.Form):
+    """Which person, and why; the service checks what is required for which act."""
+
+    address = forms.CharField(
+        label=_("Phone number or e-mail address"),
+        max_length=254,
+        error_messages={"required": _("Say whose data is meant.")},
+    )
+    reason = forms.CharField(
+        label=_("Why"),
+        required=False,
+        max_length=200,
+        help_text=_("For example: asked for it by letter on 3 March. Needed to erase and to lift; it is kept."),
+    )
+
+
+def _days(label: object, help_text: object) -> forms.IntegerField:
+    return forms.IntegerField(label=label, help_text=help_text, min_value=7, max_value=365)
+
+
+class RetentionForm(forms.Form):
+    text_days = _days(
+        _("Texts of messages, in days"),
+        _("After that the history still says who was written to and what became of it, but no longer what it said."),
+    )
+    number_days = _days(
+        _("Numbers and addresses of recipients, in days"),
+        _("After that a message can no longer be found by its number. Counts, costs and delivery rates stay."),
+    )
+    log_days = _days(
+        _("Logs, in days"),
+        _("Webhook deliveries, API requests, notices and rejected rows of imports are deleted."),
+    )
+    export_days = _days(
+        _("List of downloads, in days"),
+        _("Files themselves are deleted after 7 days, or earlier if somebody is erased."),
+    )

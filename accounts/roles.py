@@ -10,7 +10,7 @@ SEND = {"campaigns.send", "messages.send"}
 MANAGE = {
     "audit.read", "campaigns.policy", "contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write",
 }  # fmt: skip
-RUN = {"team.write", "organisation.write"}
+RUN = {"team.write", "organisation.write", "privacy.write", "client.write"}
 
 PERMISSIONS: dict[str, set[str]] = {
     "owner": READ | SEND | MANAGE | RUN,
@@ -41,6 +41,8 @@ NAMES: dict[str, str | Promise] = {
     "organisation.read": _("See the organisation"),
     "organisation.write": _("Change the organisation and simulation"),
     "audit.read": _("Read the audit log"),
+    "privacy.write": _("Export or erase one person's data"),
+    "client.write": _("Say how long data is kept, take everything along"),
 }
 
 

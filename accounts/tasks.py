@@ -9,8 +9,10 @@ from accounts import wake
 from accounts.delivery import claims, letters, upkeep
 from accounts.delivery.loop import Deliverer
 from accounts.requests.recording import forget_requests
+from accounts.services import closing, retention
 from accounts.services.exports import run_export, sweep_exports
 from accounts.services.idempotency import forget_expired_answers
+from accounts.services.privacy import run_erasure, sweep_requests
 from accounts.services.rates import forget_old_counters
 from accounts.services.tokens import forget_expired_tokens
 from crm.common.linger import keep_at
@@ -37,6 +39,19 @@ def write_export(export_id: int) -> None:
     run_export(export_id=export_id)
 
 
+@shared_task(name=wake.ERASE_PERSON, ignore_result=True)
+def erase_person(request_id: int) -> None:
+    """Erase one person everywhere, or go on with it."""
+    run_erasure(request_id=request_id)
+
+
+@shared_task(name=wake.PURGE, ignore_result=True)
+def purge() -> None:
+    """Remove what is older than clients keep it, and erase organisations whose closure is due."""
+    retention.purge_due()
+    closing.close_due()
+
+
 @shared_task(name="accounts.sweep", ignore_result=True)
 def sweep() -> None:
     """Find webhooks and notices that a lost wake-up left behind; forget what served its time; tell of failing hooks."""
@@ -51,4 +66,6 @@ def sweep() -> None:
     upkeep.forget_old_deliveries()
     letters.forget_old_notices()
     sweep_exports()
+    sweep_requests()
+    retention.sweep_retention()
     upkeep.tell_owners()

@@ -5,6 +5,7 @@ class ContactsConfig(AppConfig):
     name = "contacts"
 
     def ready(self) -> None:
-        from contacts import kinds  # models exist only now
+        from contacts import holdings, kinds  # models exist only now
 
         kinds.register_kinds()
+        holdings.register_part()

@@ -219,6 +219,20 @@ class OptOutForm(DomainErrorForm):
         return fields
 
 
+class ConsentForm(DomainErrorForm):
+    """How one contact agreed to get messages."""
+
+    source = forms.ChoiceField(
+        label=_("How they agreed"), required=False, choices=[("", _("Not known")), *ConsentSource.choices]
+    )
+    statement = forms.CharField(
+        label=_("In whose words, when, where"),
+        required=False,
+        max_length=STATEMENT_LENGTH,
+        widget=forms.Textarea({"rows": 2}),
+    )
+
+
 class OptInForm(DomainErrorForm):
     reason = forms.CharField(
         label=_("Why may this person be written to again?"),

@@ -68,6 +68,8 @@ NAVIGATION = (
             Page("/app/settings/simulation", gettext_lazy("Simulation"), "organisation.read"),
             Page("/app/settings/security", gettext_lazy("Security"), "home"),
             Page("/app/settings/audit", gettext_lazy("Audit log"), "audit.read"),
+            Page("/app/settings/privacy", gettext_lazy("Data rights"), "privacy.write"),
+            Page("/app/settings/data", gettext_lazy("Data and closure"), "client.write"),
             Page("/app/exports", gettext_lazy("Downloads"), "home"),
         ),
     ),

@@ -12,7 +12,7 @@ class MessagingConfig(AppConfig):
             system_sms,
         )
         from contacts.signals import asking_for_messages, asking_who_was_messaged
-        from messaging import kinds
+        from messaging import holdings, kinds
         from messaging.causes import causes_of
         from messaging.queries import every_message, messaged_since
         from messaging.reconciliation import register_checks
@@ -21,6 +21,7 @@ class MessagingConfig(AppConfig):
 
         register_checks()
         kinds.register_kinds()
+        holdings.register_part()
         client_suspended.connect(suspension.hold_everything, dispatch_uid="messaging")
         client_resumed.connect(suspension.release_single_messages, dispatch_uid="messaging")
         asking_system_sender.connect(notices.system_sender, dispatch_uid="messaging")

@@ -25,6 +25,7 @@ from accounts.models.clients import (
 )
 from accounts.models.exports import Export, ExportState
 from accounts.models.invitations import Invitation
+from accounts.models.privacy import Closure, ErasedAddress, HashKey, PersonRequest, RequestState, Retention
 from accounts.models.requests import ApiRequest
 from accounts.models.views import VIEW_NAME_LENGTH, VIEW_QUERY_LENGTH, SavedView
 
@@ -38,18 +39,24 @@ __all__ = [
     "AuditIsFinal",
     "Client",
     "ClientState",
+    "Closure",
     "DeliveryState",
     "Density",
     "EndedToken",
+    "ErasedAddress",
     "Export",
     "ExportState",
+    "HashKey",
     "IdempotencyRecord",
     "Invitation",
     "Membership",
     "Notice",
     "NoticeSettings",
     "NoticeState",
+    "PersonRequest",
     "RateCounter",
+    "RequestState",
+    "Retention",
     "Role",
     "SavedView",
     "Theme",

@@ -4,6 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -14,11 +15,11 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from accounts import wake
-from accounts.exporting import KINDS, Job, Rows
+from accounts.exporting import KINDS, Files, Job, Rows
 from accounts.models import Export, ExportState, Membership
 from accounts.services.audit import record_audit
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
-from crm.common.exports import write_csv, write_xlsx
+from crm.common.exports import csv_lines, write_csv, write_xlsx
 from crm.common.sql import database_now
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ def request_export(*, membership: Membership, kind: str, format: str, query: str
         raise NotFound
     if format not in FORMATS or len(query) > _LONGEST_QUERY or "\x00" in query:
         raise InvalidInput({"format": ["Choose CSV or XLSX."]})
+    if known.files is not None:
+        raise NotFound
     client = membership.client
     masked = not membership.may("contacts.read")
     total = known.count(Job(client, QueryDict(query), masked))
@@ -80,6 +83,26 @@ def request_export(*, membership: Membership, kind: str, format: str, query: str
     if small:
         run_export(export_id=export.pk)
         export.refresh_from_db(from_queryset=mine)
+    return export
+
+
+@transaction.atomic
+def make_export(*, membership: Membership, kind: str, query: str = "", language: str = "en") -> Export:
+    """Have a worker write the ZIP of a kind that is made of files; the caller records it. Raises: TooManyExports."""
+    mine = Export.objects.for_client(membership.client)
+    if mine.filter(state__in=[ExportState.WAITING, ExportState.RUNNING]).count() >= MOST_OPEN:
+        raise TooManyExports
+    export = Export.objects.create(
+        client=membership.client,
+        by=membership.user,
+        kind=kind,
+        format="zip",
+        query=query,
+        language=language,
+        in_background=True,
+        created_at=database_now(),
+    )
+    wake.export(export.pk)
     return export
 
 
@@ -126,6 +149,9 @@ def run_export(*, export_id: int) -> bool:
 def _write(export: Export, token: str, path: Path) -> None:
     kind = KINDS[export.kind]
     job = Job(export.client, QueryDict(export.query), export.masked)
+    if kind.files is not None:
+        _write_zip(path, ((name, _counted(export, token, rows)) for name, rows in kind.files(job)))
+        return
     rows = _watched(export, token, kind.rows(job))
     (write_xlsx if export.format == "xlsx" else write_csv)(path, rows)
 
@@ -137,6 +163,32 @@ def _watched(export: Export, token: str, rows: Rows) -> Rows:
         export.rows = number
         if number and number % _STEP == 0:
             _note(export, token)
+
+
+def _counted(export: Export, token: str, rows: Rows | str) -> Rows | str:
+    """As `_watched`, over all files of a ZIP."""
+    if isinstance(rows, str):
+        return rows
+    return _count_on(export, token, rows)
+
+
+def _count_on(export: Export, token: str, rows: Rows) -> Rows:
+    for number, row in enumerate(rows):
+        yield row
+        export.rows += bool(number)
+        if number and export.rows % _STEP == 0:
+            _note(export, token)
+
+
+def _write_zip(path: Path, files: Files) -> None:
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, rows in files:
+            with archive.open(name, "w", force_zip64=True) as file:
+                if isinstance(rows, str):
+                    file.write(rows.encode())
+                else:
+                    for line in csv_lines(rows):
+                        file.write(line.encode("utf-8", "replace"))
 
 
 def _note(export: Export, token: str) -> None:

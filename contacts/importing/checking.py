@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from contacts.importing.engine import Sorted, find_known, merged, read_chunks, sort_rows
+from contacts.importing.engine import Sorted, find_known, merged, read_chunks, sort_rows, without_erased
 from contacts.importing.reading import Table
 from contacts.importing.rows import Entry, Refusal, RowReader
 from contacts.importing.screening import ConsecutiveNumbers
@@ -87,7 +87,7 @@ def check_file(
         if check.rows >= limit:
             check.complete = False
             break
-        rows = rows[: limit - check.rows]
+        rows = [*without_erased(client_id, rows[: limit - check.rows])]
         entries = [row for row in rows if isinstance(row, Entry)]
         known = find_known(client_id, entries)
         result = sort_rows(rows, known, policy=policy, import_id=None, seen=seen)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import orjson
 from django.db import connection, transaction
 
+from accounts.services.privacy import erased_among, has_erased
 from contacts.importing.reading import Table
 from contacts.importing.rows import Entry, Refusal, RowReader
 from contacts.models import Contact, ContactImport, Duplicates, GroupMember, ImportChange, ImportReject, ImportState
@@ -21,6 +22,7 @@ from crm.common.sql import allocate_ids, as_json, insert_rows, later_sql, now_sq
 CHUNK_ROWS = 2000
 LEASE_SECONDS = 60
 DUPLICATE = "duplicate"
+ERASED = "erased"
 
 
 class LeaseLostError(Exception):
@@ -84,6 +86,23 @@ def find_known(client_id: int, entries: Iterable[Entry]) -> dict[str, Known]:
         phone or email: Known(pk, email, name, department, orjson.loads(attributes), *rest)
         for phone, pk, email, name, department, attributes, *rest in found
     }
+
+
+def without_erased(client_id: int, rows: Sequence[Entry | Refusal]) -> Sequence[Entry | Refusal]:
+    """The rows, those of people who were erased from the client's data refused. One query where there are none."""
+    if not has_erased(client_id):
+        return rows
+    entries = [row for row in rows if isinstance(row, Entry)]
+    gone = erased_among(client_id, [each for row in entries for each in (row.phone, row.email) if each])
+    if not gone:
+        return rows
+    return [_erased(row) if isinstance(row, Entry) and gone & {row.phone, row.email} else row for row in rows]
+
+
+def _erased(row: Entry) -> Refusal:
+    """Without the row's cells: they would bring back what was erased."""
+    sentence = "This person's data was erased because they asked for it. A file does not bring them back."
+    return Refusal(row.row, "phone" if row.phone else "email", "", ERASED, sentence, [])
 
 
 def sort_rows(
@@ -166,6 +185,7 @@ def write_chunk(batch: ContactImport, rows: Sequence[Entry | Refusal], *, next_r
     Raises LeaseLostError, and then leaves nothing written, if `token` no longer holds the import.
     """
     with transaction.atomic():
+        rows = without_erased(batch.client_id, rows)
         known = find_known(batch.client_id, [row for row in rows if isinstance(row, Entry)])
         result = sort_rows(rows, known, policy=batch.duplicates, import_id=batch.pk, consent_id=batch.consent_id)
         _record_changes(batch, result.changed, known)

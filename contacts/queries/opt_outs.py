@@ -6,6 +6,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.models import Client
+from accounts.services.privacy import erased_among
 from contacts.models import Channel, Contact, OptOut, OptOutChange, normal_address
 from crm.common.sql import as_json, rows_sql
 
@@ -42,7 +43,8 @@ def opt_out_history_of(contact: Contact, count: int = 20) -> list[OptOutChange]:
 def opted_out_among(channel: str, rows: Iterable[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
     """Which of (client id, address, sender) may not be written to: the address opted out of that sender or of all.
 
-    One query for any number of rows and clients. The tuples come back as they were given.
+    Erased people too. One query for any number of rows and clients; two more for each client that erased somebody.
+    The tuples come back as they were given.
     """
     asked = {(client_id, normal_address(channel, address), sender): (client_id, address, sender)
              for client_id, address, sender in rows}  # fmt: skip
@@ -54,6 +56,19 @@ def opted_out_among(channel: str, rows: Iterable[tuple[int, str, str]]) -> set[t
         f'JOIN "{OptOut._meta.db_table}" o ON o."client_id" = v.client_id AND o."channel" = %s '
         'AND o."address" = v.address AND o."sender" IN (\'\', v.sender)'
     )
+    # In the same statement: the clients that erased somebody, whose addresses only their hashes tell.
+    clients = sorted({client_id for client_id, _, _ in asked})
+    places = ", ".join(["%s"] * len(clients))
+    statement += (
+        f" UNION ALL SELECT a.id, '#', '#' FROM accounts_client a WHERE a.id IN ({places}) "
+        "AND EXISTS (SELECT 1 FROM accounts_erasedaddress e WHERE e.client_id = a.id)"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [as_json(asked), channel])
-        return {asked[row] for row in cursor.fetchall()}
+        cursor.execute(statement, [as_json(asked), channel, *clients])
+        found = cursor.fetchall()
+    out = {asked[row] for row in found if row[1] != "#"}
+    for client_id, mark, _sender in found:
+        if mark == "#":
+            gone = erased_among(client_id, [address for owner, address, _ in asked if owner == client_id])
+            out |= {given for key, given in asked.items() if key[0] == client_id and key[1] in gone}
+    return out

@@ -2,6 +2,7 @@
 
 from contacts.services.bin import delete_contacts, empty_bin, erase_from_bin, restore_contacts
 from contacts.services.bulk import change_contacts, run_bulk, start_bulk, stop_bulk
+from contacts.services.consents import set_consent
 from contacts.services.contacts import create_contact, update_contact
 from contacts.services.fields import change_field, create_field, delete_field
 from contacts.services.groups import (
@@ -84,6 +85,7 @@ __all__ = [
     "run_bulk",
     "run_import",
     "run_undo",
+    "set_consent",
     "start_bulk",
     "start_import",
     "stop_bulk",

@@ -8,6 +8,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from accounts.models import Client
+from accounts.services.privacy import erased_among
 from contacts.errors import ContactExists
 from contacts.importing.matching import attribute_key, unused_key
 from contacts.importing.rows import ATTRIBUTE_LENGTH, clean_text
@@ -120,7 +121,17 @@ def _apply(contact: Contact, values: Mapping[str, Any]) -> None:
         raise InvalidInput({"phone": ["Give a phone number, or at least an email address."]})
 
 
+def _refuse_erased(contact: Contact) -> None:
+    addresses = [address for address in (contact.phone, contact.email) if address]
+    gone = erased_among(contact.client_id, addresses)
+    if gone:
+        field = "phone" if contact.phone in gone else "email"
+        sentence = "This person was erased because they asked for it. Lift that under Data rights first."
+        raise InvalidInput({field: [sentence]})
+
+
 def _save(contact: Contact) -> Contact:
+    _refuse_erased(contact)
     try:
         with transaction.atomic():
             contact.save()

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.queries import saved_views_for, view_query
 from contacts import queries, services
 from contacts.filters import CONSENTS, STATUSES, ContactFilters
-from contacts.forms import ContactForm
+from contacts.forms import ConsentForm, ContactForm
 from contacts.models import Contact, ContactField
 from contacts.views.page_parts import may_write, page_of, render_page, render_part, require_write
 from crm.common.access import page
@@ -112,6 +112,10 @@ def _change(request: HttpRequest, contact: Contact, form: ContactForm) -> str:
         tag = get_object_or_404(queries.tags_for(request.client), name=asked["tag_remove"])
         services.remove_from_group(group=tag, contact_ids=[contact.pk])
         return _("The tag was removed.")
+    if "consent" in asked:
+        source, statement = asked.get("source", ""), asked.get("statement", "")
+        services.set_consent(contact=contact, source=source, statement=statement, by=request.user)
+        return _("The consent was recorded.")
     if asked.get("set") in _EDITABLE:
         services.update_contact(contact=contact, **{asked["set"]: asked.get("value", "")})
         return _("The contact was saved.")
@@ -124,8 +128,11 @@ def _change(request: HttpRequest, contact: Contact, form: ContactForm) -> str:
 def _detail_context(request: HttpRequest, contact: Contact) -> dict:
     queries.decorate(request.client, [contact])
     may_read_messages = request.membership.may("messages.read")
+    known = contact.consent
     return {
         "contact": contact,
+        "consent": ConsentForm(initial={"source": known.source, "statement": known.statement} if known else {}),
+        "may_erase": request.membership.may("privacy.write"),
         "network": likely_network(contact.phone or ""),
         "facts": [
             ("name", _("Name"), contact.name),

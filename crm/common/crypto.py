@@ -28,6 +28,16 @@ def decrypt_text(token: str) -> str:
         raise Undecryptable("no key in ENCRYPTION_KEY opens this value") from None
 
 
+def renew_token(token: str) -> str | None:
+    """`token` encrypted anew with the newest key; None where it is under that key already. Raises: Undecryptable."""
+    keys = tuple(settings.ENCRYPTION_KEYS)
+    try:
+        Fernet(keys[0]).decrypt(token.encode())
+    except InvalidToken:
+        return encrypt_text(decrypt_text(token))
+    return None
+
+
 def digest(text: str) -> str:
     """SHA-256 in hexadecimal: how a random credential of 160 bits or more is kept (T4). Not for passwords."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
