@@ -34,11 +34,11 @@ def own_environment(folder: Path, **extra: str) -> dict[str, str]:
     return {**mine, "VAR_DIR": str(folder), "PYTHONUNBUFFERED": "1", **extra}
 
 
-def manage(folder: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def manage(folder: Path, *words: str, seconds: float = 60, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, within `seconds`."""
     return subprocess.run(
         [sys.executable, "manage.py", *words],
-        cwd=ROOT, env=own_environment(folder, **extra), capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env=own_environment(folder, **extra), capture_output=True, text=True, timeout=seconds,
     )  # fmt: skip
 
 

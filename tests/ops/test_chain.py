@@ -39,7 +39,7 @@ class Chained(Installation):
 
     def run(self, *words: str) -> str:
         ports = {name: self.environment[name] for name in ("PORT", "SANDBOX_PORT", "WEBHOOK_ALLOWED_NETWORKS")}
-        done = manage(self.folder, *words, **ports)
+        done = manage(self.folder, *words, seconds=180, **ports)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -71,7 +71,7 @@ class Chained(Installation):
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Chained, Chained]]:
     both = []
-    done = manage(tmp_path, "migrate", "--verbosity=0")  # once for both
+    done = manage(tmp_path, "migrate", "--verbosity=0", seconds=300)  # once for both
     assert done.returncode == 0, done.stderr
     for name, options in (("up", ()), ("down", ("--no-sandbox",))):
         folder = tmp_path / name
