@@ -111,6 +111,7 @@ EVENT_WORDS = {
     EventKind.READ: gettext_lazy("Read"),
     EventKind.FAILED: gettext_lazy("Failed"),
     EventKind.CANCELLED: gettext_lazy("Cancelled before it left"),
+    EventKind.UNREPORTED: gettext_lazy("No report in 72 hours: sent is its last word"),
 }
 
 

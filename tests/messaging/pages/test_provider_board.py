@@ -20,7 +20,7 @@ from django.urls import reverse
 from accounts.models import User
 from crm.common.sql import database_now
 from messaging import provider_board
-from messaging.models import Message, MessageEvent, ProviderAccount, ProviderTally, Route
+from messaging.models import EventKind, Message, MessageEvent, ProviderAccount, ProviderTally, Route
 from messaging.providers.base import Outcome
 from messaging.sending.recording import record_outcomes
 from messaging.sending.sweep import close_unreported
@@ -34,6 +34,7 @@ from messaging.services.provider_tallies import (
 from messaging.services.providers import rest_account
 from messaging.services.reports import process_callbacks
 from messaging.services.trials import accounts_to_ask_for_balance, read_balance, try_account
+from messaging.views.messages import EVENT_WORDS
 from tests.messaging.core.world import (
     accept,
     balance,
@@ -410,3 +411,7 @@ class TestAfterThreeDays:
 
 def test_amounts_are_exact(vendor):
     assert try_account(make_road(url_of(vendor))).balance.amount == Decimal("1234.50")
+
+
+def test_every_step_of_a_timeline_has_words():
+    assert set(EVENT_WORDS) == set(EventKind)
