@@ -9,6 +9,9 @@ from django.utils.crypto import salted_hmac
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _MAC_LENGTH = 11  # of 62 characters each: 65 bits
+# All links of an installation are equally long, so that a text with one is counted before the link is made.
+_NUMBER_LENGTH = 5
+SAMPLE_TOKEN = "0" * _NUMBER_LENGTH + "-" + "0" * _MAC_LENGTH  # leads to nobody
 
 
 def _base62(number: int) -> str:
@@ -20,8 +23,12 @@ def _base62(number: int) -> str:
 
 
 def make_token(link_id: int) -> str:
-    """The token of a row, about 15 characters."""
-    return f"{_base62(link_id)}-{_mac(link_id)}"
+    """The token of a row: 17 characters, letters of the GSM alphabet."""
+    return f"{_padded(link_id)}-{_mac(link_id)}"
+
+
+def _padded(link_id: int) -> str:
+    return _base62(link_id).rjust(_NUMBER_LENGTH, "0")
 
 
 def read_token(token: str) -> int | None:
@@ -32,10 +39,13 @@ def read_token(token: str) -> int | None:
     link_id = 0
     for char in number:
         link_id = link_id * 62 + _ALPHABET.index(char)
-    genuine = hmac.compare_digest(mac.encode(), _mac(link_id).encode()) and number == _base62(link_id)
+    genuine = hmac.compare_digest(mac.encode(), _mac(link_id).encode()) and number in (
+        _padded(link_id),
+        _base62(link_id),
+    )
     return link_id if genuine and link_id < 2**63 else None
 
 
 def _mac(link_id: int) -> str:
     digest = salted_hmac("contacts.opt_out_link", str(link_id), algorithm="sha256").digest()
-    return _base62(int.from_bytes(digest[:12], "big"))[-_MAC_LENGTH:]
+    return _base62(int.from_bytes(digest[:12], "big"))[-_MAC_LENGTH:].rjust(_MAC_LENGTH, "0")

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from contacts import search
 from contacts.services import bin as contact_bin
 from contacts.services import bulk, import_undo, imports
 
@@ -30,3 +31,5 @@ def sweep() -> None:
     imports.sweep_imports()
     bulk.sweep_bulk()
     contact_bin.sweep_bin()
+    search.index_contacts()
+    search.forget_deleted()

@@ -23,6 +23,7 @@ from contacts.models.book import (
     Group,
     GroupKind,
     GroupMember,
+    SearchMark,
 )
 from contacts.models.imports import ContactImport, Duplicates, ImportChange, ImportReject, ImportState
 from contacts.models.opt_outs import OptOut, OptOutChange, OptOutLink, OptOutSource, normal_address
@@ -61,5 +62,6 @@ __all__ = [
     "OptOutChange",
     "OptOutLink",
     "OptOutSource",
+    "SearchMark",
     "normal_address",
 ]

@@ -130,10 +130,21 @@ class Contact(models.Model):
                 condition=Q(created_import__isnull=False),
                 name="contact_by_first_import",
             ),
+            models.Index(fields=["updated_at", "id"], name="contact_by_change"),
         ]
 
     def __str__(self) -> str:
         return self.name or self.phone or self.email
+
+
+class SearchMark(models.Model):
+    """How far the index of contacts/search.py is: every change up to this moment and contact is in it. One row."""
+
+    updated_at = models.DateTimeField()
+    contact_id = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.updated_at}"
 
 
 class GroupKind(models.TextChoices):

@@ -30,7 +30,13 @@ from contacts.queries.imports import (
     kept_by_undo,
     rejects_of,
 )
-from contacts.queries.opt_outs import opt_out_history_of, opt_outs_for, opt_outs_of, opted_out_among
+from contacts.queries.opt_outs import (
+    opt_out_history_of,
+    opt_outs_for,
+    opt_outs_of,
+    opted_out_among,
+    sample_opt_out_url,
+)
 
 __all__ = [
     "Recipient",
@@ -57,6 +63,7 @@ __all__ = [
     "people_by_phone",
     "rejects_of",
     "rule_groups_of",
+    "sample_opt_out_url",
     "tags_for",
     "tags_with_counts",
     "titles_of",

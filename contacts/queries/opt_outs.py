@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.models import Client
 from accounts.services.privacy import erased_among
 from contacts.models import Channel, Contact, OptOut, OptOutChange, normal_address
+from contacts.opt_out_links import SAMPLE_TOKEN
 from crm.common.sql import as_json, rows_sql
 
 
@@ -38,6 +40,11 @@ def opt_out_history_of(contact: Contact, count: int = 20) -> list[OptOutChange]:
     addresses = [address for address in (contact.phone, contact.email, *former) if address]
     found = OptOutChange.objects.for_client(contact.client_id).filter(address__in=addresses)
     return list(found.select_related("by").order_by("-pk")[:count])
+
+
+def sample_opt_out_url() -> str:
+    """An address as long as those of services.opt_out_urls, for texts that are only measured; it leads to nobody."""
+    return f"{settings.PUBLIC_URL}/o/{SAMPLE_TOKEN}"
 
 
 def opted_out_among(channel: str, rows: Iterable[tuple[int, str, str]]) -> set[tuple[int, str, str]]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from accounts.models import Client
 from contacts import queries as contacts
+from contacts.services import opt_out_urls
 from crm.common.merge_fields import MergeTemplate, parse_template
 from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
@@ -23,7 +24,8 @@ CHUNK = 2000
 SAMPLES = 3
 
 # What every contact has; further columns of an imported file are fields by their title.
-BUILT_IN = ("name", "first_name", "last_name", "phone", "email", "department")
+OPT_OUT_LINK = "opt_out_link"
+BUILT_IN = ("name", "first_name", "last_name", "phone", "email", "department", OPT_OUT_LINK)
 
 
 # Languages by their code or name, as files spell them; what a contact's own field of one of these titles holds.
@@ -78,6 +80,8 @@ def _value(field_name: str, contact: Sequence) -> str:
         return email
     if key == "department":
         return department
+    if key == OPT_OUT_LINK:
+        return contacts.sample_opt_out_url()  # as long as the person's own, which Renderer.make_links makes
     if field_name in attributes:
         return str(attributes[field_name])
     return next((str(value) for title, value in attributes.items() if title.casefold() == key), "")
@@ -147,6 +151,21 @@ class Renderer:
         self._prices = pricing.load_prices(client.pk, priced_at)
         self._routes = None if simulated else RouteTable(Channel.SMS)
         self.guard = Guard(client, simulated=simulated)
+        self._client_id = client.pk
+        fields = {name for filler in self._fillers.values() for name in filler.template.fields}
+        self._link_fields = [name for name in fields if name.casefold() == OPT_OUT_LINK]
+        self._links: dict[str, str] = {}
+
+    def make_links(self, people: Sequence[Sequence]) -> None:
+        """Make the opt-out links that the text asks for, before these people are rendered to be sent to.
+
+        A quote goes without: its texts have a link of the same length.
+        """
+        self._links = {}
+        if self._link_fields:
+            self._links = opt_out_urls(
+                client_id=self._client_id, channel=Channel.SMS, sender=self.sender, addresses=[row[1] for row in people]
+            )
 
     def text_for(self, contact: Sequence) -> str:
         """What this person reads, whatever its length, price or country."""
@@ -169,6 +188,8 @@ class Renderer:
         """(message, fields that are missing, reason code): the message is None where the person is left out."""
         filler = self._fillers[self.variant_of(contact)]
         values = filler.values(contact)
+        if link := self._links.get(contact[1]):
+            values |= dict.fromkeys(self._link_fields, link)
         text = filler.template.render(values)
         if len(text) > MAX_CHARACTERS:
             return None, [], "too_long"

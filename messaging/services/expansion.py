@@ -54,6 +54,7 @@ def expand_campaign(*, campaign_id: int) -> int:
     for following, people in walk_audience(
         campaign=campaign, sender=campaign.sender_name, after=place, until=campaign.until_contact
     ):
+        renderer.make_links(people)
         rows = [message for message, _, _ in map(renderer.render, people) if message is not None]
         try:
             stored = _store_chunk(campaign, owner, place, following, rows, renderer.guard)

@@ -27,7 +27,7 @@ from messaging.forms import CampaignForm, read_id
 from messaging.models import Campaign, CampaignRecipient, CampaignState, MessageClass, TemplateLanguage
 from messaging.services import campaigns as service
 from messaging.services import direct, repeating, scheduling, testing, uploads
-from messaging.services.audience import BUILT_IN
+from messaging.services.audience import BUILT_IN, OPT_OUT_LINK
 from messaging.services.preview import preview_text
 from messaging.services.reach import measure_reach
 from messaging.services.rules import rules_of
@@ -393,7 +393,7 @@ def preview_context(
         "cost": costs[min(shown.units, MOST_UNITS)] if costs else "",
         "costs_json": orjson.dumps(costs).decode(),
         "values_json": orjson.dumps(shown.values).decode(),
-        "merge_fields": [*BUILT_IN[:3], "phone", "department", *shown.titles],
+        "merge_fields": [*BUILT_IN[:3], "phone", "department", OPT_OUT_LINK, *shown.titles],
         "is_fragment": False,
         "insertable": _insertable(request),
     }

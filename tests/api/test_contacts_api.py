@@ -37,7 +37,7 @@ def test_a_contact_is_added_read_changed_replaced_and_deleted(acme):
     assert created_at.endswith("Z")
     assert data == {
         "id": body["id"], "name": "John Doe", "phone": "254712345678", "email": "john@example.com",
-        "department": "Sales", "groups": [], "attributes": {"Town": "Kisumu"}, "opted_out": False, "created": True,
+        "department": "Sales", "groups": [], "tags": [], "attributes": {"Town": "Kisumu"}, "opted_out": False, "created": True,
     }  # fmt: skip
     path = f"contacts/{body['id']}"
     changed = change(acme, "PATCH", path, {"department": "Support"}).json()["data"]
@@ -101,6 +101,17 @@ def test_the_list_is_searched_filtered_and_paged(acme):
     assert page["data"][0]["groups"] == ["Staff"]
     assert page["meta"] == {"current_page": 3, "total": 5, "per_page": 2, "last_page": 3}
     assert fields_of(refusal(acme.get("contacts", {"status": "x"}), 400, "INVALID_REQUEST")) == ["status"]
+
+
+def test_tags_are_given_by_name_shown_and_searched(acme):
+    given = acme.post("contacts", JOHN | {"tags": ["VIP", "vip", "2026"]}).json()
+    assert given["tags"] == ["2026", "VIP"]
+    acme.post("contacts", {"phone": "254722000001"})
+    assert [row["id"] for row in acme.get("contacts?tag=Vip").json()["data"]] == [given["id"]]
+    assert acme.get("contacts?tag=nobody").json()["data"] == []
+    refused = acme.post("contacts", {"phone": "254722000002", "tags": [" "]})
+    assert refused.status_code == 400
+    assert "tags" in str(refused.json()["errors"])
 
 
 def test_groups_are_made_renamed_filled_emptied_and_deleted(acme):

@@ -224,7 +224,7 @@ def test_a_rule_is_written_counted_and_kept(amina, acme, people):
 def test_the_list_costs_the_same_however_many_contacts(acme, people, django_assert_max_num_queries):
     browser = browser_for(member(acme, "dalila@acme.test", "owner"))
     browser.get("/app/contacts")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         browser.get("/app/contacts?q=Person")
 
 
