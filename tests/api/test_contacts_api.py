@@ -37,7 +37,8 @@ def test_a_contact_is_added_read_changed_replaced_and_deleted(acme):
     assert created_at.endswith("Z")
     assert data == {
         "id": body["id"], "name": "John Doe", "phone": "254712345678", "email": "john@example.com",
-        "department": "Sales", "groups": [], "tags": [], "attributes": {"Town": "Kisumu"}, "opted_out": False, "created": True,
+        "department": "Sales", "groups": [], "tags": [], "attributes": {"Town": "Kisumu"},
+        "opted_out": False, "created": True,
     }  # fmt: skip
     path = f"contacts/{body['id']}"
     changed = change(acme, "PATCH", path, {"department": "Support"}).json()["data"]
