@@ -132,6 +132,7 @@ def forget_deleted() -> int:
     key = "contact_id" if on_postgres() else "rowid"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM contacts_search WHERE NOT EXISTS (SELECT 1 FROM contacts_contact k WHERE k.id = contacts_search.{key})"
+            "DELETE FROM contacts_search WHERE NOT EXISTS "
+            f"(SELECT 1 FROM contacts_contact k WHERE k.id = contacts_search.{key})"
         )
         return max(cursor.rowcount, 0)
