@@ -185,7 +185,7 @@ class InvitationForm(ServiceForm):
 
     def __init__(self, *args: Any, by: Membership, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["role"].choices = role_choices(by)
+        self.fields["role"].choices = role_choices(by)  # type: ignore[attr-defined]
 
 
 class RoleForm(ServiceForm):
@@ -195,7 +195,7 @@ class RoleForm(ServiceForm):
 
     def __init__(self, *args: Any, by: Membership, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["role"].choices = role_choices(by)
+        self.fields["role"].choices = role_choices(by)  # type: ignore[attr-defined]
 
 
 def role_choices(by: Membership) -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ urlpatterns = [
     ),
     path("invite/<str:token>", team.invitation, name="invitation"),
     path("app/settings/profile", people.profile, name="profile"),
-    path("app/settings/profile/email", signed_in_page(allauth_views.email), name="account_email"),
+    path("app/settings/profile/email", people.change_email, name="account_email"),
     path("app/settings/profile/phone", registering.phone, name="phone"),
     path("app/settings/organisation", people.organisation_page, name="organisation"),
     path("app/settings/simulation", people.simulation, name="simulation"),

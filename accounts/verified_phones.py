@@ -14,7 +14,7 @@ def can_text() -> bool:
 
 def text(*, phone: str, text: str) -> str:
     """Send one SMS of the installation's own; returns "" once it is accepted, else why not, in a sentence."""
-    answers = [answer for _, answer in system_sms.send(None, phone=phone, text=text)]
+    answers = [answer or "" for _, answer in system_sms.send(None, phone=phone, text=text)]
     problem = answers[0] if answers else "nothing here can send an SMS"
     if problem:
         log.warning("an SMS of the installation was not accepted: %s", problem)

@@ -1,5 +1,6 @@
 """Pages of one person: profile, the own number, security; and of the organisation they act for."""
 
+from allauth.account import views as allauth_views
 from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
@@ -34,6 +35,13 @@ def profile(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Saved."))
             return redirect("profile")
     return render(request, "accounts/profile.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@signed_in_page
+@never_cache
+def change_email(request: HttpRequest) -> HttpResponse:
+    """Another address to sign in by; it holds once a code from it was typed."""
+    return allauth_views.email(request)
 
 
 @page("organisation.read")
