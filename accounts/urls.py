@@ -60,7 +60,7 @@ urlpatterns = [
     path("app/settings/team/invitations/<int:pk>/revoke", team.invitation_revoke, name="invitation_revoke"),
     path("security/", signed_in_page(RedirectView.as_view(pattern_name="security")), name="mfa_index"),
     *(
-        path(f"security/{route}", signed_in_page(view), name=name)
+        path(f"security/{route}", signed_in_page(view), name=name)  # type: ignore[arg-type]
         for route, view, name in (
             ("confirm", allauth_views.reauthenticate, "account_reauthenticate"),
             ("confirm/code", mfa.reauthenticate, "mfa_reauthenticate"),
