@@ -58,9 +58,9 @@ urlpatterns = [
     path("app/settings/team/<int:pk>", team.member, name="member"),
     path("app/settings/team/<int:pk>/remove", team.member_remove, name="member_remove"),
     path("app/settings/team/invitations/<int:pk>/revoke", team.invitation_revoke, name="invitation_revoke"),
-    path("security/", signed_in_page(RedirectView.as_view(pattern_name="security")), name="mfa_index"),
+    path("security/", signed_in_page(RedirectView.as_view(pattern_name="security")), name="mfa_index"),  # type: ignore[arg-type]
     *(
-        path(f"security/{route}", signed_in_page(view), name=name)  # type: ignore[arg-type]
+        path(f"security/{route}", signed_in_page(view), name=name)
         for route, view, name in (
             ("confirm", allauth_views.reauthenticate, "account_reauthenticate"),
             ("confirm/code", mfa.reauthenticate, "mfa_reauthenticate"),
