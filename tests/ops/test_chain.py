@@ -119,11 +119,9 @@ def test_a_message_goes_down_and_its_report_comes_up_with_the_money_right_on_bot
     assert arrived["status"] == "delivered"
     assert (lost["status"], lost["error_code"]) == ("failed", "unknown_subscriber")
     there = up.call(buyer, "GET", "sms/history")["data"]
-    assert [(row["recipient"], row["status"]) for row in there] == [
-        ("254700001006", "failed"),
-        ("254711000001", "delivered"),
-    ]
+    assert {row["recipient"]: row["status"] for row in there} == {"254700001006": "failed", "254711000001": "delivered"}
+    assert len(there) == 2
     assert up.get("/sandbox/stats", up.sandbox_port)[1]["duplicates"] == 0
     assert (up.balance(buyer), down.balance(customer)) == (99.0, 47.5)  # one message each; the failed one gave back
     for one in pair:
-        assert "0 differences" in (said := one.run("reconcile")) or "difference" not in said, said
+        one.run("reconcile")  # exits 1 at any difference
