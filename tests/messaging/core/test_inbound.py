@@ -10,6 +10,7 @@ from django.conf import settings
 from accounts.models import WebhookDelivery
 from accounts.services.webhooks import create_endpoint
 from contacts.models import OptOut
+from messaging.conversations import last_inbound_at, own_number
 from messaging.models import InboundMessage, ProviderCallback
 from messaging.providers.base import InboundNotice, Media
 from messaging.providers.twilio import sign
@@ -227,3 +228,22 @@ def test_states_of_templates_are_noted_with_their_callback(meta):
     process_callbacks()
 
     assert ProviderCallback.objects.get().note == "template hello sw: APPROVED"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("22384", "22384"), ("+254 709-000 001", "+254709000001"), ("254709000001", "+254709000001"), ("ACME", "ACME")],
+)
+def test_a_number_of_ours_has_one_spelling(written, kept):
+    assert own_number(written) == kept
+
+
+def test_the_window_is_known_by_the_persons_last_message_to_that_number(acme, zuri, road):
+    approve_sender_id(client=acme, name="+254709000001")
+    inbound.receive(account_id=road.pk, notices=[notice(to="254709000001")])
+    (at,) = InboundMessage.objects.for_client(acme).values_list("received_at", flat=True)
+
+    assert last_inbound_at(acme, "sms", PERSON, "+254709000001") == at
+    assert last_inbound_at(acme, "sms", PERSON, "22384") is None
+    assert last_inbound_at(acme, "whatsapp", PERSON, "+254709000001") is None
+    assert last_inbound_at(zuri, "sms", PERSON, "+254709000001") is None
