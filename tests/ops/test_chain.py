@@ -82,15 +82,18 @@ def pair(tmp_path: Path) -> Iterator[tuple[Chained, Chained]]:
         both.append(one)
     try:
         for one in both:
-            one.wait_until_ready(300)
+            one.wait_until_ready(400)
         yield both[0], both[1]
     finally:
         for one in both:
-            if one.process and one.process.poll() is None:
-                one.stop()
+            if one.process:
+                one.process.terminate()  # both first: one that is slow to end must not leave the other behind
+        for one in both:
+            if one.process:
+                one.process.wait(timeout=60)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_message_goes_down_and_its_report_comes_up_with_the_money_right_on_both(
     pair: tuple[Chained, Chained],
 ) -> None:
