@@ -32,6 +32,14 @@ NAVIGATION = (
     Page("/app", gettext_lazy("Home"), "home", "house", bar=1),
     Page("/app/send", gettext_lazy("Send"), "messages.send", "send", bar=3),
     Page(
+        "/app/inbox",
+        gettext_lazy("Inbox"),
+        "messages.read",
+        "inbox",
+        bar=4,
+        below=(Page("/app/inbox/replies", gettext_lazy("Saved replies"), "campaigns.write"),),
+    ),
+    Page(
         "/app/campaigns",
         gettext_lazy("Campaigns"),
         "campaigns.read",
@@ -53,7 +61,7 @@ NAVIGATION = (
         ),
     ),
     Page("/app/templates", gettext_lazy("Templates"), "campaigns.read", "copy"),
-    Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", bar=4),
+    Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square"),
     Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
     Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),
     Page(

@@ -21,6 +21,7 @@ from crm.common.access import page, public_page, wants_fragment
 from crm.common.phones import display_phone
 from crm.context_processors import THEME_COOKIE, THEMES
 from messaging import queries as messaging
+from messaging.conversations import unread_threads
 from messaging.models import Campaign, CampaignState
 from wallet import queries as wallets
 from wallet.queries import Balance
@@ -133,6 +134,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if membership.may("messages.read"):
         recent = list(messaging.messages_for(client)[:_RECENT_MESSAGES])
         names = messaging.names_of(client, recent)
+        context["unread"] = unread_threads(client)
         context["delivery"] = messaging.delivery_of_days(client, days=7)
         context["recent"] = [
             {

@@ -84,3 +84,10 @@ class DailyLimit(DomainError):
 
     code = "daily_limit"
     default_message = "This is more than your account may send in a day."
+
+
+class WindowClosed(DomainError):
+    """WhatsApp takes free text within 24 hours of the person's last message, and templates at any time."""
+
+    code = "window_closed"
+    default_message = "The person wrote more than 24 hours ago: WhatsApp now takes a template only."

@@ -1,4 +1,4 @@
-"""What messaging holds of people: messages, their timelines, replies, listed numbers, and what providers told us."""
+"""What messaging holds of people: messages, timelines, replies, threads, listed numbers, and what providers told us."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,6 +9,7 @@ from django.db.models import Min, QuerySet
 
 from accounts.personal_data import CHUNK, INSTALLATION, Limits, Part, Person, delete_some, facts_of, register
 from messaging.models import (
+    AutoReply,
     Campaign,
     CampaignRecipient,
     CampaignState,
@@ -17,9 +18,13 @@ from messaging.models import (
     MessageEvent,
     MessageStatus,
     ProviderCallback,
+    SavedReply,
     SenderId,
     Template,
     TemplateVersion,
+    Thread,
+    ThreadEvent,
+    ThreadEventKind,
 )
 from messaging.sending.recording import cancel_messages
 
@@ -46,6 +51,11 @@ def _collect(client_id: int, person: Person) -> Iterator[tuple[str, dict[str, An
     replies = InboundMessage.objects.for_client(client_id).filter(sender__in=person.addresses)
     for reply in replies.order_by("pk").iterator(CHUNK):
         yield "reply", facts_of(reply, "channel", "sender", "recipient", "name", "text", "received_at")
+    notes = ThreadEvent.objects.for_client(client_id).filter(
+        thread__person__in=person.addresses, kind=ThreadEventKind.NOTE
+    )
+    for note in notes.order_by("pk").iterator(CHUNK):
+        yield "note", facts_of(note, "text", "at")
 
 
 def _erase(client_id: int, person: Person) -> tuple[int, bool]:
@@ -70,6 +80,7 @@ def _erase(client_id: int, person: Person) -> tuple[int, bool]:
             .filter(pk__in=ids)
             .update(sender=person.mark, name="", text="", media=[])
         )
+    changed += Thread.objects.for_client(client_id).filter(person__in=person.addresses).delete()[0]  # with its notes
     changed += CampaignRecipient.objects.for_client(client_id).filter(phone__in=person.phones).delete()[0]
     return changed, is_done
 
@@ -115,6 +126,7 @@ def _purge(client_id: int, limits: Limits, cursors: dict[str, Any], most: int, d
     for name, limit, strip in (("texts", limits.texts, _strip_texts), ("numbers", limits.numbers, _strip_numbers)):
         done += _walk(client_id, name, limit, strip, cursors, most, dry_run)
     done += _purge_replies(client_id, limits, most, dry_run)
+    done += _purge_threads(client_id, limits, most, dry_run)
     if limits.everything:
         done += delete_some(CampaignRecipient.objects.for_client(client_id), most, dry_run)
         if not dry_run:
@@ -157,6 +169,23 @@ def _purge_replies(client_id: int, limits: Limits, most: int, dry_run: bool) -> 
     return done
 
 
+def _purge_threads(client_id: int, limits: Limits, most: int, dry_run: bool) -> int:
+    """A thread goes when its newest number would; its last text, the name, and old notes when texts do."""
+    threads = Thread.objects.for_client(client_id)
+    notes = ThreadEvent.objects.for_client(client_id)
+    done = delete_some(threads.filter(last_at__lt=limits.numbers), most, dry_run)
+    done += delete_some(notes.filter(at__lt=limits.texts), most, dry_run)
+    ids = list(
+        threads.filter(last_at__lt=limits.texts)
+        .exclude(last_text="", name="")
+        .order_by("pk")
+        .values_list("pk", flat=True)[:most]
+    )
+    if ids and not dry_run:
+        threads.filter(pk__in=ids).update(last_text="", name="")
+    return done + len(ids)
+
+
 def purge_callbacks(before: datetime, most: int, dry_run: bool = False) -> int:
     """Delete what providers told us before a moment, once it is processed; it is not known whose it is."""
     rows = ProviderCallback.objects.filter(received_at__lt=before, processed_at__isnull=False)
@@ -170,6 +199,10 @@ def _tables(client_id: int) -> dict[str, QuerySet]:
     return {
         "messages": Message.objects.for_client(client_id),
         "replies": InboundMessage.objects.for_client(client_id),
+        "threads": Thread.objects.for_client(client_id),
+        "thread-notes": ThreadEvent.objects.for_client(client_id).filter(kind=ThreadEventKind.NOTE),
+        "saved-replies": SavedReply.objects.for_client(client_id),
+        "auto-replies": AutoReply.objects.for_client(client_id),
         "campaigns": Campaign.objects.for_client(client_id).exclude(state=CampaignState.DRAFT),
         "campaign-drafts": Campaign.objects.for_client(client_id).filter(state=CampaignState.DRAFT),
         "templates": Template.objects.for_client(client_id),

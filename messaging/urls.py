@@ -3,7 +3,19 @@
 from django.urls import path
 
 from messaging import callbacks
-from messaging.views import campaigns, compat, composing, dry_run, messages, policy, reviewing, sending, templates
+from messaging.views import (
+    campaigns,
+    compat,
+    composing,
+    dry_run,
+    inbox,
+    messages,
+    policy,
+    replies,
+    reviewing,
+    sending,
+    templates,
+)
 
 urlpatterns = [
     path("app/templates", templates.template_list, name="template_list"),
@@ -13,6 +25,13 @@ urlpatterns = [
     path("app/send", sending.send, name="send"),
     path("app/send/check", sending.check, name="send_check"),
     path("app/send/<int:pk>", sending.sent, name="sent"),
+    path("app/inbox", inbox.inbox, name="inbox"),
+    path("app/inbox/replies", replies.replies, name="inbox_replies"),
+    path("app/inbox/replies/<int:pk>/delete", replies.delete, name="inbox_reply_delete"),
+    path("app/inbox/<int:pk>", inbox.thread, name="thread"),
+    path("app/inbox/<int:pk>/reply", inbox.reply, name="thread_reply"),
+    path("app/inbox/<int:pk>/check", inbox.check, name="thread_check"),
+    path("app/inbox/<int:pk>/act", inbox.act, name="thread_act"),
     path("app/campaigns", campaigns.campaign_list, name="campaign_list"),
     path("app/campaigns/new", composing.new, name="campaign_new"),
     path("app/campaigns/preview", composing.preview, name="campaign_preview"),

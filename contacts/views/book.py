@@ -45,8 +45,9 @@ def contact_list(request: HttpRequest) -> HttpResponse:
 @page("contacts.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def contact_new(request: HttpRequest) -> HttpResponse:
-    """/app/contacts/new."""
-    form = ContactForm(request.POST or None, client=request.client)
+    """/app/contacts/new; `?phone=` fills the number in."""
+    initial = {"phone": request.GET.get("phone", "").replace("\x00", "")[:32]}
+    form = ContactForm(request.POST or None, client=request.client, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             contact = services.create_contact(client=request.client, **form.changes())

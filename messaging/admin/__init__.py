@@ -1,5 +1,5 @@
 """The operator's side of messaging, registered by importing it."""
 
-from messaging.admin import providers, records
+from messaging.admin import inbound, providers, records
 
-__all__ = ["providers", "records"]
+__all__ = ["inbound", "providers", "records"]

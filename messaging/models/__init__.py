@@ -19,8 +19,18 @@ from messaging.models.rules import ForeignCount, SendingRules
 from messaging.models.senders import SenderId, SenderState
 from messaging.models.tallies import MessageTally, TallyState
 from messaging.models.templates import Template, TemplateLanguage, TemplateVersion
+from messaging.models.threads import (
+    AutoReply,
+    InboundNumber,
+    ReplyWord,
+    SavedReply,
+    Thread,
+    ThreadEvent,
+    ThreadEventKind,
+)
 
 __all__ = [
+    "AutoReply",
     "CallbackKind",
     "Campaign",
     "CampaignRecipient",
@@ -30,6 +40,7 @@ __all__ = [
     "EventKind",
     "ForeignCount",
     "InboundMessage",
+    "InboundNumber",
     "Message",
     "MessageClass",
     "MessageEvent",
@@ -42,8 +53,10 @@ __all__ = [
     "ProviderPace",
     "ProviderTally",
     "Repeat",
+    "ReplyWord",
     "Route",
     "RouteDecision",
+    "SavedReply",
     "SenderId",
     "SenderState",
     "SendingHours",
@@ -53,4 +66,7 @@ __all__ = [
     "Template",
     "TemplateLanguage",
     "TemplateVersion",
+    "Thread",
+    "ThreadEvent",
+    "ThreadEventKind",
 ]

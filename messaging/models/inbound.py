@@ -9,8 +9,10 @@ from crm.common.tenancy import TenantManager
 class InboundMessage(models.Model):
     """One message of a person, once per provider account and the provider's id however often it is told.
 
-    `sender` is the person (E.164, else as the provider names it), `recipient` our number as the provider has it.
-    `client` is whose number that is, None where nobody can say. `word`: "stop" or "start" where it was nothing else.
+    `sender` is the person (E.164, else as the provider names it), `recipient` our number, as
+    `messaging.conversations.own_number` spells it.
+    `client` is whose number that is, None where nobody can say. `word`: "stop", "start" or "help" where it was
+    nothing else.
     `media` lists {kind, id, url, mime_type, filename}. `written_at` is the provider's time, None where it was unclear.
     """
 

@@ -26,6 +26,9 @@ class MessageStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+ANSWERS_WORD = "answers_word"  # key of Message.content, see there
+
+
 class Message(models.Model):
     """One content to one recipient on one channel: it has the status and the price.
 
@@ -43,6 +46,7 @@ class Message(models.Model):
     email: {subject, html?, preheader?, reply_to?, from_name?, unsubscribe?, headers?}; html is already safe to show,
     unsubscribe is the address of this person's opt-out page, headers are {name: value}.
     whatsapp: {template, language, parameters: [...]} or {media: {kind, url, caption?}}, and other keys of the vendor's.
+    any: {answers_word}, of the one answer to STOP, START or HELP, which also reaches who just opted out.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.PROTECT, related_name="+", db_index=False)

@@ -18,7 +18,7 @@ from django.db import OperationalError, connection
 
 from contacts import queries as contacts
 from messaging.models import ProviderAccount
-from messaging.models.messages import public_id
+from messaging.models.messages import ANSWERS_WORD, public_id
 from messaging.providers.base import (
     AnyAdapter,
     LineSession,
@@ -228,12 +228,15 @@ class Loop:
             self.ready.clear()
 
     def _without_opted_out(self, rows: Sequence[Claimed]) -> list[Claimed]:
-        """Whoever opted out since the message was queued is not written to (D10), and the client is not charged."""
+        """Whoever opted out since the message was queued is not written to (D10), and the client is not charged.
+
+        The one answer that a person gets to STOP itself is no such message.
+        """
         if not rows:
             return []
         out = []
         for channel in {row.channel for row in rows}:
-            asked = [row for row in rows if row.channel == channel]
+            asked = [row for row in rows if row.channel == channel and not (row.content or {}).get(ANSWERS_WORD)]
             gone = contacts.opted_out_among(channel, [(row.client_id, row.recipient, row.sender) for row in asked])
             out += [row for row in asked if (row.client_id, row.recipient, row.sender) in gone]
         if not out:

@@ -14,8 +14,9 @@ from accounts.queries import saved_views_for, view_query
 from crm.common.access import page
 from crm.common.text_units import Layout, lay_out
 from messaging import queries
+from messaging.conversations import thread_of
 from messaging.forms import HistoryForm, read_id
-from messaging.models import Campaign, EventKind, Message, MessageEvent, MessageStatus
+from messaging.models import Campaign, EventKind, Message, MessageEvent, MessageStatus, Thread
 from messaging.providers.failures import FAILURES, Failure, failure_of
 from messaging.services.timeline import charge_reference
 from messaging.views.fragments import render_part
@@ -84,7 +85,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """All that is known of one message. charged, refunded: what the ledger says, in micros."""
+    """All that is known of one message. charged, refunded: what the ledger says, in micros.
+
+    thread: where the person's answers are, None where there are none.
+    """
 
     message: Message
     status: str
@@ -95,6 +99,7 @@ class Opened:
     failure: Failure | None
     charged: int
     refunded: int
+    thread: Thread | None
 
 
 EVENT_WORDS = {
@@ -133,6 +138,7 @@ def _open(request: HttpRequest, message_id: int) -> Opened | None:
         failure=_failure(found),
         charged=-(moved.debit or 0),
         refunded=moved.refund or 0,
+        thread=thread_of(found),
     )
 
 
