@@ -1,5 +1,6 @@
 """What every page's frame needs: brand, colours, navigation, balance."""
 
+import json
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -18,7 +19,10 @@ THEMES = ("light", "dark")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A place in the navigation. bar: its place, from 1, in the bottom bar of a phone, which has four and the menu."""
+    """A place in the navigation. bar: its place, from 1, in the bottom bar of a phone, which has four and the menu.
+
+    key: the letter that leads there after "g".
+    """
 
     path: str
     label: str | Promise
@@ -26,17 +30,19 @@ class Page:
     icon: str = ""
     bar: int = 0
     below: tuple["Page", ...] = ()
+    key: str = ""
 
 
 NAVIGATION = (
-    Page("/app", gettext_lazy("Home"), "home", "house", bar=1),
-    Page("/app/send", gettext_lazy("Send"), "messages.send", "send", bar=3),
+    Page("/app", gettext_lazy("Home"), "home", "house", bar=1, key="h"),
+    Page("/app/send", gettext_lazy("Send"), "messages.send", "send", bar=3, key="s"),
     Page(
         "/app/inbox",
         gettext_lazy("Inbox"),
         "messages.read",
         "inbox",
         bar=4,
+        key="i",
         below=(Page("/app/inbox/replies", gettext_lazy("Saved replies"), "campaigns.write"),),
     ),
     Page(
@@ -44,6 +50,7 @@ NAVIGATION = (
         gettext_lazy("Campaigns"),
         "campaigns.read",
         "megaphone",
+        key="c",
         below=(
             Page("/app/scheduled", gettext_lazy("Scheduled"), "campaigns.read"),
             Page("/app/settings/sending", gettext_lazy("Sending rules"), "campaigns.policy"),
@@ -55,15 +62,16 @@ NAVIGATION = (
         "contacts.read",
         "users",
         bar=2,
+        key="p",
         below=(
             Page("/app/contacts/groups", gettext_lazy("Groups"), "contacts.read"),
             Page("/app/contacts/imports", gettext_lazy("Imports"), "contacts.read"),
         ),
     ),
-    Page("/app/templates", gettext_lazy("Templates"), "campaigns.read", "copy"),
-    Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square"),
-    Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet"),
-    Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round"),
+    Page("/app/templates", gettext_lazy("Templates"), "campaigns.read", "copy", key="t"),
+    Page("/app/messages", gettext_lazy("Messages"), "messages.read", "messages-square", key="m"),
+    Page("/app/wallet", gettext_lazy("Wallet"), "wallet.read", "wallet", key="w"),
+    Page("/app/settings/api-webhooks", gettext_lazy("API & Webhooks"), "keys.read", "key-round", key="a"),
     Page(
         "/app/settings/profile",
         gettext_lazy("Settings"),
@@ -93,10 +101,13 @@ def frame(request: HttpRequest) -> dict:
     nav = SimpleLazyObject(lambda: navigation(request))
     return {
         "brand": settings.BRAND_NAME,
+        "logo": bool(settings.BRAND_LOGO),
+        "accent": settings.BRAND_ACCENT.lstrip("#"),
         "theme": theme if theme in THEMES else "",
         "density": person.density if person else "",
         "single_keys": person.single_keys if person else True,
         "nav": nav,
+        "go_keys": SimpleLazyObject(lambda: json.dumps({item["key"]: item["path"] for item in nav if item["key"]})),
         "bar": SimpleLazyObject(lambda: sorted((item for item in nav if item["bar"]), key=lambda item: item["bar"])),
         "balance": SimpleLazyObject(lambda: _balance(request)),
         "running_import": SimpleLazyObject(lambda: _running_import(request)),
@@ -122,6 +133,7 @@ def _item(page: Page, current: str, membership: Membership) -> dict:
         "label": page.label,
         "icon": page.icon,
         "bar": page.bar,
+        "key": page.key,
         "below": below,
         "current": page.path == current,
         "within": any(sub["current"] for sub in below),

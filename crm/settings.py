@@ -29,6 +29,8 @@ DEBUG = env.bool("DEBUG", False)
 BRAND_NAME = env.str("BRAND_NAME", "Tarishi")
 BRAND_DETAILS = env.str("BRAND_DETAILS", "")  # lines of the letterhead, with | between them
 BRAND_LOGO = env.str("BRAND_LOGO", "")  # path of an image
+BRAND_ACCENT = env.str("BRAND_ACCENT", "")  # such as #0e5a6b; crm/brand.py refuses what cannot be read
+SOURCE_URL = env.str("SOURCE_URL", "")
 
 
 def _secret(name: str, shortest: int) -> str:

@@ -5,7 +5,7 @@ the operator.
 from django.contrib import admin
 from django.urls import include, path
 
-from crm import pages
+from crm import brand, home, pages, public, search
 from crm.docs.views import openapi
 from crm.health import health
 
@@ -20,8 +20,15 @@ urlpatterns = [
     path("api/v1/", include("messaging.dialects.paydunya.urls")),
     path("console/", include("messaging.dialects.smspresto.urls")),
     path("", include("messaging.dialects.texin.urls")),  # last under /api: it answers whatever is left there
-    path("", pages.front, name="front"),
-    path("app", pages.home, name="home"),
+    path("", public.landing, name="front"),
+    path("pricing", public.pricing, name="pricing"),
+    path("sms-counter", public.sms_counter, name="sms_counter"),
+    path("status", public.status, name="status"),
+    path("brand/accent.css", brand.accent, name="brand_accent"),
+    path("brand/logo", brand.logo, name="brand_logo"),
+    path("app", home.home, name="home"),
+    path("app/steps", home.skip_step, name="skip_step"),
+    path("app/search", search.search, name="search"),
     path("app/welcome", pages.welcome, name="welcome"),
     path("docs", include("crm.docs.urls")),
     path("theme", pages.set_theme, name="set_theme"),

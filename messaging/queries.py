@@ -335,31 +335,11 @@ def running_campaigns(client: Client) -> list[Campaign]:
     return list(campaigns_for(client).filter(state__in=states)[:5])
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How messages of some days fared, simulated ones left out."""
-
-    total: int
-    delivered: int
-    failed: int
-
-    @property
-    def percent(self) -> int | None:
-        """Delivered among those with a final word, rounded down; None where there is none yet."""
-        ended = self.delivered + self.failed
-        return 100 * self.delivered // ended if ended else None
-
-
-def delivery_of_days(client: Client, *, days: int = 7) -> Delivery:
-    """Delivery over the last `days` × 24 hours."""
-    since = timezone.now() - timedelta(days=days)
-    rows = messages_for(client, since=since).filter(simulated=False).order_by()
-    tally = dict(rows.values_list("status").annotate(n=Count("pk")))
-    return Delivery(
-        total=sum(tally.values()),
-        delivered=tally.get("delivered", 0) + tally.get("read", 0),
-        failed=tally.get("failed", 0),
-    )
+def next_scheduled(client: Client) -> Campaign | None:
+    """The campaign that starts next, runs of a series included; None where nothing is planned."""
+    states = [CampaignState.SCHEDULED, CampaignState.REPEATING]
+    planned = Campaign.objects.for_client(client).filter(state__in=states, starts_at__isnull=False)
+    return planned.order_by("starts_at").first()
 
 
 def messaged_since(client_id: int, phones: Sequence[str], since: datetime, **_: Any) -> set[str]:

@@ -9,6 +9,7 @@ from django.db.models import Count, Sum
 from django.db.models.functions import Substr, TruncHour, TruncMinute
 
 from contacts.models import OptOut
+from crm.common.charts import Column, stacked
 from crm.common.networks import likely_network
 from crm.common.phones import region_of
 from messaging.models import Campaign, Message, MessageStatus
@@ -74,22 +75,7 @@ def _name(prefix: str) -> str:
     return likely_network(prefix) or region_of(prefix + "0" * 5) or "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """What arrived and what failed from `at` on, until the next bar. The rest places it in a chart of 100 by 100."""
-
-    at: datetime
-    delivered: int
-    failed: int
-    x: str
-    width: str
-    delivered_y: str
-    delivered_height: str
-    failed_y: str
-    failed_height: str
-
-
-def over_time(campaign: Campaign) -> list[Bar]:
+def over_time(campaign: Campaign) -> list[Column]:
     """Arrivals and failures by minute, or by hour where they took longer than BARS minutes; at most BARS bars, the
     first ones. Empty before there are any."""
     mine = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).order_by()
@@ -109,19 +95,12 @@ def over_time(campaign: Campaign) -> list[Bar]:
     late = [moment for moment in counts if moment > last]
     for moment in late:  # what came after the last bar stands in it
         counts[last].update(counts[moment])
-    most = max(sum(counts[moment].values()) for moment in moments) or 1
-    width = 100 / max(len(moments), 6)
-    bars = []
-    for index, moment in enumerate(moments):
-        delivered, failed = counts[moment]["delivered"], counts[moment]["failed"]
-        high, low = 100 * delivered / most, 100 * failed / most
-        bars.append(
-            Bar(
-                moment, delivered, failed, f"{index * width + width * 0.1:.2f}", f"{width * 0.8:.2f}",
-                f"{100 - high:.2f}", f"{high:.2f}", f"{100 - high - low:.2f}", f"{low:.2f}",
-            )
-        )  # fmt: skip
-    return bars
+    return stacked(
+        [
+            (moment, [("delivered", counts[moment]["delivered"]), ("failed", counts[moment]["failed"])])
+            for moment in moments
+        ]
+    )
 
 
 def _buckets(mine, truncate) -> dict[datetime, Counter[str]]:  # type: ignore[no-untyped-def]

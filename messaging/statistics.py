@@ -1,16 +1,19 @@
 """How many messages there are and how they fared, read from the tallies instead of the messages themselves."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import TruncHour
 
 from accounts.models import Client
 from messaging.models import Message, MessageStatus, MessageTally
 from messaging.models.tallies import TallyState as T
+from messaging.models.tallies import state_of
 
 _LEFT = (T.SENT, T.DELIVERED, T.READ, T.FAILED)
 _NOT_REFUNDED = (T.WAITING, T.SENT, T.DELIVERED, T.READ)
@@ -68,6 +71,53 @@ def _fared(rows: Sequence[Mapping[str, Any]], name: str) -> Fared:
         failed=of("messages", T.FAILED),
         cost_micros=of("cost_micros", *_NOT_REFUNDED),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What became of the messages accepted on a day of the client's time zone, simulated ones left out.
+
+    waiting: they left and nothing final is known. queued: they have not left. cost: net of refunds.
+    """
+
+    day: date
+    delivered: int
+    waiting: int
+    failed: int
+    queued: int
+    cost_micros: int
+
+
+def days_of(client: Client, *, days: int, now: datetime) -> list[Day]:
+    """The last `days` days, today last. Two queries: over the tallies, and over an index of simulated messages."""
+    zone = ZoneInfo(client.time_zone)
+    today = now.astimezone(zone).date()
+    dates = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    since = _hour_of(datetime.combine(dates[0], time(), zone))
+    counts: dict[date, Counter[str]] = {day: Counter() for day in dates}
+    tallies = MessageTally.objects.for_client(client).filter(hour__gte=since).order_by().values("hour", "state")
+    for row in tallies.annotate(n=Sum("messages"), cost=Sum("cost_micros")):
+        day = counts.get(row["hour"].astimezone(zone).date())
+        if day is not None:
+            day[row["state"]] += row["n"]
+            day["cost"] += row["cost"] if row["state"] in _NOT_REFUNDED else 0
+    simulated = Message.objects.for_client(client).filter(simulated=True, created_at__gte=since).order_by()
+    hours = simulated.annotate(hour=TruncHour("created_at", tzinfo=UTC)).values("hour", "status")
+    for other in hours.annotate(n=Count("pk")):
+        day = counts.get(other["hour"].astimezone(zone).date())
+        if day is not None:
+            day[state_of(other["status"])] -= other["n"]
+    return [
+        Day(
+            day,
+            delivered=found[T.DELIVERED] + found[T.READ],
+            waiting=found[T.SENT],
+            failed=found[T.FAILED],
+            queued=found[T.WAITING],
+            cost_micros=found["cost"],
+        )
+        for day, found in counts.items()
+    ]
 
 
 def count_messages(

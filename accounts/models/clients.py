@@ -148,6 +148,9 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=12, choices=Role)
+    skipped_steps = models.JSONField(
+        default=list, blank=True, help_text="First steps that Home does not offer any more"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

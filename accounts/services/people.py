@@ -2,13 +2,14 @@
 
 import hmac
 import time
+from collections.abc import Iterable
 from secrets import randbelow
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Membership, User
 from crm.common.errors import InvalidInput
 
 CODE_DIGITS = 6
@@ -83,3 +84,9 @@ def end_other_sessions(*, user: User) -> None:
     """Sign this person out everywhere; the door keeps the present session by writing its hash anew (A1)."""
     User.objects.filter(pk=user.pk).update(security_changed_at=Now())
     user.refresh_from_db(fields=["security_changed_at"])
+
+
+def skip_steps(*, membership: Membership, steps: Iterable[str]) -> None:
+    """Have Home offer these first steps to this member no more. Free to repeat."""
+    kept = sorted({*membership.skipped_steps, *steps})
+    Membership.objects.filter(pk=membership.pk).update(skipped_steps=kept)

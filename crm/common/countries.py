@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy as _
 from phonenumbers import SUPPORTED_REGIONS
 
 
@@ -33,6 +34,28 @@ COUNTRIES = {
     "ZM": Country("ZMW", "Africa/Lusaka"),
 }
 
+COUNTRY_NAMES = {
+    "BI": _("Burundi"),
+    "BJ": _("Benin"),
+    "CD": _("Congo (DRC)"),
+    "CI": _("Côte d’Ivoire"),
+    "CM": _("Cameroon"),
+    "ET": _("Ethiopia"),
+    "GH": _("Ghana"),
+    "KE": _("Kenya"),
+    "MW": _("Malawi"),
+    "NG": _("Nigeria"),
+    "RW": _("Rwanda"),
+    "SN": _("Senegal"),
+    "SO": _("Somalia"),
+    "SS": _("South Sudan"),
+    "TG": _("Togo"),
+    "TZ": _("Tanzania"),
+    "UG": _("Uganda"),
+    "ZA": _("South Africa"),
+    "ZM": _("Zambia"),
+}
+
 # ISO 4217, the currencies in use.
 CURRENCIES = frozenset(
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP "
@@ -42,6 +65,11 @@ CURRENCIES = frozenset(
     "RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD "
     "UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG".split()
 )
+
+
+def country_name(code: str) -> str:
+    """`Kenya` of "KE" in the active language; the code itself where we have no name for it."""
+    return str(COUNTRY_NAMES.get(code, code))
 
 
 def is_country(code: str) -> bool:

@@ -16,10 +16,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, gettext_lazy
 
 from accounts.models import Membership
+from crm.common.charts import Column
 from crm.common.money import format_money, from_micros
 from crm.common.networks import likely_network
 from crm.common.phones import display_phone
 from crm.common.text_units import forcing_unicode
+from messaging.sending.simulation import MAGIC_NUMBERS
 
 register = template.Library()
 
@@ -204,6 +206,49 @@ def segmented_bar(parts: Iterable[tuple[str, str, int]], label: str, legend: boo
         )
         start += count
     return {"segments": segments, "label": label, "legend": legend}
+
+
+@register.inclusion_tag("partials/_magic_numbers.html", takes_context=True)
+def magic_numbers(context: Context) -> dict:
+    """The table of endings that make a simulated message fail, with an example in the client's country."""
+    client = getattr(context.get("request"), "client", None)
+    start = _EXAMPLES.get(client.country if client else "", _EXAMPLES["KE"])
+    return {"rows": [(one, display_phone(start + one.ending)) for one in MAGIC_NUMBERS]}
+
+
+_EXAMPLES = {"KE": "+2547120", "TZ": "+2557540", "UG": "+2567720"}
+
+CHART_WORDS = {
+    "delivered": gettext_lazy("Delivered"),
+    "waiting": gettext_lazy("Sent, not confirmed yet"),
+    "failed": gettext_lazy("Failed"),
+    "queued": gettext_lazy("Waiting"),
+}
+
+
+@register.inclusion_tag("partials/_chart.html", takes_context=True)
+def stacked_chart(context: Context, columns: list[Column], title_id: str) -> dict:
+    """Columns of crm/common/charts.py with their table. title_id: of the heading, which says what the chart shows."""
+    client = getattr(context.get("request"), "client", None)
+    zone = ZoneInfo(client.time_zone) if client else UTC
+    words = [(part.kind, CHART_WORDS[part.kind]) for part in columns[0].parts]
+    rows = []
+    for column in columns:
+        if isinstance(column.at, datetime):
+            label = format_date(column.at.astimezone(zone), _MOMENT.get(_language()[:2], _MOMENT["en"]))
+        else:
+            label = format_date(column.at, "j M" if not _language().startswith("fr") else "j N")
+        said = ", ".join(f"{count(column.count(kind))} {word}" for kind, word in words)
+        rows.append((label, column, f"{label}: {said}"))
+    return {
+        "rows": rows,
+        "title_id": title_id,
+        "words": words,
+        "first": rows[0][0],
+        "last": rows[-1][0] if len(rows) > 1 else "",
+        "most": gettext("highest: {number}").format(number=count(max(column.total for column in columns))),
+        "when_word": gettext("From") if isinstance(columns[0].at, datetime) else gettext("Day"),
+    }
 
 
 def _percent(part: int, total: int) -> str:

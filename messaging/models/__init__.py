@@ -5,6 +5,7 @@ from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignStat
 from messaging.models.composing import OwnNumber
 from messaging.models.hours import MessageClass, SendingHours
 from messaging.models.inbound import InboundMessage
+from messaging.models.incidents import Impact, Incident
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
 from messaging.models.providers import (
     CallbackKind,
@@ -39,8 +40,10 @@ __all__ = [
     "DecisionKind",
     "EventKind",
     "ForeignCount",
+    "Impact",
     "InboundMessage",
     "InboundNumber",
+    "Incident",
     "Message",
     "MessageClass",
     "MessageEvent",

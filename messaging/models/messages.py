@@ -127,6 +127,9 @@ class Message(models.Model):
                 condition=Q(simulated=True, status__in=["queued", "sent"]),
                 name="message_simulated",
             ),
+            models.Index(
+                fields=["client", "created_at"], condition=Q(simulated=True), name="message_simulated_by_time"
+            ),
             models.Index(fields=["sent_at"], condition=Q(status="sent", closed=False), name="message_unreported"),
             models.Index(
                 fields=["provider_account", "look_up_at"],

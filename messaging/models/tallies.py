@@ -17,6 +17,11 @@ class TallyState(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+def state_of(status: str) -> str:
+    """The tallied state of a message status; the steps inside the queue are all `waiting`."""
+    return str(status) if status in TallyState.values else TallyState.WAITING.value
+
+
 class MessageTally(models.Model):
     """A change in the number of a client's messages in one state, by the UTC hour in which they were accepted.
 

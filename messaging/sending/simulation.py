@@ -1,9 +1,15 @@
-"""Simulated messages: they go through their normal states, but nothing leaves and nothing is charged."""
+"""Simulated messages: they go through their normal states, but nothing leaves and nothing is charged.
+
+What becomes of one depends on the end of its number alone (MAGIC_NUMBERS), so that every outcome can be tried.
+"""
+
+from dataclasses import dataclass
 
 from django.db import connection, transaction
 
 from crm.common.sql import database_now, later_sql, now_sql, skip_locked
 from messaging.models import EventKind
+from messaging.providers.failures import FAILURES, Failure
 from messaging.services.announcing import announce_messages
 from messaging.services.tallies import count_steps
 from messaging.services.timeline import write_events
@@ -12,25 +18,62 @@ BATCH = 2000
 DELIVERED_AFTER = 0.5  # seconds, less than a woken worker lingers
 
 
+@dataclass(frozen=True, slots=True)
+class MagicNumber:
+    """Numbers that end in `ending` fail for the cause `code` (messaging/providers/failures.py); "": no report comes."""
+
+    ending: str
+    code: str
+
+    @property
+    def failure(self) -> Failure | None:
+        return FAILURES.get(self.code)
+
+
+MAGIC_NUMBERS = (
+    MagicNumber("90001", "unreachable"),
+    MagicNumber("90002", "unknown_subscriber"),
+    MagicNumber("90003", "blocked"),
+    MagicNumber("90004", "sender_not_approved"),
+    MagicNumber("90005", "rejected_by_network"),
+    MagicNumber("90006", "expired"),
+    MagicNumber("90007", "moved_network"),
+    MagicNumber("90008", ""),
+)
+# The per cent signs are doubled for the driver.
+_FAILS = " OR ".join(f"recipient LIKE '%%{one.ending}'" for one in MAGIC_NUMBERS if one.code)
+_SILENT = " OR ".join(f"recipient LIKE '%%{one.ending}'" for one in MAGIC_NUMBERS if not one.code)
+_CODE = " ".join(f"WHEN recipient LIKE '%%{one.ending}' THEN '{one.code}'" for one in MAGIC_NUMBERS if one.code)
+
+
 @transaction.atomic
 def advance_simulated() -> tuple[int, bool]:
     """Move simulated messages one step on. Returns how many moved, and whether some still have a step to go."""
     due = f"(next_attempt_at IS NULL OR next_attempt_at <= {now_sql()})"
-    sent = _advance(f"status = 'sent', sent_at = {now_sql()}", f"status = 'queued' AND {due}", "queued", EventKind.SENT)
-    delivered = _advance(
+    over = f"status = 'sent' AND sent_at <= {later_sql(-DELIVERED_AFTER)}"
+    moved = _advance(
+        f"status = 'sent', sent_at = {now_sql()}", f"status = 'queued' AND {due}", "queued", EventKind.SENT
+    )
+    moved += _advance(
+        f"status = 'failed', failed_at = {now_sql()}, error_code = CASE {_CODE} ELSE '' END",
+        f"{over} AND ({_FAILS})",
+        "sent",
+        EventKind.FAILED,
+    )
+    moved += _advance(
         f"status = 'delivered', delivered_at = {now_sql()}",
-        f"status = 'sent' AND sent_at <= {later_sql(-DELIVERED_AFTER)}",
+        f"{over} AND NOT ({_FAILS}) AND NOT ({_SILENT})",
         "sent",
         EventKind.DELIVERED,
     )
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT EXISTS (SELECT 1 FROM messaging_message WHERE simulated AND status IN ('queued', 'sent')
-                AND (status = 'sent' OR {due}))""",
+                AND ((status = 'sent' AND NOT ({_SILENT})) OR (status = 'queued' AND {due})))""",
             [],
         )
         more = bool(cursor.fetchone()[0])
-    return sent + delivered, more
+    return moved, more
 
 
 def _advance(assign: str, where: str, before: str, kind: str) -> int:
@@ -38,13 +81,15 @@ def _advance(assign: str, where: str, before: str, kind: str) -> int:
         cursor.execute(
             f"""UPDATE messaging_message SET {assign} WHERE id IN (
                     SELECT id FROM messaging_message WHERE simulated AND {where} ORDER BY id LIMIT %s {skip_locked()})
-                RETURNING id, client_id, created_at, channel, cost_micros""",
+                RETURNING id, client_id, created_at, channel, cost_micros, error_code""",
             [BATCH],
         )
         moved = cursor.fetchall()
-    write_events([(pk, client_id, kind, "", "simulated") for pk, client_id, *_ in moved], at=database_now())
+    write_events(
+        [(pk, client_id, kind, code, "simulated") for pk, client_id, _, _, _, code in moved], at=database_now()
+    )
     count_steps(
-        (client_id, accepted_at, channel, before, kind, cost) for _, client_id, accepted_at, channel, cost in moved
+        (client_id, accepted_at, channel, before, kind, cost) for _, client_id, accepted_at, channel, cost, _ in moved
     )
     announce_messages((pk, client_id, kind) for pk, client_id, *_ in moved)
     return len(moved)

@@ -9,7 +9,15 @@ from crm.common.errors import DomainError
 from crm.common.merge_fields import parse_template
 from crm.common.phones import region_of
 from crm.common.plain_letters import plain_letter
-from crm.common.text_units import MAX_CHARACTERS, ForcingCharacter, Layout, clean_text, forcing_unicode, lay_out
+from crm.common.text_units import (
+    MAX_CHARACTERS,
+    ForcingCharacter,
+    Layout,
+    UnitRule,
+    clean_text,
+    forcing_unicode,
+    lay_out,
+)
 from messaging.models import Channel, TemplateLanguage
 from messaging.services.audience import BUILT_IN, Filler, field_values, language_of
 from wallet import pricing
@@ -160,6 +168,23 @@ def preview_text(
         forcing=forcing_unicode(text),
         titles=_titles(people[:LOOKED_AT]),
         price_micros=price,
+        problem=problem,
+    )
+
+
+def measure_text(typed: str, rule: UnitRule) -> Preview:
+    """What `typed` takes on air by `rule`, for nobody in particular: the counter that needs no account."""
+    problem = ""
+    try:
+        text = clean_text(typed)
+    except DomainError as error:
+        text, problem = "", str(error)
+    return Preview(
+        text=text,
+        layout=lay_out(text, rule),
+        unit_rule=rule,
+        forcing=forcing_unicode(text),
+        units_plain=len(lay_out(_plain(text), rule).parts),
         problem=problem,
     )
 

@@ -8,16 +8,12 @@ from django.db import connection, transaction
 
 from crm.common.sql import as_datetime, as_json, insert_rows, on_postgres, skip_locked
 from messaging.models import Message, MessageStatus, MessageTally, TallyState
+from messaging.models.tallies import state_of
 
 # (client id, accepted at, channel, status before or "", status after, cost in micros)
 Step = tuple[int, datetime, str, str, str, int]
 _COLUMNS = ("client_id", "hour", "channel", "state", "messages", "cost_micros", "merged")
 MERGED_AT_ONCE = 5_000
-
-
-def state_of(status: str) -> str:
-    """The tallied state of a message status; the steps inside the queue are all `waiting`."""
-    return str(status) if status in _TOLD_APART else TallyState.WAITING.value
 
 
 _TOLD_APART = frozenset(TallyState.values) & frozenset(MessageStatus.values)

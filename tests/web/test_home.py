@@ -1,14 +1,16 @@
 """Home: figures, what waits for a person, what runs, first steps; and what it costs."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.utils import timezone
 
-from accounts.models import ApiKey, Role
+from accounts.models import ApiKey, Role, WebhookEndpoint
 from contacts.models import Contact, ContactImport
 from messaging.models import Campaign, Message
+from messaging.services.tallies import count_steps
 from tests.web.conftest import add_member
 
 FRAGMENT = {"HX-Request": "true"}
@@ -22,7 +24,7 @@ def add_campaign(client, **fields):
 
 def add_messages(client, status, count, **fields):
     start = Message.objects.for_client(client).count()
-    Message.objects.bulk_create(
+    added = Message.objects.bulk_create(
         Message(
             client=client,
             recipient=f"+2547120{start + number:05d}",
@@ -34,6 +36,7 @@ def add_messages(client, status, count, **fields):
         )
         for number in range(count)
     )
+    count_steps((client.pk, row.created_at, "sms", "", row.status, row.cost_micros) for row in added)
 
 
 def add_import(client, **fields):
@@ -48,7 +51,7 @@ def test_a_new_client_sees_its_balance_and_first_steps(browser):
     assert "1,049 SMS at the present price" in page
     assert "No messages yet" in page
     assert page.index("Import your contacts") < page.index("Write a campaign") < page.index("Connect your software")
-    assert "hx-trigger" not in page
+    assert "every 3s" not in page
 
 
 def test_first_steps_tick_themselves_and_go_when_done(acme, browser):
@@ -57,7 +60,54 @@ def test_first_steps_tick_themselves_and_go_when_done(acme, browser):
     page = browser.get("/app").content.decode()
     assert page.count('<li class="done">') == 2
     ApiKey.objects.for_client(acme).update(last_used_at=timezone.now())
+    add_member(acme, Role.VIEWER)
     assert "First steps" not in browser.get("/app").content.decode()
+
+
+def test_a_first_step_is_skipped_for_good_and_by_this_member_alone(acme, browser):
+    browser.post("/app/steps", {"step": "api"})
+    assert "Connect your software" not in browser.get("/app").content.decode()
+    assert "Connect your software" in add_member(acme, Role.ADMIN).get("/app").content.decode()
+    browser.post("/app/steps", {"step": "all"})
+    assert "First steps" not in browser.get("/app").content.decode()
+
+
+def test_the_chart_says_what_it_shows_and_has_a_table(acme, browser):
+    assert "days-title" not in browser.get("/app").content.decode()
+    add_messages(acme, "delivered", 9)
+    add_messages(acme, "failed", 1)
+    add_messages(acme, "delivered", 5, simulated=True)
+    page = browser.get("/app").content.decode()
+    assert "Delivered 90 % in 14 days" in page
+    assert page.count('<tr><th scope="row">') == 14
+    assert "9 Delivered, 0 Sent, not confirmed yet, 1 Failed" in page
+
+
+def test_the_balance_tile_says_how_long_it_lasts(acme, browser):
+    add_messages(acme, "delivered", 7, cost_micros=100_000_000)  # 700 shillings a week of 1,049
+    page = browser.get("/app").content.decode()
+    assert "lasts 10 days at this pace" in page
+    add_messages(acme, "sent", 21, cost_micros=150_000_000)
+    assert "The balance lasts 1 more day at this pace" in browser.get("/app").content.decode()
+
+
+def test_what_is_planned_next_is_named(acme, browser):
+    assert "Nothing is planned" in browser.get("/app").content.decode()
+    soon = timezone.now() + timedelta(days=2)
+    add_campaign(acme, state="scheduled", starts_at=soon + timedelta(days=1))
+    Campaign.objects.create(client=acme, name="Kwanza", text="a", state="scheduled", starts_at=soon)
+    page = browser.get("/app").content.decode()
+    assert '<span class="note">Kwanza</span>' in page
+
+
+def test_webhooks_and_keys_in_trouble_need_attention(acme, browser):
+    WebhookEndpoint.objects.create(
+        client=acme, url="https://hooks.test/a", events=["*"], secret="s", failing_since=timezone.now()
+    )
+    ApiKey.objects.for_client(acme).update(expires_at=timezone.now() + timedelta(days=2))
+    page = browser.get("/app").content.decode()
+    assert "The webhook https://hooks.test/a is failing" in page
+    assert "ends soon" in page
 
 
 def test_delivery_counts_final_words_and_leaves_simulation_out(acme, browser):
@@ -158,10 +208,10 @@ def test_home_costs_the_same_however_much_there_is(acme, browser, django_assert_
             add_import(acme, state="ready")
 
     fill(1)
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(25):
         browser.get("/app")
     fill(3)
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(25):
         browser.get("/app")
     with django_assert_num_queries(6):
         browser.get("/app", headers=FRAGMENT)

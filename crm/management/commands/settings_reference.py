@@ -39,7 +39,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "BRAND_NAME": "The name on every page.",
         "BRAND_DETAILS": "Who sells here, as the head of bills, receipts and statements prints it: address, tax "
         "number; `|` between the lines.",
-        "BRAND_LOGO": "Path of a PNG or JPEG that stands there instead of the name.",
+        "BRAND_LOGO": "Path of a PNG or JPEG of at most 200 KB that stands there, and in the head of every page, "
+        "instead of the name.",
+        "BRAND_ACCENT": "Colour of buttons and links, such as `#7a1f5c`. It must read at 4.5:1 on light pages; for "
+        "dark ones it is lightened until it does. Empty: petrol.",
+        "SOURCE_URL": "Where the source code can be had; the front page then links to it.",
         "LANGUAGE_CODE": "`en`, `fr` or `sw`: for somebody who chose none and whose browser asks for none of them.",
     },
     "Secrets": {

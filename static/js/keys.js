@@ -1,0 +1,103 @@
+// The palette (Ctrl K) and single keys. Nothing here does what a link or button of the page does not do as well.
+
+const palette = document.getElementById("palette");
+const list = document.getElementById("keys");
+const box = document.getElementById("palette-q");
+const singleKeys = !document.documentElement.hasAttribute("data-no-single-keys");
+const places = JSON.parse(document.body.dataset.go || "{}");
+const GO_MS = 1500;
+let going = 0; // until when a letter after "g" leads to a page
+
+const typing = (target) => target.closest("input, textarea, select, [contenteditable]") !== null;
+const isOpen = (dialog) => dialog?.open ?? false;
+
+/* ---- palette ---- */
+
+function openPalette() {
+  if (!palette || isOpen(palette)) return;
+  list?.close();
+  palette.showModal();
+  box.select();
+  box.focus();
+  box.dispatchEvent(new Event("palette"));
+}
+
+const hits = () => [...palette.querySelectorAll(".palette-hit")];
+
+function move(step) {
+  const found = hits();
+  if (!found.length) return;
+  const at = found.indexOf(document.activeElement);
+  const next = at + step;
+  if (next < 0 || (at < 0 && step < 0)) box.focus();
+  else found[Math.min(next, found.length - 1)].focus();
+}
+
+palette?.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    event.preventDefault();
+    move(event.key === "ArrowDown" ? 1 : -1);
+  } else if (event.key === "Enter" && document.activeElement === box) {
+    event.preventDefault();
+    hits()[0]?.click();
+  } else if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && document.activeElement !== box) {
+    box.focus();
+  }
+});
+for (const dialog of [palette, list]) {
+  dialog?.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+}
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-palette]");
+  if (!opener || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  openPalette();
+});
+
+/* ---- rows ---- */
+
+const rows = () => [...document.querySelectorAll("main table tbody tr, main ul.rows > li")].filter((row) => row.querySelector("a"));
+const linkOf = (row) => row.querySelector(".main-cell a, a");
+const rowOf = (target) => target.closest?.("main table tbody tr, main ul.rows > li") ?? null;
+
+function step(by) {
+  const found = rows();
+  const at = found.indexOf(rowOf(document.activeElement));
+  const row = found[at < 0 ? 0 : Math.min(Math.max(at + by, 0), found.length - 1)];
+  if (row) linkOf(row).focus();
+}
+
+/* ---- single keys ---- */
+
+const press = {
+  "/": () => {
+    const search = document.querySelector("main input[type=search]");
+    if (search) search.focus();
+    else openPalette();
+  },
+  "?": () => list?.showModal(),
+  n: () => document.querySelector(".page-head .btn-primary, main .btn-primary[href]")?.click(),
+  j: () => step(1),
+  k: () => step(-1),
+  x: () => rowOf(document.activeElement)?.querySelector("input[type=checkbox]")?.click(),
+  e: () => (rowOf(document.activeElement) ?? document).querySelector("[data-edit], a[href$='/edit']")?.click(),
+};
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+    event.preventDefault();
+    openPalette();
+    return;
+  }
+  if (!singleKeys || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  if (document.querySelector("dialog[open]")) return;
+  const now = Date.now();
+  if (now < going && places[event.key]) {
+    going = 0;
+    location.assign(places[event.key]);
+  } else if (event.key === "g") {
+    going = now + GO_MS;
+  } else if (press[event.key]) {
+    event.preventDefault();
+    press[event.key]();
+  }
+});
