@@ -182,6 +182,12 @@ def confirmed_phones(client: Client) -> set[str]:
     return set(people.values_list("phone", flat=True))
 
 
+def emails_of_members(client: Client) -> set[str]:
+    """Addresses, in lower case, by which the organisation's people sign in."""
+    people = User.objects.filter(memberships__client=client, is_active=True).exclude(email="")
+    return {email.lower() for email in people.values_list("email", flat=True)}
+
+
 def invitations_of(client: Client) -> QuerySet[Invitation]:
     return Invitation.objects.for_client(client).select_related("invited_by")
 

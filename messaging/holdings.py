@@ -81,7 +81,7 @@ def _erase(client_id: int, person: Person) -> tuple[int, bool]:
             .update(sender=person.mark, name="", text="", media=[])
         )
     changed += Thread.objects.for_client(client_id).filter(person__in=person.addresses).delete()[0]  # with its notes
-    changed += CampaignRecipient.objects.for_client(client_id).filter(phone__in=person.phones).delete()[0]
+    changed += CampaignRecipient.objects.for_client(client_id).filter(address__in=person.addresses).delete()[0]
     return changed, is_done
 
 
@@ -130,8 +130,8 @@ def _purge(client_id: int, limits: Limits, cursors: dict[str, Any], most: int, d
     if limits.everything:
         done += delete_some(CampaignRecipient.objects.for_client(client_id), most, dry_run)
         if not dry_run:
-            TemplateVersion.objects.for_client(client_id).exclude(text="").update(text="")
-            Campaign.objects.for_client(client_id).exclude(text="").update(text="", variants={})
+            TemplateVersion.objects.for_client(client_id).exclude(text="", content={}).update(text="", content={})
+            Campaign.objects.for_client(client_id).exclude(text="", content={}).update(text="", variants={}, content={})
     return done
 
 

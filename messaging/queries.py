@@ -245,8 +245,9 @@ def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Whom a campaign's groups and list hold, each person once: all together, those without a phone number, and those
-    with one whom an excluded group leaves out. given: how many times somebody was named, twice in two groups included.
+    """Whom a campaign's groups and list hold, each person once: all together, those without an address of the channel,
+    and those with one whom an excluded group leaves out. given: how many times somebody was named, twice in two groups
+    included.
     """
 
     people: int
@@ -262,14 +263,16 @@ def reach_of(campaign: Campaign) -> Reach:
         for rows in (campaign.groups, campaign.excluded)
     )
     members = members_of(campaign.client_id, groups)
-    found = members.aggregate(people=Count("pk"), without=Count("pk", filter=Q(phone=None)))
+    column = "email" if campaign.channel == Channel.EMAIL else "phone"
+    has_none = Q(phone=None) if column == "phone" else Q(email="")
+    found = members.aggregate(people=Count("pk"), without=Count("pk", filter=has_none))
     listed = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign)
-    others = listed.exclude(phone__in=members.filter(phone__isnull=False).values("phone"))
+    others = listed.exclude(address__in=members.exclude(has_none).values(column))
     excluded = 0
     if out:
-        gone = members_of(campaign.client_id, out).filter(phone__isnull=False)
+        gone = members_of(campaign.client_id, out).exclude(has_none)
         excluded = members.filter(pk__in=gone.values("pk")).count()
-        excluded += others.filter(phone__in=gone.values("phone")).count()
+        excluded += others.filter(address__in=gone.values(column)).count()
     given = sum(members_of(campaign.client_id, [group]).count() for group in groups) if len(groups) > 1 else 0
     return Reach(
         people=found["people"] + others.count(),

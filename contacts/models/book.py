@@ -124,6 +124,7 @@ class Contact(models.Model):
         ]
         indexes = [
             models.Index(fields=["client", "id"], name="contact_by_client"),
+            models.Index(fields=["client", "email", "id"], condition=~Q(email=""), name="contact_by_email"),
             models.Index(fields=["last_import"], condition=Q(last_import__isnull=False), name="contact_by_last_import"),
             models.Index(
                 fields=["created_import", "id"],

@@ -2,11 +2,12 @@
 
 from contacts.queries.audiences import (
     Recipient,
+    address_in,
     audience,
     audience_size,
     members_among,
     members_of,
-    people_by_phone,
+    people_by_address,
     within_sql,
 )
 from contacts.queries.book import (
@@ -40,6 +41,7 @@ from contacts.queries.opt_outs import (
 
 __all__ = [
     "Recipient",
+    "address_in",
     "audience",
     "audience_size",
     "bin_for",
@@ -60,7 +62,7 @@ __all__ = [
     "opt_outs_for",
     "opt_outs_of",
     "opted_out_among",
-    "people_by_phone",
+    "people_by_address",
     "rejects_of",
     "rule_groups_of",
     "sample_opt_out_url",

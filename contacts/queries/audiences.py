@@ -12,13 +12,14 @@ from contacts import rules
 from contacts.models import Channel, Contact, Group, GroupKind, GroupMember
 from contacts.queries.opt_outs import opted_out_among
 
-# (contact id, phone in E.164, name, email, department, attributes)
+# (contact id, phone in E.164 or "", name, email or "", department, attributes)
 Recipient = tuple[int, str, str, str, str, dict[str, str]]
 Sql = tuple[str, list[Any]]
 
-_NOT_OPTED_OUT = """NOT EXISTS (
-    SELECT 1 FROM contacts_optout o WHERE o.client_id = k.client_id AND o.channel = 'sms'
-    AND o.address = k.phone AND o.sender IN ('', %s))"""
+
+def address_in(person: Recipient, channel: str) -> str:
+    """Where a message of this channel goes: the e-mail address, or the phone number."""
+    return person[3] if channel == Channel.EMAIL else person[1]
 
 
 def _sets(client_id: int, group_ids: Iterable[int]) -> list[Group]:
@@ -65,11 +66,30 @@ def _branch(group: Group) -> Sql:
     return f"FROM contacts_contact k WHERE k.client_id = %s AND {condition}", [group.client_id, *params]
 
 
-def _reachable(client_id: int, sender: str, without: Iterable[int]) -> Sql:
-    condition, params = f"k.phone IS NOT NULL AND {_NOT_OPTED_OUT}", [sender]
-    if gone := list(without):
+def _reachable(client_id: int, groups: Iterable[int], sender: str, without: Iterable[int], channel: str) -> Sql:
+    """Whether the contact `k` has an address of the channel, did not opt out of it, and is in no group `without`.
+
+    Several contacts of these groups may share an e-mail address: the first of them stands for it.
+    """
+    mail, gone = channel == Channel.EMAIL, list(without)
+    column = "email" if mail else "phone"
+    present = "<> ''" if mail else "IS NOT NULL"
+    condition = (
+        f"k.{column} {present} AND NOT EXISTS (SELECT 1 FROM contacts_optout o "
+        f"WHERE o.client_id = k.client_id AND o.channel = %s AND o.address = k.{column} AND o.sender IN ('', %s))"
+    )
+    params: list[Any] = [str(channel), sender]
+    if gone:
         excluded, more = within_sql(client_id, gone, "k.id")
         condition, params = f"{condition} AND NOT {excluded}", [*params, *more]
+    if mail:
+        inside, more = within_sql(client_id, groups, "d.id")
+        earlier = f"d.client_id = k.client_id AND d.email = k.email AND d.email <> '' AND d.id < k.id AND {inside}"
+        params += more
+        if gone:
+            excluded, more = within_sql(client_id, gone, "d.id")
+            earlier, params = f"{earlier} AND NOT {excluded}", [*params, *more]
+        condition += f" AND NOT EXISTS (SELECT 1 FROM contacts_contact d WHERE {earlier})"
     return condition, params
 
 
@@ -81,17 +101,18 @@ def audience(
     without: Sequence[int] = (),
     after_id: int = 0,
     limit: int = 2000,
+    channel: str = Channel.SMS,
 ) -> list[Recipient]:
-    """The next recipients of an SMS to these groups, by contact id above `after_id`; an empty list ends it.
+    """The next recipients of a channel in these groups, by contact id above `after_id`; an empty list ends it.
 
-    Each contact once, only with a phone, without those who opted out of `sender` or of every sender, and without who
-    is in one of the groups `without`. Costs `limit` rows per fixed group, however large the groups are; a group by rule
-    is walked through the book.
+    Each address once, only contacts that have one, without those who opted out of `sender` or of every sender, and
+    without who is in one of the groups `without`. Costs `limit` rows per fixed group, however large the groups are; a
+    group by rule is walked through the book.
     """
     groups = _sets(client_id, group_ids)
     if not groups:
         return []
-    reachable, reach_params = _reachable(client_id, sender, without)
+    reachable, reach_params = _reachable(client_id, group_ids, sender, without, channel)
     branches: list[str] = []
     params: list[Any] = []
     for group in groups:
@@ -102,7 +123,7 @@ def audience(
         )
         params += [*more, *reach_params, after_id, limit]
     statement = (
-        "SELECT c.id, c.phone, c.name, c.email, c.department, c.attributes "
+        "SELECT c.id, COALESCE(c.phone, ''), c.name, c.email, c.department, c.attributes "
         f"FROM ({' UNION '.join(branches)}) AS ids JOIN contacts_contact c ON c.id = ids.id ORDER BY c.id LIMIT %s"
     )
     with connection.cursor() as cursor:
@@ -110,30 +131,41 @@ def audience(
         return [(*row[:5], orjson.loads(row[5])) for row in cursor.fetchall()]
 
 
-def people_by_phone(
+def people_by_address(
     client_id: int,
-    phones: Sequence[str],
+    addresses: Sequence[str],
     *,
     sender: str = "",
     outside: Sequence[int] = (),
     until_contact: int | None = None,
     without: Sequence[int] = (),
+    channel: str = Channel.SMS,
 ) -> list[Recipient]:
-    """These numbers (E.164) as recipients, in their order; id 0 and no values for those of nobody in the book.
+    """These addresses of a channel (E.164, or lower-case e-mail) as recipients, in their order; id 0 and no values for
+    those of nobody in the book. Where several contacts share an e-mail address, the first of them stands for it.
 
     Without those who opted out of `sender` or of every sender, without the members of the groups `outside` up to the
     contact `until_contact`, and without all members of the groups `without`. A constant number of queries.
     """
-    gone = opted_out_among(Channel.SMS, [(client_id, phone, sender) for phone in phones])
-    known = Contact.objects.for_client(client_id).filter(phone__in=phones)
-    rows = known.values_list("pk", "phone", "name", "email", "department", "attributes")
-    people: dict[str, Recipient] = {row[1]: row for row in rows}  # type: ignore[misc]  # none of these is null
-    ids = [person[0] for person in people.values()]
-    inside = members_among(client_id, outside, ids) if outside else set()
+    mail = channel == Channel.EMAIL
+    gone = opted_out_among(channel, [(client_id, address, sender) for address in addresses])
+    known = Contact.objects.for_client(client_id).filter(**{"email__in" if mail else "phone__in": addresses})
+    rows = known.order_by("pk").values_list("pk", "phone", "name", "email", "department", "attributes")
+    people: dict[str, Recipient] = {}
+    ids: dict[str, set[int]] = {}
+    for pk, phone, *values in rows:
+        person: Recipient = (pk, phone or "", *values)
+        people.setdefault(address_in(person, channel), person)
+        ids.setdefault(address_in(person, channel), set()).add(pk)
+    every = [pk for found in ids.values() for pk in found]
+    inside = members_among(client_id, outside, every) if outside else set()
     left_out = {pk for pk in inside if until_contact is None or pk <= until_contact}
-    left_out |= members_among(client_id, without, ids) if without else set()
-    asked = (people.get(phone) or (0, phone, "", "", "", {}) for phone in phones)
-    return [row for row in asked if row[0] not in left_out and (client_id, row[1], sender) not in gone]
+    left_out |= members_among(client_id, without, every) if without else set()
+    return [
+        people.get(address) or ((0, "", "", address, "", {}) if mail else (0, address, "", "", "", {}))
+        for address in addresses
+        if (client_id, address, sender) not in gone and not left_out & ids.get(address, set())
+    ]
 
 
 def members_among(client_id: int, group_ids: Sequence[int], contact_ids: Sequence[int]) -> set[int]:
@@ -144,12 +176,19 @@ def members_among(client_id: int, group_ids: Sequence[int], contact_ids: Sequenc
     return set(found.values_list("pk", flat=True))
 
 
-def audience_size(client_id: int, group_ids: Sequence[int], *, sender: str = "", without: Sequence[int] = ()) -> int:
+def audience_size(
+    client_id: int,
+    group_ids: Sequence[int],
+    *,
+    sender: str = "",
+    without: Sequence[int] = (),
+    channel: str = Channel.SMS,
+) -> int:
     """How many recipients `audience` gives in all."""
     groups = _sets(client_id, group_ids)
     if not groups:
         return 0
-    reachable, params = _reachable(client_id, sender, without)
+    reachable, params = _reachable(client_id, group_ids, sender, without, channel)
     fixed = [group.pk for group in groups if group.kind != GroupKind.RULE]
     by_rule = [group.pk for group in groups if group.kind == GroupKind.RULE]
     if not by_rule:

@@ -21,7 +21,7 @@ _ATTRIBUTES: Final = frozenset(
 _DROPPED: Final = frozenset(("head", "script", "style", "title", "template", "iframe", "object", "svg", "math"))
 _SCHEMES: Final = ("https://", "http://", "mailto:", "tel:", "#")
 _IMAGES: Final = ("https://", "http://")
-_BAD_STYLE: Final = re.compile(r"expression|javascript:|url\s*\(|@import|behaviou?r|position\s*:|\\", re.IGNORECASE)
+_BAD_STYLE: Final = re.compile(r"expression|javascript:|url\s*\(|@import|behaviou?r|position\s*:|\\|\{", re.IGNORECASE)
 _BLOCKS: Final = frozenset("blockquote div h1 h2 h3 h4 h5 h6 hr li ol p pre table tr ul".split())
 
 

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from crm.common.channels import Channel
 from crm.common.tenancy import TenantManager
 from messaging.models.hours import MessageClass
 
@@ -48,19 +49,22 @@ class Campaign(models.Model):
     begin; both UTC. `countries`: where its recipients are, as of then. `pause_reason`: why the product paused it, ""
     where a person did; `pause_kind` names the cause, and a cause that a person waived by resuming is in `waived`.
 
-    `variants`: the text in further languages, by language code, for contacts who prefer them. `excluded`: groups whose
-    members get nothing. `ending`: what followed the text when it was confirmed. `returned_note`: what the second person
-    wrote when giving it back.
+    `variants`: the text in further languages, by language code, for contacts who prefer them. `content`: what the
+    channel has beyond the text, unfilled; of a mail {subject, preheader, html, reply_to, variants: {code: {subject,
+    html}}} where they are not empty, html already harmless. `excluded`: groups whose members get nothing.
+    `ending`: what followed the text when it was confirmed. `returned_note`: what the second person wrote when giving
+    it back.
     `repeat`: the pattern of a series; its runs have it as `series` and are numbered by `run`. `starts_at` of a
     repeating campaign is its next run, `schedule_at` its first.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=120)
-    channel = models.CharField(max_length=10, default="sms")
+    channel = models.CharField(max_length=10, choices=Channel, default=Channel.SMS)
     sender = models.ForeignKey("messaging.SenderId", null=True, on_delete=models.PROTECT, related_name="+")
     text = models.TextField(blank=True)
     variants = models.JSONField(default=dict, blank=True, db_default={})
+    content = models.JSONField(default=dict, blank=True, db_default={})
     ending = models.CharField(max_length=150, blank=True, default="", db_default="")
     groups = models.ManyToManyField("contacts.Group", related_name="+", blank=True)
     excluded = models.ManyToManyField("contacts.Group", related_name="+", blank=True)
@@ -136,21 +140,21 @@ class Campaign(models.Model):
 
 
 class CampaignRecipient(models.Model):
-    """A number that a campaign was given by itself instead of by a group; it need not be in the client's book.
+    """An address that a campaign was given by itself instead of by a group; it need not be in the client's book.
 
     Where a contact has it, that contact fills the text. Once per campaign, whatever the groups hold.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="+", db_index=False)
-    phone = models.CharField(max_length=16, help_text="E.164 with plus")
+    address = models.CharField(max_length=254, help_text="E.164 with plus; by email an address in lower case")
 
     objects = TenantManager()
 
     class Meta:
         ordering = ["pk"]
-        constraints = [models.UniqueConstraint(fields=["campaign", "phone"], name="campaign_number_once")]
+        constraints = [models.UniqueConstraint(fields=["campaign", "address"], name="campaign_number_once")]
         indexes = [models.Index(fields=["campaign", "id"], name="campaign_numbers_in_order")]
 
     def __str__(self) -> str:
-        return f"{self.campaign_id}: {self.phone}"
+        return f"{self.campaign_id}: {self.address}"

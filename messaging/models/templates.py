@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from crm.common.channels import Channel
 from crm.common.tenancy import TenantManager
 
 
@@ -15,13 +16,14 @@ class TemplateLanguage(models.TextChoices):
 
 
 class Template(models.Model):
-    """A named SMS text of a client, one for each language it has; merge fields as in a campaign.
+    """A named text of a client for one channel, one for each language it has; merge fields as in a campaign.
 
-    Dialects call them predefined messages. The name is unique within a client whatever its letter case.
+    Dialects call those for SMS predefined messages. The name is unique within a client whatever its letter case.
     """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=80)
+    channel = models.CharField(max_length=10, choices=Channel, default=Channel.SMS, db_default=Channel.SMS)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantManager()
@@ -35,12 +37,15 @@ class Template(models.Model):
 
 
 class TemplateVersion(models.Model):
-    """What a template said in one language from `created_at` on. The newest row of a language holds; "" ends it."""
+    """What a template said in one language from `created_at` on. The newest row of a language holds; one with neither
+    text nor content ends it. `content`: of a mail {subject, html}, each where it is not empty.
+    """
 
     client = models.ForeignKey("accounts.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
     template = models.ForeignKey(Template, on_delete=models.CASCADE, related_name="versions", db_index=False)
     language = models.CharField(max_length=2, choices=TemplateLanguage)
     text = models.TextField(blank=True)
+    content = models.JSONField(default=dict, blank=True, db_default={})
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -25,7 +25,7 @@ from messaging.errors import (
     TextTooLong,
     TrialNumber,
 )
-from messaging.models import Channel, EventKind, Message, MessageStatus, SenderId
+from messaging.models import Channel, EventKind, Message, MessageStatus, Route, SenderId
 from messaging.models.messages import public_id
 from messaging.services.guards import HOUR, Guard
 from messaging.services.routing import RouteTable
@@ -104,10 +104,12 @@ def check_text(raw: str) -> str:
 
 
 def check_may_send(client: Client, channel: str) -> None:
-    """Raises: ClientSuspended, ChannelNotAvailable."""
+    """Raises: ClientSuspended, ChannelNotAvailable (other than SMS: no provider carries it, unless nothing leaves)."""
     if not client.is_active:
         raise ClientSuspended(reason=client.suspended_reason)
-    if channel != Channel.SMS:
+    if channel == Channel.SMS or (channel in Channel.values and client.simulation):
+        return
+    if not Route.objects.filter(channel=channel, account__is_active=True).exists():
         raise ChannelNotAvailable(f"The channel “{channel}” is not available on this installation.", channel=channel)
 
 
@@ -137,6 +139,8 @@ def accept_messages(
     UnreadableText, TextTooLong, InvalidSchedule, DailyLimit, wallet.errors.InsufficientBalance.
     """
     check_may_send(client, channel)
+    if channel != Channel.SMS:  # other channels have parts besides a text, and doors of their own
+        raise ChannelNotAvailable(channel=channel)
     guard = Guard(client)
     book = SenderBook(client)
     origins = _attempt(

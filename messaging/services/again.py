@@ -4,6 +4,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Client, User
+from contacts import queries as contacts
 from crm.common.errors import DomainError, WrongState
 from messaging.models import (
     Campaign,
@@ -17,6 +18,7 @@ from messaging.models import (
 )
 from messaging.providers.failures import FAILURES
 from messaging.services.accept import check_may_send
+from messaging.services.audience import CHUNK
 from messaging.services.campaigns import get_campaign, list_recipients, save_draft
 
 # What an operator or time may mend; a wrong number or a person who opted out is not tried again.
@@ -30,7 +32,7 @@ def duplicate_campaign(*, client: Client, campaign_id: int, by: User | None) -> 
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     draft = _copy(campaign, by, name=f"Copy of {campaign.name}", group_ids=list(_groups(campaign)))
     numbers = CampaignRecipient.objects.for_client(client).filter(campaign=campaign).order_by("pk")
-    list_recipients(client=client, campaign_id=draft.pk, recipients=list(numbers.values_list("phone", flat=True)))
+    list_recipients(client=client, campaign_id=draft.pk, recipients=list(numbers.values_list("address", flat=True)))
     return draft
 
 
@@ -88,21 +90,39 @@ def reach_again(*, client: Client, campaign_id: int, channel: str, by: User | No
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     if channel not in other_channels(campaign):
         raise WrongState("This channel cannot be used now.")
-    numbers = list(undelivered(campaign).order_by("pk").values_list("recipient", flat=True))
-    if not numbers:
+    people = list(undelivered(campaign).order_by("pk").values_list("recipient", flat=True))
+    if not people:
         raise WrongState("Everybody was reached.")
-    draft = _copy(campaign, by, name=f"{campaign.name}: those not reached", group_ids=[])
-    Campaign.objects.for_client(client).filter(pk=draft.pk).update(channel=channel)
-    list_recipients(client=client, campaign_id=draft.pk, recipients=numbers)
+    addresses = _addresses_of(client, people, campaign.channel, channel)
+    if not addresses:
+        raise WrongState("Your contacts hold no address of these people for this channel.")
+    draft = _copy(campaign, by, name=f"{campaign.name}: those not reached", group_ids=[], channel=channel)
+    list_recipients(client=client, campaign_id=draft.pk, recipients=addresses)
     return get_campaign(client=client, campaign_id=draft.pk)
+
+
+def _addresses_of(client: Client, people: list[str], channel: str, other: str) -> list[str]:
+    """Where these people of one channel are reached by another, as far as the client's contacts say."""
+    if (channel == Channel.EMAIL) == (other == Channel.EMAIL):
+        return people  # both go to the phone
+    found: list[str] = []
+    for start in range(0, len(people), CHUNK):
+        rows = contacts.people_by_address(client.pk, people[start : start + CHUNK], channel=channel)
+        found += [address for row in rows if (address := contacts.address_in(row, other))]
+    return list(dict.fromkeys(found))
 
 
 def _groups(campaign: Campaign) -> QuerySet:
     return campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True)
 
 
-def _copy(campaign: Campaign, by: User | None, *, name: str, group_ids: list[int]) -> Campaign:
-    usable = campaign.sender is not None and campaign.sender.state == SenderState.APPROVED
+def _copy(
+    campaign: Campaign, by: User | None, *, name: str, group_ids: list[int], channel: str | None = None
+) -> Campaign:
+    """channel: another one than the campaign's; then its text alone goes along, and its default is the sender."""
+    same = channel in (None, campaign.channel)
+    usable = same and campaign.sender is not None and campaign.sender.state == SenderState.APPROVED
+    others = campaign.content.get("variants", {}) if same else {}
     draft = save_draft(
         client=campaign.client,
         by=by,
@@ -111,6 +131,12 @@ def _copy(campaign: Campaign, by: User | None, *, name: str, group_ids: list[int
         group_ids=group_ids,
         sender=campaign.sender_name if usable else None,
         variants=campaign.variants,
+        channel=channel or campaign.channel,
+        mail=campaign.content if same else None,
+        mail_variants={
+            code: {"text": campaign.variants.get(code, ""), **others.get(code, {})}
+            for code in {*others, *campaign.variants}
+        },
         excluded_ids=list(campaign.excluded.filter(client_id=campaign.client_id).values_list("pk", flat=True)),
     )
     Campaign.objects.for_client(campaign.client).filter(pk=draft.pk, state=CampaignState.DRAFT).update(

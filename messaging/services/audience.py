@@ -4,93 +4,25 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from accounts.models import Client
 from contacts import queries as contacts
 from contacts.services import opt_out_urls
-from crm.common.merge_fields import MergeTemplate, parse_template
 from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
-from messaging.errors import CountryClosed, NoRoute, TrialNumber
+from messaging.errors import ChannelNotAvailable, ClientSuspended, CountryClosed, NoRoute, TrialNumber
 from messaging.models import Campaign, CampaignRecipient, Channel, SendingRules
-from messaging.services.accept import NewMessage
+from messaging.services.accept import NewMessage, check_may_send
+from messaging.services.filling import OPT_OUT_LINK, Filler, language_of
 from messaging.services.guards import ForeignRun, Guard
+from messaging.services.mail_rendering import MailRenderer
 from messaging.services.routing import RouteTable
 from wallet import pricing
 from wallet.errors import NoPrice
 
 CHUNK = 2000
 SAMPLES = 3
-
-# What every contact has; further columns of an imported file are fields by their title.
-OPT_OUT_LINK = "opt_out_link"
-BUILT_IN = ("name", "first_name", "last_name", "phone", "email", "department", OPT_OUT_LINK)
-
-
-# Languages by their code or name, as files spell them; what a contact's own field of one of these titles holds.
-_LANGUAGE_TITLES = ("language", "lang", "langue", "lugha")
-_LANGUAGE_WORDS = {
-    "en": "en", "english": "en", "anglais": "en", "kiingereza": "en",
-    "fr": "fr", "french": "fr", "français": "fr", "francais": "fr", "kifaransa": "fr",
-    "sw": "sw", "swahili": "sw", "kiswahili": "sw",
-}  # fmt: skip
-
-
-def language_of(contact: Sequence) -> str:
-    """The code of the language that a contact prefers; "" where the book does not say."""
-    for title, value in contact[5].items():
-        if title.casefold() in _LANGUAGE_TITLES:
-            return _LANGUAGE_WORDS.get(str(value).strip().casefold()[:20].split("-")[0], "")
-    return ""
-
-
-class Filler:
-    """Fills a text in from a contact. Field names ignore letter case, as people type them from memory."""
-
-    def __init__(self, text: str) -> None:
-        self.template: MergeTemplate = parse_template(text)
-        self._with_fallback = list(dict.fromkeys(self.template.fallbacks))
-
-    def values(self, contact: Sequence) -> dict[str, str]:
-        """The values of the template's own fields for one row of contacts.queries.audience."""
-        return {name: _value(name, contact) for name in self.template.fields}
-
-    def fallbacks(self, values: dict[str, str]) -> list[tuple[str, str]]:
-        """(field, what stands in for it) where the person has no value and the text a fallback."""
-        return [(name, words) for name, words in self._with_fallback if not values.get(name)]
-
-    def missing(self, values: dict[str, str]) -> list[str]:
-        """Fields that would leave a gap: no value and no fallback."""
-        return [name for name in self.template.without_fallback if not values.get(name)]
-
-
-def _value(field_name: str, contact: Sequence) -> str:
-    _, phone, name, email, department, attributes = contact
-    key = field_name.casefold()
-    if key == "name":
-        return name
-    if key == "first_name":
-        return name.split(" ", 1)[0] if name else ""
-    if key == "last_name":
-        return name.rsplit(" ", 1)[1] if " " in name else ""
-    if key == "phone":
-        return phone
-    if key == "email":
-        return email
-    if key == "department":
-        return department
-    if key == OPT_OUT_LINK:
-        return contacts.sample_opt_out_url()  # as long as the person's own, which Renderer.make_links makes
-    if field_name in attributes:
-        return str(attributes[field_name])
-    return next((str(value) for title, value in attributes.items() if title.casefold() == key), "")
-
-
-def field_values(contact: Sequence) -> dict[str, str]:
-    """All that a contact has for merge fields, by name in lower case."""
-    own = {title.casefold(): str(value) for title, value in contact[5].items()}
-    return own | {name: _value(name, contact) for name in BUILT_IN}
 
 
 @dataclass(slots=True)
@@ -115,18 +47,21 @@ class Quote:
     fallbacks: Counter = field(default_factory=Counter)
     left_out: Counter = field(default_factory=Counter)
     foreign_run: int = 0
-    samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, phone, text, units
+    samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, address, text, units
+    contents: list[dict[str, Any] | None] = field(default_factory=list)  # of the samples: what they have beyond it
 
     def add(self, row: NewMessage, name: str, language: str = "") -> None:
         self.recipients += 1
         self.units += row.units
         self.cost_micros += row.cost_micros
         self.by_units[row.units] += 1
-        self.by_country[row.country] += 1
+        if row.channel != Channel.EMAIL:  # no country has hours for mails
+            self.by_country[row.country] += 1
         self.unicode_recipients += row.encoding == "ucs2"
         self.by_language[language] += 1
         if len(self.samples) < SAMPLES or self.by_language[language] == 1:  # each language is shown
             self.samples.append((name, row.recipient, row.text, row.units))
+            self.contents.append(row.content)
 
 
 class Renderer:
@@ -218,6 +153,31 @@ class Renderer:
         return message, filler.missing(values), ""
 
 
+def renderer_for(
+    campaign: Campaign, *, simulated: bool, ending: str, priced_at: datetime | None = None
+) -> Renderer | MailRenderer:
+    """What turns a campaign's people into messages of its channel."""
+    if campaign.channel == Channel.EMAIL:
+        return MailRenderer(
+            client=campaign.client,
+            text=campaign.text,
+            content=campaign.content,
+            variants=campaign.variants,
+            sender=campaign.sender,
+            simulated=simulated,
+            priced_at=priced_at,
+        )
+    return Renderer(
+        client=campaign.client,
+        text=campaign.text,
+        sender=campaign.sender_name,
+        simulated=simulated,
+        variants=campaign.variants,
+        ending=ending,
+        priced_at=priced_at,
+    )
+
+
 class Place(NamedTuple):
     """How far a walk through an audience has come: the last contact of the groups, the last listed number."""
 
@@ -232,14 +192,15 @@ def walk_audience(
     *, campaign: Campaign, sender: str, after: Place = START, until: int | None = None
 ) -> Iterator[tuple[Place, list]]:
     """A campaign's people in chunks, each with the place after it: the contacts of its groups by id up to `until`,
-    then its listed numbers that are in none of those groups. Without those who opted out of `sender`, and without the
+    then its listed addresses that are in none of those groups. Without those who opted out of `sender`, and without the
     members of its excluded groups.
     """
     excluded = list(campaign.excluded.filter(client_id=campaign.client_id).values_list("pk", flat=True))
     group_ids = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))
     contact, listed = after
+    channel = campaign.channel
     while rows := contacts.audience(
-        campaign.client_id, group_ids, sender=sender, without=excluded, after_id=contact, limit=CHUNK
+        campaign.client_id, group_ids, sender=sender, without=excluded, after_id=contact, limit=CHUNK, channel=channel
     ):
         last = rows[-1][0]
         rows = [row for row in rows if until is None or row[0] <= until]
@@ -249,11 +210,16 @@ def walk_audience(
         if until is not None and last > until:
             break
     numbers = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign).order_by("pk")
-    while chunk := list(numbers.filter(pk__gt=listed).values_list("pk", "phone")[:CHUNK]):
+    while chunk := list(numbers.filter(pk__gt=listed).values_list("pk", "address")[:CHUNK]):
         listed = chunk[-1][0]
-        phones = [phone for _, phone in chunk]
-        rows = contacts.people_by_phone(
-            campaign.client_id, phones, sender=sender, outside=group_ids, until_contact=until, without=excluded
+        rows = contacts.people_by_address(
+            campaign.client_id,
+            [address for _, address in chunk],
+            sender=sender,
+            outside=group_ids,
+            until_contact=until,
+            without=excluded,
+            channel=channel,
         )
         yield Place(contact, listed), rows
 
@@ -272,14 +238,7 @@ def quote_campaign(campaign: Campaign) -> Quote:
     quote = Quote()
     client = campaign.client
     sender = campaign.sender_name
-    renderer = Renderer(
-        client=client,
-        text=campaign.text,
-        sender=sender,
-        simulated=client.simulation,
-        variants=campaign.variants,
-        ending=ending_of(campaign),
-    )
+    renderer = renderer_for(campaign, simulated=client.simulation, ending=ending_of(campaign))
     run = ForeignRun(client)
     for _, rows in walk_audience(campaign=campaign, sender=sender):
         for row in rows:
@@ -292,31 +251,40 @@ def quote_campaign(campaign: Campaign) -> Quote:
                 quote.add(message, row[2], renderer.variant_of(row))
                 for gap in renderer.fallbacks_of(row):
                     quote.fallbacks[gap] += 1
-                run.add(message.recipient, region_of(message.recipient))
+                if message.recipient.startswith("+"):
+                    run.add(message.recipient, region_of(message.recipient))
     quote.foreign_run = run.longest()
     return quote
 
 
 def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
     """What keeps a campaign from being sent, as sentences with the remedy; money is not among them."""
-    found = []
-    if not campaign.text.strip():
-        found.append("Write the text of the message.")
+    found = _unwritten(campaign)
+    mail = campaign.channel == Channel.EMAIL
     if campaign.sender is None:
-        found.append("Choose a sender ID.")
+        found.append("Choose the address it comes from." if mail else "Choose a sender ID.")
     elif campaign.sender.state != "approved":
         found.append(f"The sender ID {campaign.sender.name} is not approved yet.")
+    try:
+        check_may_send(campaign.client, campaign.channel)
+    except ChannelNotAvailable as error:
+        found.append(str(error))
+    except ClientSuspended:
+        pass  # the page says so by itself, and confirming refuses
     if quote.recipients == 0 and not quote.left_out:
-        found.append("Nobody in these groups can be written to: choose a group with phone numbers.")
+        what = "e-mail addresses" if mail else "phone numbers"
+        found.append(f"Nobody in these groups can be written to: choose a group with {what}.")
     for name, count in sorted(quote.missing.items()):
         everyone = count >= quote.recipients + sum(quote.left_out.values())
         who = "Nobody has a" if everyone else f"{_people(count)} {'has' if count == 1 else 'have'} no"
         found.append(f"{who} value for {{{name}}}. Write a fallback, such as {{{name}|customer}}.")
-    if quote.left_out["too_long"]:
+    if quote.left_out["too_long"] and mail:
+        found.append(f"For {_people(quote.left_out['too_long'])} the filled-in mail is too long.")
+    elif quote.left_out["too_long"]:
         found.append(
             f"For {_people(quote.left_out['too_long'])} the filled-in text is longer than {MAX_CHARACTERS} characters."
         )
-    if quote.left_out["empty"] and campaign.text.strip():
+    if quote.left_out["empty"] and not _unwritten(campaign):
         found.append(f"For {_people(quote.left_out['empty'])} the text would be empty.")
     if quote.recipients == 0 and quote.left_out["no_price"]:
         found.append("Your price plan has no price for these destinations. Ask your account manager.")
@@ -326,6 +294,18 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
         found.append(CountryClosed.default_message)
     if quote.recipients == 0 and quote.left_out["trial_number"]:
         found.append(TrialNumber.default_message)
+    return found
+
+
+def _unwritten(campaign: Campaign) -> list[str]:
+    """Which parts of the message nobody has written yet."""
+    if campaign.channel != Channel.EMAIL:
+        return [] if campaign.text.strip() else ["Write the text of the message."]
+    found = []
+    if not campaign.content.get("subject"):
+        found.append("Write the subject of the mail.")
+    if not campaign.text.strip() and not campaign.content.get("html"):
+        found.append("Write the text of the mail.")
     return found
 
 

@@ -14,7 +14,7 @@ from accounts.services.audit import record_audit
 from contacts.models import Contact, Group
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.money import from_micros
-from crm.common.phones import InvalidPhone, PhoneReader
+from crm.common.phones import PhoneReader
 from crm.common.sql import database_now, in_key_order, insert_rows, now_sql, skip_locked
 from messaging import wake
 from messaging.errors import EditedMeanwhile, NoSender, QuoteChanged
@@ -22,6 +22,7 @@ from messaging.models import (
     Campaign,
     CampaignRecipient,
     CampaignState,
+    Channel,
     Message,
     MessageStatus,
     SendingRules,
@@ -32,6 +33,8 @@ from messaging.services.announcing import announce_campaigns, tell_awaiting, tel
 from messaging.services.audience import Quote, problems_of, quote_campaign
 from messaging.services.guards import Guard
 from messaging.services.hours import HoursBook, OutsideHours
+from messaging.services.mail_rendering import PARTS, DraftMail, read_draft_mail
+from messaging.services.mails import read_address
 from messaging.services.senders import choose_sender
 from wallet import services as wallet
 
@@ -60,11 +63,16 @@ def save_draft(
     excluded_ids: Sequence[int] | None = None,
     variants: Mapping[str, str] | None = None,
     version: str = "",
+    channel: str = Channel.SMS,
+    mail: Mapping[str, str] | None = None,
+    mail_variants: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Campaign:
     """Make a draft, or change one that is still a draft. Text, groups and sender may be missing until it is confirmed.
 
     excluded_ids: groups whose members get nothing. variants: the text in further languages, by code. None leaves
     either as it is. version: `version_of` the draft that the person looked at; "" overwrites whatever is there.
+    channel: of a new draft; one that exists keeps its own. mail: its parts besides the text (mail_rendering.PARTS);
+    None leaves them. mail_variants: of a mail, instead of variants: {text, subject, html} by code; None as above.
     Raises: InvalidInput with a sentence per field, NotFound, WrongState, EditedMeanwhile (fact: campaign).
     """
     errors: dict[str, list[str]] = {}
@@ -73,19 +81,20 @@ def save_draft(
         errors["name"] = ["Give the campaign a name."]
     elif len(name) > 120:
         errors["name"] = ["The name has at most 120 characters."]
-    try:
-        text = check_text(text) if text.strip() else ""
-    except DomainError as error:
-        errors["text"] = [str(error)]
+    campaign = get_campaign(client=client, campaign_id=campaign_id) if campaign_id is not None else None
+    channel = campaign.channel if campaign else channel
+    content: dict[str, Any] = {}
     texts: dict[str, str] = {}
-    for language, variant in (variants or {}).items():
+    if channel == Channel.EMAIL:
         try:
-            if variant.strip() and language in TemplateLanguage.values:
-                texts[language] = check_text(variant)
-        except DomainError as error:
-            errors[f"text_{language}"] = [str(error)]
+            text, texts, content = _read_mail(campaign, text, mail, mail_variants)
+        except InvalidInput as error:
+            errors |= error.errors
+        variants = texts
+    else:
+        text, texts = _read_texts(errors, text, variants or {})
     try:
-        chosen = choose_sender(client=client, name=sender or None)
+        chosen = choose_sender(client=client, name=sender or None, channel=channel)
     except NoSender:
         chosen = None  # a draft may wait for its sender; problems_of asks for one before it is sent
     except DomainError as error:
@@ -99,13 +108,13 @@ def save_draft(
         errors["excluded"] = ["One of these groups does not exist any more."]
     if errors:
         raise InvalidInput(errors)
-    if campaign_id is None:
+    if campaign is None:
         campaign = Campaign.objects.create(
-            client=client, name=name, text=text, variants=texts, sender=chosen, created_by=by, updated_by=by
-        )
+            client=client, name=name, channel=channel, text=text, variants=texts, content=content, sender=chosen,
+            created_by=by, updated_by=by,
+        )  # fmt: skip
     else:
-        campaign = get_campaign(client=client, campaign_id=campaign_id)
-        drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
+        drafts = Campaign.objects.for_client(client).filter(pk=campaign.pk, state=CampaignState.DRAFT)
         if version and campaign.state == CampaignState.DRAFT:
             if _read_version(version) != campaign.updated_at:
                 raise EditedMeanwhile(campaign=campaign)
@@ -113,17 +122,47 @@ def save_draft(
         changes: dict[str, Any] = {} if variants is None else {"variants": texts}
         # By our clock: what SQLite's writes has fewer digits than Django compares, and confirming compares it.
         if not drafts.update(
-            name=name, text=text, sender=chosen, updated_by=by, returned_note="", updated_at=timezone.now(), **changes
-        ):
-            now = get_campaign(client=client, campaign_id=campaign_id)
+            name=name, text=text, content=content, sender=chosen, updated_by=by, returned_note="",
+            updated_at=timezone.now(), **changes,
+        ):  # fmt: skip
+            now = get_campaign(client=client, campaign_id=campaign.pk)
             if now.state == CampaignState.DRAFT:
                 raise EditedMeanwhile(campaign=now)
             raise WrongState("This campaign was started already and cannot be changed.")
-        campaign = get_campaign(client=client, campaign_id=campaign_id)
+        campaign = get_campaign(client=client, campaign_id=campaign.pk)
     campaign.groups.set(groups)
     if excluded_ids is not None:
         campaign.excluded.set(excluded)
     return campaign
+
+
+def _read_texts(errors: dict[str, list[str]], text: str, variants: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The text and its variants as they are kept; `errors` gets a sentence for each that cannot be."""
+    texts: dict[str, str] = {}
+    for language, typed in {"": text, **variants}.items():
+        try:
+            if typed.strip() and language in ("", *TemplateLanguage.values):
+                texts[language] = check_text(typed)
+        except DomainError as error:
+            errors[f"text_{language}" if language else "text"] = [str(error)]
+    return texts.pop("", ""), texts
+
+
+def _read_mail(
+    campaign: Campaign | None,
+    text: str,
+    mail: Mapping[str, str] | None,
+    variants: Mapping[str, Mapping[str, str]] | None,
+) -> DraftMail:
+    """A draft's mail, what is not given as it was. Raises: InvalidInput."""
+    if campaign is not None:
+        mail = campaign.content if mail is None else mail
+        if variants is None:
+            others = campaign.content.get("variants", {})
+            codes = {*others, *campaign.variants}
+            variants = {code: {"text": campaign.variants.get(code, ""), **others.get(code, {})} for code in codes}
+    parts = {name: (mail or {}).get(name, "") for name in PARTS}
+    return read_draft_mail(text=text, parts=parts, variants=variants)
 
 
 def version_of(campaign: Campaign) -> str:
@@ -149,7 +188,7 @@ def delete_draft(*, client: Client, campaign_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Unlisted:
-    """A number left out of a campaign's list, as it was given, and why."""
+    """A number or address left out of a campaign's list, as it was given, and why."""
 
     recipient: str
     error: DomainError
@@ -160,32 +199,37 @@ def list_recipients(
     *, client: Client, campaign_id: int, recipients: Sequence[str] = (), contact_ids: Sequence[int] = ()
 ) -> list[Unlisted]:
     """Make these numbers, in any spelling, and the numbers of these contacts the campaign's list, instead of its
-    former one. A number given twice counts once. Returns those that cannot be read; the others are listed.
+    former one; by email their addresses. One given twice counts once. Returns those that cannot be read; the others
+    are listed.
 
     Raises: NotFound, WrongState (no draft any more), InvalidInput (`contacts`: one is not the client's, or has no
-    number).
+    number or address).
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
     if not drafts.update(updated_at=timezone.now()):
         raise WrongState("This campaign was started already and cannot be changed.")
+    by_mail = campaign.channel == Channel.EMAIL
     reader = PhoneReader(client.country)
-    phones: dict[str, None] = {}
+    addresses: dict[str, None] = {}
     left_out = []
     for recipient in recipients:
         try:
-            phones[reader.read(recipient).e164] = None
-        except InvalidPhone as error:
+            addresses[read_address(recipient) if by_mail else reader.read(recipient).e164] = None
+        except DomainError as error:
             left_out.append(Unlisted(recipient, error))
     wanted = set(contact_ids)
-    found = Contact.objects.for_client(client).filter(pk__in=wanted, phone__isnull=False).order_by("pk")
-    own = [phone for phone in found.values_list("phone", flat=True) if phone]
+    found = Contact.objects.for_client(client).filter(pk__in=wanted).order_by("pk")
+    own = [address for address in found.values_list("email" if by_mail else "phone", flat=True) if address]
     if len(own) != len(wanted):
-        raise InvalidInput({"contacts": ["One of these contacts does not exist or has no phone number."]})
-    phones |= dict.fromkeys(own)
+        what = "e-mail address" if by_mail else "phone number"
+        raise InvalidInput({"contacts": [f"One of these contacts does not exist or has no {what}."]})
+    addresses |= dict.fromkeys(own)
     CampaignRecipient.objects.for_client(client).filter(campaign=campaign).delete()
     insert_rows(
-        CampaignRecipient, ("client_id", "campaign_id", "phone"), [(client.pk, campaign_id, phone) for phone in phones]
+        CampaignRecipient,
+        ("client_id", "campaign_id", "address"),
+        [(client.pk, campaign_id, address) for address in addresses],
     )
     return left_out
 

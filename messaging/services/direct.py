@@ -120,7 +120,7 @@ def gather_recipients(
     gone = contacts.opted_out_among(Channel.SMS, [(client.pk, number, sender) for number in numbers])
     found.opted_out = [number for number in numbers if (client.pk, number, sender) in gone]
     reached = [number for number in numbers if (client.pk, number, sender) not in gone]
-    people = {row[1]: row for row in contacts.people_by_phone(client.pk, reached[: MOST_AT_ONCE + 1], sender=sender)}
+    people = {row[1]: row for row in contacts.people_by_address(client.pk, reached[: MOST_AT_ONCE + 1], sender=sender)}
     found.size = len(reached)
     if group_ids:
         members = contacts.audience(client.pk, group_ids, sender=sender, limit=MOST_AT_ONCE + 1)

@@ -12,7 +12,7 @@ from messaging.models import Campaign, CampaignState, Message, MessageStatus
 from messaging.sending.claims import new_owner
 from messaging.sending.recording import cancel_messages
 from messaging.services.accept import NewMessage, store_messages
-from messaging.services.audience import CHUNK, Place, Renderer, walk_audience
+from messaging.services.audience import CHUNK, Place, renderer_for, walk_audience
 from messaging.services.guards import Guard
 from messaging.services.watching import pause_for
 from wallet import queries as wallet_queries
@@ -41,14 +41,11 @@ def expand_campaign(*, campaign_id: int) -> int:
     if campaign is None or not mine:
         return 0
     written = 0
-    renderer = Renderer(
-        client=campaign.client,
-        text=campaign.text,
-        sender=campaign.sender_name,
+    renderer = renderer_for(
+        campaign,
         simulated=campaign.simulated,
-        priced_at=campaign.confirmed_at,  # M7: a rate that begins later changes nothing that was confirmed
-        variants=campaign.variants,
         ending=campaign.ending,
+        priced_at=campaign.confirmed_at,  # M7: a rate that begins later changes nothing that was confirmed
     )
     place = Place(campaign.cursor, campaign.listed_cursor)
     for following, people in walk_audience(

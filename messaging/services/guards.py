@@ -16,7 +16,7 @@ from django.db.models import Sum
 from django.utils.functional import cached_property
 
 from accounts.models import Client
-from accounts.queries import confirmed_phones
+from accounts.queries import confirmed_phones, emails_of_members
 from contacts.importing.screening import ConsecutiveNumbers
 from crm.common.phones import region_of
 from crm.common.sql import as_datetime, as_json, database_now, insert_rows, later_sql, rows_sql
@@ -61,6 +61,10 @@ class Guard:
     def _own(self) -> set[str]:
         return confirmed_phones(self.client)
 
+    @cached_property
+    def _own_emails(self) -> set[str]:
+        return emails_of_members(self.client)
+
     def check_place(self, phone: str, region: str) -> None:
         """Whether the client may write to this number at all. Raises: CountryClosed, TrialNumber."""
         if self.sleeps:
@@ -70,6 +74,11 @@ class Guard:
             raise CountryClosed(country=region)
         if self.rules.trial and phone not in self._own:
             raise TrialNumber()
+
+    def check_address(self, email: str) -> None:
+        """Whether the client may write to this e-mail address at all. Raises: TrialNumber."""
+        if self.rules.trial and not self.sleeps and email not in self._own_emails:
+            raise TrialNumber("A trial account writes to the e-mail addresses of its own people only.")
 
     def crowded(self, pairs: Sequence[tuple[str, str]]) -> dict[int, RecipientLimit]:
         """Which of these (number, text) would be too many for their number, by position; earlier ones count.

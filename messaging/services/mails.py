@@ -23,7 +23,7 @@ from crm.common.errors import DomainError, InvalidInput
 from crm.common.html_mail import clean_html, text_of_html
 from crm.common.sql import database_now
 from crm.common.text_units import EmptyText, clean_text
-from messaging.errors import ClientSuspended, InvalidSchedule, NoRoute, TextTooLong
+from messaging.errors import ClientSuspended, InvalidSchedule, NoRoute, TextTooLong, TrialNumber
 from messaging.models import Channel, MessageStatus, SenderId
 from messaging.services.accept import (
     FURTHEST_SCHEDULE,
@@ -84,11 +84,14 @@ class Layout:
 
 def check_mail(
     *, subject: str, text: str, html: str, preheader: str = "", reply_to: str = "",
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None, is_draft: bool = False,
 ) -> Layout:  # fmt: skip
-    """The mail as it will be sent. Raises: InvalidMail, EmptyText, UnreadableText, TextTooLong."""
+    """The mail as it will be sent; is_draft: subject and body may be missing, and no text is made from the HTML.
+
+    Raises: InvalidMail, EmptyText, UnreadableText, TextTooLong.
+    """
     subject = " ".join(clean_text(subject).split())
-    if not subject:
+    if not subject and not is_draft:
         raise InvalidMail(_("Write a subject."), field="subject")
     if len(subject) > LONGEST_SUBJECT:
         raise InvalidMail(
@@ -106,8 +109,9 @@ def check_mail(
                 f"The mail has {len(body):,} characters; at most {LONGEST_BODY:,} are allowed.", characters=len(body)
             )
     html = clean_html(html) if html else ""
-    text = text or text_of_html(html)
-    if not text and not html:
+    if not is_draft:
+        text = text or text_of_html(html)
+    if not text and not html and not is_draft:
         raise EmptyText("There is no text to send.")
     if reply_to.strip():
         try:
@@ -128,7 +132,7 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def content_for(layout: Layout, *, sender: SenderId, way_out: str, language: str = "") -> tuple[str, dict[str, Any]]:
+def content_for(layout: Layout, *, from_name: str, way_out: str, language: str = "") -> tuple[str, dict[str, Any]]:
     """One person's text and content: with a key for bounces and the way out at the end. way_out: "" for none."""
     text, html = layout.text, layout.html
     if way_out:
@@ -144,7 +148,7 @@ def content_for(layout: Layout, *, sender: SenderId, way_out: str, language: str
         "html": html,
         "preheader": layout.preheader,
         "reply_to": layout.reply_to,
-        "from_name": sender.display_name,
+        "from_name": from_name,
         "unsubscribe": way_out,
         "headers": dict(layout.headers),
     }
@@ -174,7 +178,7 @@ def accept_mails(
     laid_out: dict[int, tuple[str, Layout]] = {}
     for index, draft in enumerate(drafts):
         try:
-            laid_out[index] = (_address(draft.recipient), _lay_out(draft))
+            laid_out[index] = (read_address(draft.recipient), _lay_out(draft))
         except DomainError as error:
             results[index] = Refused(draft.recipient, error)
     with transaction.atomic():
@@ -207,7 +211,8 @@ class InvalidAddress(DomainError):
     default_message = "This is not an e-mail address."
 
 
-def _address(given: str) -> str:
+def read_address(given: str) -> str:
+    """An e-mail address in lower case. Raises: InvalidAddress."""
     try:
         return read_email(given)
     except InvalidInput as error:
@@ -239,6 +244,7 @@ def _price(
     ways_out = contact_services.opt_out_urls(client_id=client.pk, channel=Channel.EMAIL, sender="", addresses=addresses)
     prices = pricing.load_prices(client.pk)
     routes = None if client.simulation else RouteTable(Channel.EMAIL)
+    guard = Guard(client)
     seen: dict[tuple[str, str, str], int] = {}
     for index, (address, layout) in laid_out.items():
         draft = drafts[index]
@@ -248,15 +254,18 @@ def _price(
                 raise DuplicateRecipient(first=first)
             if (client.pk, address, origin.name) in gone:
                 raise OptedOut()
+            guard.check_address(address)
             price = prices.unit_price_micros(Channel.EMAIL, client.country)
             choice = None
             if routes is not None:
                 choice = routes.choose(country=client.country, sender=origin.name, number=address)
-        except (OptedOut, DuplicateRecipient, NoPrice, NoRoute) as error:
+        except (OptedOut, DuplicateRecipient, TrialNumber, NoPrice, NoRoute) as error:
             results[index] = Refused(draft.recipient, error)
             continue
         seen[key] = index
-        text, content = content_for(layout, sender=origin, way_out=ways_out[address] if draft.unsubscribe else "")
+        text, content = content_for(
+            layout, from_name=origin.display_name, way_out=ways_out[address] if draft.unsubscribe else ""
+        )
         rows[index] = NewMessage(
             recipient=address,
             sender=origin.name,

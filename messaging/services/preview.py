@@ -19,7 +19,7 @@ from crm.common.text_units import (
     lay_out,
 )
 from messaging.models import Channel, TemplateLanguage
-from messaging.services.audience import BUILT_IN, Filler, field_values, language_of
+from messaging.services.filling import BUILT_IN, Filler, field_values, language_of
 from wallet import pricing
 from wallet.errors import NoPrice
 
@@ -129,7 +129,7 @@ def preview_text(
     if people is None:
         people = contacts.audience(client.pk, group_ids, sender=sender, without=excluded_ids, limit=LOOKED_AT)
         if len(people) < LOOKED_AT and numbers:
-            people += contacts.people_by_phone(
+            people += contacts.people_by_address(
                 client.pk, numbers, sender=sender, outside=group_ids, without=excluded_ids
             )
     language = ""

@@ -70,7 +70,7 @@ def measure_reach(
     reached = kept.exclude(phone__in=gone.values("address"))
     from_groups = reached.count()
     found.opted_out = kept.count() - from_groups
-    others = contacts.people_by_phone(
+    others = contacts.people_by_address(
         client.pk, phones[:50_000], sender=sender, outside=group_ids, without=excluded_ids
     )
     in_book = set(reachable.filter(phone__in=phones[:50_000]).values_list("phone", flat=True)) if group_ids else set()

@@ -130,6 +130,7 @@ def _write_run(campaign: Campaign, now: datetime) -> None:
         name=f"{campaign.name[:108]}, {number}",
         text=campaign.text,
         variants=campaign.variants,
+        content=campaign.content,
         sender=campaign.sender,
         channel=campaign.channel,
         message_class=campaign.message_class,
@@ -144,7 +145,7 @@ def _write_run(campaign: Campaign, now: datetime) -> None:
     run.excluded.set(campaign.excluded.filter(client_id=campaign.client_id))
     numbers = CampaignRecipient.objects.for_client(campaign.client).filter(campaign=campaign).order_by("pk")
     list_recipients(
-        client=campaign.client, campaign_id=run.pk, recipients=list(numbers.values_list("phone", flat=True))
+        client=campaign.client, campaign_id=run.pk, recipients=list(numbers.values_list("address", flat=True))
     )
 
 

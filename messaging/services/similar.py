@@ -6,8 +6,9 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from contacts.queries import address_in
 from crm.common.sql import database_now
-from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging.models import Campaign, CampaignState, Channel, Message, MessageStatus
 from messaging.services.audience import walk_audience
 from messaging.services.guards import Repeated, repeated_lately
 
@@ -20,17 +21,20 @@ def same_text_lately(campaign: Campaign) -> Repeated | None:
 
     Costs one query where nothing like it was sent; else it walks the draft's people once more.
     """
-    if not campaign.text.strip():
+    mail = campaign.channel == Channel.EMAIL
+    if not campaign.text.strip() and not mail:
         return None
     since = database_now() - WITHIN
     earlier = (
         Campaign.objects.for_client(campaign.client_id)
-        .filter(text=campaign.text, confirmed_at__gte=since)
+        .filter(channel=campaign.channel, text=campaign.text, confirmed_at__gte=since)
         .exclude(pk=campaign.pk)
         .exclude(state__in=[CampaignState.DRAFT, CampaignState.AWAITING])
     )
+    if mail:
+        earlier = earlier.filter(content__subject=campaign.content.get("subject", ""))
     ids = list(earlier.values_list("pk", flat=True)[:20])
-    plain = "{" not in campaign.text
+    plain = "{" not in campaign.text and not mail  # a mail ends differently for each person
     sent = Message.objects.for_client(campaign.client_id)
     alike = sent.filter(created_at__gte=since, text=campaign.text) if plain else sent.none()
     if not ids and not (plain and alike.order_by("-pk")[:1].exists()):
@@ -38,8 +42,8 @@ def same_text_lately(campaign: Campaign) -> Repeated | None:
     people, latest = 0, None
     for _place, rows in walk_audience(campaign=campaign, sender=campaign.sender_name):
         if ids:
-            phones = [row[1] for row in rows]
-            had = sent.filter(campaign_id__in=ids, recipient__in=phones).exclude(status__in=_GONE)
+            addresses = [address_in(row, campaign.channel) for row in rows]
+            had = sent.filter(campaign_id__in=ids, recipient__in=addresses).exclude(status__in=_GONE)
             people += had.values("recipient").distinct().count()
             newest = had.aggregate(at=Max("created_at"))["at"]
         else:

@@ -27,7 +27,7 @@ from messaging.forms import CampaignForm, read_id
 from messaging.models import Campaign, CampaignRecipient, CampaignState, MessageClass, TemplateLanguage
 from messaging.services import campaigns as service
 from messaging.services import direct, repeating, scheduling, testing, uploads
-from messaging.services.audience import BUILT_IN, OPT_OUT_LINK
+from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
 from messaging.services.preview import preview_text
 from messaging.services.reach import measure_reach
 from messaging.services.rules import rules_of
@@ -154,7 +154,7 @@ def _listed(campaign: Campaign | None) -> list[str]:
     if campaign is None:
         return []
     numbers = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign).order_by("pk")
-    return list(numbers.values_list("phone", flat=True))
+    return list(numbers.values_list("address", flat=True))
 
 
 def _template(request: HttpRequest, template_id: int) -> dict[str, str]:

@@ -171,9 +171,9 @@ def test_a_group_by_rule_is_an_audience_and_an_exclusion_like_a_fixed_one(acme, 
     assert [row[2] for row in first] == ["Amina"]
     assert [row[2] for row in queries.audience(acme.pk, [sales.pk, thika.pk], after_id=first[0][0])] == ["Chausiku"]
     assert queries.members_of(acme.pk, [sales.pk, fixed.pk]).count() == 3
-    listed = queries.people_by_phone(acme.pk, [book["Amina"].phone, "+254700000009"], outside=[sales.pk])
+    listed = queries.people_by_address(acme.pk, [book["Amina"].phone, "+254700000009"], outside=[sales.pk])
     assert [row[1] for row in listed] == ["+254700000009"]
-    listed = queries.people_by_phone(acme.pk, [book["Amina"].phone, "+254700000009"], without=[fixed.pk])
+    listed = queries.people_by_address(acme.pk, [book["Amina"].phone, "+254700000009"], without=[fixed.pk])
     assert [row[1] for row in listed] == ["+254700000009"]
 
 

@@ -1,0 +1,75 @@
+"""Filling texts in from contacts: which fields there are, what a person has for them, which language somebody reads."""
+
+from collections.abc import Sequence
+
+from contacts import queries as contacts
+from crm.common.merge_fields import MergeTemplate, parse_template
+
+# What every contact has; further columns of an imported file are fields by their title.
+OPT_OUT_LINK = "opt_out_link"
+BUILT_IN = ("name", "first_name", "last_name", "phone", "email", "department", OPT_OUT_LINK)
+
+
+# Languages by their code or name, as files spell them; what a contact's own field of one of these titles holds.
+_LANGUAGE_TITLES = ("language", "lang", "langue", "lugha")
+_LANGUAGE_WORDS = {
+    "en": "en", "english": "en", "anglais": "en", "kiingereza": "en",
+    "fr": "fr", "french": "fr", "français": "fr", "francais": "fr", "kifaransa": "fr",
+    "sw": "sw", "swahili": "sw", "kiswahili": "sw",
+}  # fmt: skip
+
+
+def language_of(contact: Sequence) -> str:
+    """The code of the language that a contact prefers; "" where the book does not say."""
+    for title, value in contact[5].items():
+        if title.casefold() in _LANGUAGE_TITLES:
+            return _LANGUAGE_WORDS.get(str(value).strip().casefold()[:20].split("-")[0], "")
+    return ""
+
+
+class Filler:
+    """Fills a text in from a contact. Field names ignore letter case, as people type them from memory."""
+
+    def __init__(self, text: str) -> None:
+        self.template: MergeTemplate = parse_template(text)
+        self._with_fallback = list(dict.fromkeys(self.template.fallbacks))
+
+    def values(self, contact: Sequence) -> dict[str, str]:
+        """The values of the template's own fields for one row of contacts.queries.audience."""
+        return {name: _value(name, contact) for name in self.template.fields}
+
+    def fallbacks(self, values: dict[str, str]) -> list[tuple[str, str]]:
+        """(field, what stands in for it) where the person has no value and the text a fallback."""
+        return [(name, words) for name, words in self._with_fallback if not values.get(name)]
+
+    def missing(self, values: dict[str, str]) -> list[str]:
+        """Fields that would leave a gap: no value and no fallback."""
+        return [name for name in self.template.without_fallback if not values.get(name)]
+
+
+def _value(field_name: str, contact: Sequence) -> str:
+    _, phone, name, email, department, attributes = contact
+    key = field_name.casefold()
+    if key == "name":
+        return name
+    if key == "first_name":
+        return name.split(" ", 1)[0] if name else ""
+    if key == "last_name":
+        return name.rsplit(" ", 1)[1] if " " in name else ""
+    if key == "phone":
+        return phone
+    if key == "email":
+        return email
+    if key == "department":
+        return department
+    if key == OPT_OUT_LINK:
+        return contacts.sample_opt_out_url()  # as long as the person's own, which Renderer.make_links makes
+    if field_name in attributes:
+        return str(attributes[field_name])
+    return next((str(value) for title, value in attributes.items() if title.casefold() == key), "")
+
+
+def field_values(contact: Sequence) -> dict[str, str]:
+    """All that a contact has for merge fields, by name in lower case."""
+    own = {title.casefold(): str(value) for title, value in contact[5].items()}
+    return own | {name: _value(name, contact) for name in BUILT_IN}
