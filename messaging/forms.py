@@ -16,9 +16,34 @@ from accounts.models import Client
 from contacts.queries import groups_with_counts
 from crm.common.phones import InvalidPhone, read_phone
 from messaging import queries
-from messaging.models import Campaign, CampaignState, Message, MessageClass, Repeat, SenderId, TemplateLanguage
+from messaging.models import Campaign, CampaignState, Channel, Message, MessageClass, Repeat, SenderId, TemplateLanguage
 from messaging.queries import LARGEST_ID
+from messaging.services.direct import read_emails, read_numbers
 from wallet.queries import start_of_day
+
+MAIL_PARTS = ("subject", "text", "html")
+
+
+def _language_fields(language: str, word: str, parts: Iterable[str]) -> dict[str, forms.CharField]:
+    """The fields of one language: its text, and of a mail its subject and HTML."""
+    labels: dict[str, Any] = {
+        "subject": _("%(language)s: subject"),
+        "text": "%(language)s",
+        "html": _("%(language)s: HTML"),
+    }
+    found = {}
+    for part in parts:
+        widget: forms.Widget = forms.Textarea(attrs={"rows": 4, "lang": language})
+        if part == "subject":
+            widget = forms.TextInput(attrs={"lang": language, "maxlength": 200})
+        label = labels[part] % {"language": word}
+        found[f"{part}_{language}"] = forms.CharField(label=label, required=False, strip=False, widget=widget)
+    return found
+
+
+def _shown(sender: SenderId) -> str:
+    """A sender as people choose it: of a From address also the name before it."""
+    return f"{sender.display_name} <{sender.name}>" if sender.display_name else sender.name
 
 
 class CampaignForm(forms.Form):
@@ -121,8 +146,9 @@ class CampaignForm(forms.Form):
         help_text=_("So that not everybody calls back at once."),
     )
 
-    def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, client: Client, channel: str = Channel.SMS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.channel, self.client = channel, client
         zone = ZoneInfo(client.time_zone)
         self.zone = zone
         self.fields["schedule_at"].help_text = _("Time of %(zone)s, now %(now)s.") % {
@@ -134,19 +160,65 @@ class CampaignForm(forms.Form):
              % {"name": group.name, "size": f"{group.size:,}"})
             for group in groups
         ]  # fmt: skip
-        senders = list(queries.approved_senders(client))
-        self.fields["sender"].choices = [(sender.name, sender.name) for sender in senders]  # type: ignore[attr-defined]
+        senders = list(queries.approved_senders(client, channel))
+        self.fields["sender"].choices = [(sender.name, _shown(sender)) for sender in senders]  # type: ignore[attr-defined]
         self.fields["sender"].required = self.has_senders = bool(senders)
         self.has_groups = bool(groups)
         self.fields["excluded"].choices = self.fields["groups"].choices  # type: ignore[attr-defined]
+        self._parts = MAIL_PARTS if channel == Channel.EMAIL else ("text",)
+        if channel == Channel.EMAIL:
+            self._become_mail()
         for language, word in TemplateLanguage.choices:
-            self.fields[f"text_{language}"] = forms.CharField(
-                label=word, required=False, strip=False, widget=forms.Textarea(attrs={"rows": 3, "lang": language})
-            )
+            for name, field in _language_fields(language, word, self._parts).items():
+                self.fields[name] = field
+
+    def _become_mail(self) -> None:
+        """The fields of a mail in the place of those of a text."""
+        fields = self.fields
+        fields["numbers"].label = _("Addresses")
+        fields["numbers"].widget.attrs["inputmode"] = "email"
+        fields["upload"].help_text = _(
+            "CSV or Excel with a column of e-mail addresses. Its people become contacts in a group of their own."
+        )
+        fields["sender"].label = _("From")
+        fields["sender"].help_text = _("The address that the mail comes from.")
+        fields["sender"].error_messages["invalid_choice"] = _("This address is not approved for your account.")
+        fields["text"].widget = forms.Textarea(attrs={"rows": 8})
+        fields["text"].help_text = _("What readers without HTML see; left empty, it is made from the HTML.")
+        fields["subject"] = forms.CharField(label=_("Subject"), required=False, max_length=200)
+        fields["preheader"] = forms.CharField(
+            label=_("Preview text"), required=False, max_length=200,
+            help_text=_("What an inbox shows behind the subject."),
+        )  # fmt: skip
+        fields["html"] = forms.CharField(
+            label=_("HTML"), required=False, strip=False, widget=forms.Textarea(attrs={"rows": 8, "class": "mono"}),
+            help_text=_("Scripts, forms and frames are left out. A link to unsubscribe is added at the end."),
+        )  # fmt: skip
+        fields["reply_to"] = forms.CharField(
+            label=_("Answers go to"), required=False, max_length=254, help_text=_("Empty: to the address above."),
+            widget=forms.EmailInput(),
+        )  # fmt: skip
+
+    @property
+    def is_mail(self) -> bool:
+        return self.channel == Channel.EMAIL
 
     @property
     def variant_fields(self) -> list[forms.BoundField]:
-        return [self[f"text_{language}"] for language in TemplateLanguage.values]
+        return [self[f"{part}_{language}"] for language in TemplateLanguage.values for part in self._parts]
+
+    def mail_parts(self) -> dict[str, str]:
+        """What was typed of a mail besides its text."""
+        return {name: self.typed(name, 400_000) for name in ("subject", "preheader", "html", "reply_to")}
+
+    def mail_variants(self) -> dict[str, dict[str, str]]:
+        """The mail in further languages, by code."""
+        return {code: {part: self.typed(f"{part}_{code}") for part in MAIL_PARTS} for code in TemplateLanguage.values}
+
+    def listed(self, typed: str) -> list[str]:
+        """The numbers or addresses of a box, each once, without what is none."""
+        found = read_emails(typed) if self.is_mail else read_numbers(typed, self.client.country)
+        return found.numbers
 
     def variants(self) -> dict[str, str]:
         """The text in further languages, by code."""
@@ -204,12 +276,17 @@ class TemplateForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=80, help_text=_("Only your team sees it."))
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, channel: str = Channel.SMS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.channel = channel
+        self._parts = MAIL_PARTS if channel == Channel.EMAIL else ("text",)
         for language, word in TemplateLanguage.choices:
-            self.fields[f"text_{language}"] = forms.CharField(
-                label=word, required=False, strip=False, widget=forms.Textarea(attrs={"rows": 4, "lang": language})
-            )
+            self.fields |= _language_fields(language, word, self._parts)
+
+    def contents(self) -> dict[str, dict[str, str]]:
+        """What a template for mails holds besides the text, by language code."""
+        names = [part for part in self._parts if part != "text"]
+        return {code: {part: self.cleaned_data[f"{part}_{code}"] for part in names} for code in TemplateLanguage.values}
 
     def texts(self) -> dict[str, str]:
         """What was typed, by language code."""

@@ -137,6 +137,12 @@ def approved_senders(client: Client, channel: str = Channel.SMS) -> QuerySet[Sen
     return SenderId.objects.for_client(client).filter(state=SenderState.APPROVED, channel=channel)
 
 
+def channels_with_senders(client: Client) -> set[str]:
+    """The channels on which a client has an approved sender."""
+    approved = SenderId.objects.for_client(client).filter(state=SenderState.APPROVED).order_by()
+    return set(approved.values_list("channel", flat=True).distinct())
+
+
 def campaigns_for(client: Client, *, state: str = "") -> QuerySet[Campaign]:
     """A client's campaigns, newest first."""
     found = Campaign.objects.for_client(client).select_related("sender").order_by("-pk")
@@ -154,9 +160,21 @@ def listed_numbers(client: Client, campaigns: list[Campaign]) -> dict[int, int]:
     return dict(found.values_list("campaign_id").annotate(n=Count("pk")))
 
 
-def templates_for(client: Client) -> QuerySet[Template]:
-    """A client's templates by name; dialects count them as predefined messages."""
-    return Template.objects.for_client(client).order_by("name", "pk")
+def templates_for(client: Client, channel: str = Channel.SMS) -> QuerySet[Template]:
+    """A client's templates of a channel by name, "" for all; dialects count those for SMS as predefined messages."""
+    found = Template.objects.for_client(client).order_by("name", "pk")
+    return found.filter(channel=channel) if channel else found
+
+
+def template_words(client: Client, template_ids: Sequence[int]) -> dict[int, dict[str, dict[str, str]]]:
+    """What templates say now with all their parts ({text, subject?, html?}), by id and language code. One query."""
+    found: dict[int, dict[str, dict[str, str]]] = {}
+    versions = TemplateVersion.objects.for_client(client).filter(template_id__in=template_ids).order_by("pk")
+    for template_id, language, text, content in versions.values_list("template_id", "language", "text", "content"):
+        found.setdefault(template_id, {})[language] = {"text": text, **content}
+    return {
+        pk: {language: parts for language, parts in said.items() if any(parts.values())} for pk, said in found.items()
+    }
 
 
 def template_texts(client: Client, template_ids: Sequence[int]) -> dict[int, dict[str, str]]:

@@ -35,6 +35,7 @@ urlpatterns = [
     path("app/campaigns", campaigns.campaign_list, name="campaign_list"),
     path("app/campaigns/new", composing.new, name="campaign_new"),
     path("app/campaigns/preview", composing.preview, name="campaign_preview"),
+    path("app/campaigns/mail", composing.mail, name="campaign_mail"),
     path("app/campaigns/audience", composing.audience, name="campaign_audience"),
     path("app/campaigns/<int:pk>/return", reviewing.return_to_author, name="campaign_return"),
     path("app/campaigns/<int:pk>/reach-again", campaigns.reach_again, name="campaign_reach_again"),

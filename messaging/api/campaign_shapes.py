@@ -1,9 +1,10 @@
 """Shapes of what the native API of campaigns takes and gives (contracts/dialects/native.md, "Campaigns")."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from crm.common.channels import Channel
 from crm.common.money import json_money
 from messaging.models import Campaign, CampaignState, MessageClass
 from messaging.queries import Progress
@@ -37,27 +38,50 @@ class CampaignRequest(serializers.Serializer):
     name = serializers.CharField(max_length=120, help_text="For your own eyes.")
     message = serializers.CharField(
         trim_whitespace=False,
-        max_length=5000,
-        help_text="The text, at most 480 characters once filled in. {name}, {first_name}, {phone}, {department} or any "
-        "attribute is filled from each contact; {name|friend} where it may be missing.",
+        required=False,
+        max_length=200_000,
+        help_text="The text, by SMS at most 480 characters once filled in; a mail with `html` may go without. {name}, "
+        "{first_name}, {phone}, {department} or any attribute is filled from each contact; {name|friend} where it may "
+        "be missing.",
     )
     sender = serializers.CharField(
         required=False,
         allow_null=True,
         allow_blank=True,
-        max_length=15,
-        help_text="An approved sender ID; left out: your default.",
+        max_length=254,
+        help_text="An approved sender ID, or From address; left out: your default.",
     )
     recipients = serializers.ListField(
         child=serializers.CharField(allow_blank=True, max_length=254),
         max_length=MOST_LISTED,
         required=False,
         allow_null=True,
-        help_text="Phone numbers. Those that cannot be read are left out and named in the answer.",
+        help_text="Phone numbers, by email addresses. Those that cannot be read are left out and named in the answer.",
     )
     groups = _ids("Ids of groups.")
     contacts = _ids("Ids of contacts.")
-    channel = serializers.ChoiceField(choices=["sms"], default="sms", help_text="Campaigns go out by SMS.")
+    channel = serializers.ChoiceField(
+        choices=["sms", "email"], default="sms", help_text="What it goes out by; a draft keeps its channel."
+    )
+    subject = serializers.CharField(
+        required=False, max_length=200, help_text="Email only, and needed there; with {placeholders} like the text."
+    )
+    html = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        max_length=200_000,
+        help_text="Email only, with {placeholders}. Scripts, forms and frames are left out.",
+    )
+    preheader = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=200,
+        help_text="Email only: what an inbox shows behind the subject.",
+    )
+    reply_to = serializers.CharField(
+        required=False, allow_blank=True, max_length=254, help_text="Email only: the address that answers go to."
+    )
     schedule_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="It leaves then, once sent: a moment within the next year."
     )
@@ -67,14 +91,35 @@ class CampaignRequest(serializers.Serializer):
         help_text="What it is for; it decides the hours in which people may be written to. Left out: information.",
     )
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if self.partial_draft:
+            return attrs
+        if attrs["channel"] != "email":
+            if odd := sorted(MAIL_FIELDS & attrs.keys()):
+                raise serializers.ValidationError({name: ["Only for the channel email."] for name in odd})
+            if "message" not in attrs:
+                raise serializers.ValidationError({"message": ["This field is required."]})
+        elif "subject" not in attrs:
+            raise serializers.ValidationError({"subject": ["This field is required."]})
+        elif not attrs.get("message") and not attrs.get("html"):
+            raise serializers.ValidationError({"message": ["Give the text or the HTML of the mail."]})
+        return attrs
+
+    partial_draft: ClassVar[bool] = False
+
+
+MAIL_FIELDS = {"subject", "html", "preheader", "reply_to"}
+
 
 class CampaignChange(CampaignRequest):
     """PATCH campaigns/{id}: only what is given changes; recipients and contacts replace the former list."""
 
     name = serializers.CharField(max_length=120, required=False, help_text="For your own eyes.")
     message = serializers.CharField(
-        trim_whitespace=False, max_length=5000, required=False, help_text="The text, with its {placeholders}."
+        trim_whitespace=False, max_length=200_000, required=False, help_text="The text, with its {placeholders}."
     )
+    channel = None  # type: ignore[assignment]  # a draft keeps its own
+    partial_draft = True
 
 
 class LaunchRequest(serializers.Serializer):
@@ -106,6 +151,7 @@ class CampaignShape(serializers.Serializer):
     id = serializers.IntegerField()
     name = serializers.CharField()
     message = serializers.CharField()
+    subject = serializers.CharField(required=False, help_text="Of mails.")
     sender = serializers.CharField(allow_null=True)
     channel = serializers.CharField()
     status = serializers.ChoiceField(choices=list(STATUSES.values()))
@@ -154,6 +200,7 @@ def show_campaign(campaign: Campaign, progress: Progress, listed: int) -> dict[s
         "message": campaign.text,
         "sender": campaign.sender.name if campaign.sender else None,
         "channel": campaign.channel,
+        **({"subject": campaign.content.get("subject", "")} if campaign.channel == Channel.EMAIL else {}),
         "status": STATUSES.get(CampaignState(campaign.state), str(campaign.state)),
         "reason": campaign.stop_reason or campaign.pause_reason or None,
         "recipients": listed if campaign.state == CampaignState.DRAFT else progress.audience,

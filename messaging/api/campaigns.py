@@ -17,6 +17,7 @@ from crm.common.errors import InvalidInput, WrongState
 from crm.common.money import to_micros
 from messaging import queries
 from messaging.api.campaign_shapes import (
+    MAIL_FIELDS,
     STATUSES,
     CampaignChange,
     CampaignRequest,
@@ -28,7 +29,7 @@ from messaging.api.campaign_shapes import (
     show_campaign,
     show_estimate,
 )
-from messaging.models import Campaign, CampaignState
+from messaging.models import Campaign, CampaignState, Channel
 from messaging.services import campaigns as services
 from messaging.services.audience import problems_of, quote_campaign
 from messaging.services.scheduling import set_timing
@@ -83,9 +84,11 @@ class CampaignsView(ApiView):
                     client=client,
                     by=None,
                     name=asked["name"],
-                    text=asked["message"],
+                    text=asked.get("message", ""),
                     group_ids=asked.get("groups") or [],
                     sender=asked.get("sender"),
+                    channel=asked["channel"],
+                    mail={name: asked[name] for name in MAIL_FIELDS & asked.keys()},
                 )
             )
             _time(client, campaign, asked)
@@ -128,6 +131,7 @@ class CampaignView(ApiView):
                     text=asked.get("message", campaign.text),
                     group_ids=list(own_groups) if asked.get("groups") is None else asked["groups"],
                     sender=asked.get("sender") or (campaign.sender.name if campaign.sender else None),
+                    mail=_changed_mail(campaign, asked),
                 )
             )
             _time(client, campaign, asked)
@@ -296,6 +300,14 @@ def _time(client: Client, campaign: Campaign, asked: dict[str, Any]) -> None:
             schedule_at=asked.get("schedule_at", campaign.schedule_at),
             spread_hours=campaign.spread_hours,
         )
+
+
+def _changed_mail(campaign: Campaign, asked: dict[str, Any]) -> dict[str, str] | None:
+    """The parts of a draft's mail with what was said of them. Raises: InvalidInput, for a draft of another channel."""
+    given = {name: asked[name] for name in MAIL_FIELDS & asked.keys()}
+    if given and campaign.channel != Channel.EMAIL:
+        raise InvalidInput({name: ["Only for the channel email."] for name in sorted(given)})
+    return campaign.content | given if given else None
 
 
 def _in_our_words(act: Callable[[], Campaign]) -> Campaign:

@@ -259,7 +259,7 @@ def quote_campaign(campaign: Campaign) -> Quote:
 
 def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
     """What keeps a campaign from being sent, as sentences with the remedy; money is not among them."""
-    found = _unwritten(campaign)
+    found = unwritten(campaign)
     mail = campaign.channel == Channel.EMAIL
     if campaign.sender is None:
         found.append("Choose the address it comes from." if mail else "Choose a sender ID.")
@@ -284,7 +284,7 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
         found.append(
             f"For {_people(quote.left_out['too_long'])} the filled-in text is longer than {MAX_CHARACTERS} characters."
         )
-    if quote.left_out["empty"] and not _unwritten(campaign):
+    if quote.left_out["empty"] and not unwritten(campaign):
         found.append(f"For {_people(quote.left_out['empty'])} the text would be empty.")
     if quote.recipients == 0 and quote.left_out["no_price"]:
         found.append("Your price plan has no price for these destinations. Ask your account manager.")
@@ -297,7 +297,7 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
     return found
 
 
-def _unwritten(campaign: Campaign) -> list[str]:
+def unwritten(campaign: Campaign) -> list[str]:
     """Which parts of the message nobody has written yet."""
     if campaign.channel != Channel.EMAIL:
         return [] if campaign.text.strip() else ["Write the text of the message."]

@@ -12,13 +12,14 @@ from accounts.services.idempotency import answer_once
 from contacts import queries as contacts
 from contacts.models import Contact
 from crm.common.crypto import digest
-from crm.common.errors import InvalidInput
+from crm.common.errors import DomainError, InvalidInput
 from crm.common.phones import InvalidPhone, PhoneReader
 from messaging.errors import NoRecipients, QuoteChanged
 from messaging.models import Channel, MessageClass, OwnNumber
 from messaging.services.accept import Accepted, Draft, accept_messages, check_may_send, check_text
 from messaging.services.audience import Quote, Renderer
 from messaging.services.guards import Repeated, repeated_lately
+from messaging.services.mails import read_address
 from messaging.services.rules import rules_of
 from messaging.services.senders import choose_sender
 
@@ -31,8 +32,8 @@ _PIECES = re.compile(r"[,;\t\r\n|]+")
 
 @dataclass(slots=True)
 class Typed:
-    """What a recipients box holds. numbers: E.164, each once, in order; invalid: (as typed, why); duplicates: how many
-    more times a number was given."""
+    """What a recipients box holds. numbers: E.164, or e-mail addresses in lower case, each once, in order;
+    invalid: (as typed, why); duplicates: how many more times one was given."""
 
     numbers: list[str] = field(default_factory=list)
     invalid: list[tuple[str, str]] = field(default_factory=list)
@@ -55,6 +56,25 @@ def read_numbers(typed: str, region: str) -> Typed:
             else:
                 seen.add(number)
                 found.numbers.append(number)
+    return found
+
+
+def read_emails(typed: str) -> Typed:
+    """Take apart e-mail addresses that were typed or pasted, between commas, semicolons, lines or blanks."""
+    found, seen = Typed(), set()
+    for word in re.split(r"[,;|<>\s]+", typed.replace("\x00", "")):
+        if not word:
+            continue
+        try:
+            address = read_address(word)
+        except DomainError as error:
+            found.invalid.append((word[:40], str(error)))
+            continue
+        if address in seen:
+            found.duplicates += 1
+        else:
+            seen.add(address)
+            found.numbers.append(address)
     return found
 
 

@@ -134,6 +134,11 @@ class MailRenderer:
         self.guard = Guard(client, simulated=simulated)
         self._links: dict[str, str] = {}
 
+    @property
+    def unfilled_text(self) -> str:
+        """The text of the main mail with its fields as they are."""
+        return self._letters[""].parts["text"].template.text
+
     def make_links(self, people: Sequence[Sequence]) -> None:
         """Make everybody's own way out of the list, before these people are rendered to be sent to. Two statements.
 
@@ -162,8 +167,14 @@ class MailRenderer:
     def draft_for(self, contact: Sequence, *, to: str, mark: str = "") -> MailDraft:
         """What this person reads, as one mail to somebody else; `mark` begins its subject."""
         filled = self.fill(contact)
-        subject = f"{mark}{filled.pop('subject')}"[:LONGEST_SUBJECT]
-        return MailDraft(to, subject, reply_to=self._reply_to, **filled)
+        return MailDraft(
+            to,
+            f"{mark}{filled['subject']}"[:LONGEST_SUBJECT],
+            text=filled["text"],
+            html=filled["html"],
+            preheader=filled["preheader"],
+            reply_to=self._reply_to,
+        )
 
     def text_for(self, contact: Sequence) -> str:
         return self.fill(contact)["text"]

@@ -163,10 +163,12 @@ def accept_mails(
     source: str = "api",
     api_key_id: int | None = None,
     schedule_at: datetime | None = None,
+    as_batch: bool = False,
 ) -> list[Accepted | Refused]:
     """Store, charge and queue a call's mails in one transaction; one result per draft, in order.
 
-    As `accept_messages` is for texts. A mail costs one unit of the plan's rate for email.
+    As `accept_messages` is for texts; as_batch: what is accepted shares a `batch_id`. A mail costs one unit of the
+    plan's rate for email.
     Raises, and then nothing happened: ClientSuspended, SenderNotApproved, NoSender, InvalidSchedule, DailyLimit,
     wallet.errors.InsufficientBalance.
     """
@@ -193,6 +195,7 @@ def accept_mails(
             source=source,
             api_key_id=api_key_id,
             schedule_at=schedule_at,
+            as_batch=as_batch,
             guard=Guard(client),
         )
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
@@ -263,9 +266,8 @@ def _price(
             results[index] = Refused(draft.recipient, error)
             continue
         seen[key] = index
-        text, content = content_for(
-            layout, from_name=origin.display_name, way_out=ways_out[address] if draft.unsubscribe else ""
-        )
+        way_out = ways_out[address] if draft.unsubscribe else ""
+        text, content = content_for(layout, from_name=origin.display_name, way_out=way_out)
         rows[index] = NewMessage(
             recipient=address,
             sender=origin.name,

@@ -166,7 +166,7 @@ def preview_text(
         values=values,
         missing=missing,
         forcing=forcing_unicode(text),
-        titles=_titles(people[:LOOKED_AT]),
+        titles=titles_of(people[:LOOKED_AT]),
         price_micros=price,
         problem=problem,
     )
@@ -195,7 +195,7 @@ def _plain(text: str) -> str:
     return "".join(letters.get(character, character) for character in text)
 
 
-def _titles(people: Sequence[contacts.Recipient]) -> list[str]:
+def titles_of(people: Sequence[contacts.Recipient]) -> list[str]:
     """The columns of these contacts that can be written as a merge field, built-in ones left out."""
     titles = dict.fromkeys(title for person in people for title in person[5])
     return [

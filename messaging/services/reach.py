@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.db.models.functions import Substr
 
 from accounts.models import Client
@@ -16,8 +16,8 @@ from crm.common.money import from_micros
 from crm.common.networks import likely_network
 from messaging.models import Channel
 from messaging.services.audience import CHUNK, Renderer
-from messaging.services.direct import Typed, read_numbers
-from messaging.services.rules import rules_of
+from messaging.services.direct import Typed, read_emails, read_numbers
+from messaging.services.mail_rendering import MailRenderer
 from wallet.errors import NoPrice
 
 
@@ -50,58 +50,58 @@ def measure_reach(
     typed: str = "",
     listed: Sequence[str] = (),
     sender: str = "",
-    text: str = "",
-    message_class: str = "",
+    channel: str = Channel.SMS,
+    renderer: Renderer | MailRenderer | None = None,
 ) -> Reach:
-    """Count people by set-based queries and price the first CHUNK. listed: numbers (E.164) beside those typed."""
-    numbers: Typed = read_numbers(typed, client.country)
+    """Count people by set-based queries and price the first CHUNK by `renderer`, None without a message.
+
+    listed: addresses beside those typed.
+    """
+    mail = channel == Channel.EMAIL
+    numbers: Typed = read_emails(typed) if mail else read_numbers(typed, client.country)
+    column, absent = ("email", Q(email="")) if mail else ("phone", Q(phone=None))
     phones = list(dict.fromkeys([*listed, *numbers.numbers]))
     found = Reach(invalid=numbers.invalid)
     members = contacts.members_of(client.pk, group_ids)
     in_groups = members.count()
     named = sum(contacts.members_of(client.pk, [pk]).count() for pk in group_ids) if len(group_ids) > 1 else in_groups
-    reachable = members.filter(phone__isnull=False)
+    reachable = members.exclude(absent)
     found.without_phone = in_groups - reachable.count()
     kept = reachable
     if excluded_ids:
         kept = reachable.exclude(pk__in=contacts.members_of(client.pk, excluded_ids).values("pk"))
         found.excluded = reachable.count() - kept.count()
-    gone = OptOut.objects.for_client(client).filter(channel=Channel.SMS, sender__in=["", sender])
-    reached = kept.exclude(phone__in=gone.values("address"))
-    from_groups = reached.count()
-    found.opted_out = kept.count() - from_groups
+    gone = OptOut.objects.for_client(client).filter(channel=channel, sender__in=["", sender])
+    reached = kept.exclude(**{f"{column}__in": gone.values("address")})
+    from_groups = reached.values(column).distinct().count() if mail else reached.count()
+    found.opted_out = kept.count() - reached.count()
     others = contacts.people_by_address(
-        client.pk, phones[:50_000], sender=sender, outside=group_ids, without=excluded_ids
+        client.pk, phones[:50_000], sender=sender, outside=group_ids, without=excluded_ids, channel=channel
     )
-    in_book = set(reachable.filter(phone__in=phones[:50_000]).values_list("phone", flat=True)) if group_ids else set()
-    found.duplicates = named - in_groups + numbers.duplicates + len(in_book)
+    both = reachable.filter(**{f"{column}__in": phones[:50_000]})
+    in_book = set(both.values_list(column, flat=True)) if group_ids else set()
+    found.duplicates = named - in_groups + numbers.duplicates + len(in_book) + reached.count() - from_groups
     found.opted_out += len(
-        contacts.opted_out_among(Channel.SMS, [(client.pk, phone, sender) for phone in phones if phone not in in_book])
+        contacts.opted_out_among(channel, [(client.pk, phone, sender) for phone in phones if phone not in in_book])
     )
     found.people = from_groups + len(others)
-    networks: Counter[str] = Counter(likely_network(person[1]) for person in others)
-    by_prefix = reached.order_by().annotate(prefix=Substr("phone", 1, 7)).values_list("prefix").annotate(n=Count("pk"))
-    for prefix, count in by_prefix:
-        networks[likely_network(prefix)] += count
-    found.networks = networks.most_common()
-    _price(found, client, text, sender, message_class, [
-        *contacts.audience(client.pk, group_ids, sender=sender, without=excluded_ids, limit=CHUNK), *others,
-    ])  # fmt: skip
+    if not mail:
+        networks: Counter[str] = Counter(likely_network(person[1]) for person in others)
+        prefixes = reached.order_by().annotate(prefix=Substr("phone", 1, 7)).values_list("prefix")
+        for prefix, count in prefixes.annotate(n=Count("pk")):
+            networks[likely_network(prefix)] += count
+        found.networks = networks.most_common()
+    if renderer is not None:
+        first = contacts.audience(
+            client.pk, group_ids, sender=sender, without=excluded_ids, limit=CHUNK, channel=channel
+        )
+        _price(found, renderer, [*first, *others])
     return found
 
 
-def _price(
-    found: Reach, client: Client, text: str, sender: str, message_class: str, people: list[contacts.Recipient]
-) -> None:
-    if not text.strip() or not people:
+def _price(found: Reach, renderer: Renderer | MailRenderer, people: list[contacts.Recipient]) -> None:
+    if not people:
         return
-    renderer = Renderer(
-        client=client,
-        text=text,
-        sender=sender,
-        simulated=client.simulation,
-        ending=rules_of(client).ending(message_class),
-    )
     looked_at, micros, units = people[:CHUNK], 0, 0
     gaps: Counter[tuple[str, str]] = Counter()
     for person in looked_at:

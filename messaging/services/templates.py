@@ -7,8 +7,9 @@ from django.db import IntegrityError, transaction
 from accounts.models import Client, User
 from crm.common.errors import DomainError, InvalidInput, NotFound
 from messaging import queries
-from messaging.models import Template, TemplateLanguage, TemplateVersion
+from messaging.models import Channel, Template, TemplateLanguage, TemplateVersion
 from messaging.services.accept import check_text
+from messaging.services.mails import check_mail
 
 
 def get_template(*, client: Client, template_id: int) -> Template:
@@ -21,9 +22,17 @@ def get_template(*, client: Client, template_id: int) -> Template:
 
 @transaction.atomic
 def save_template(
-    *, client: Client, by: User | None, name: str, texts: Mapping[str, str], template_id: int | None = None
+    *,
+    client: Client,
+    by: User | None,
+    name: str,
+    texts: Mapping[str, str],
+    contents: Mapping[str, Mapping[str, str]] | None = None,
+    template_id: int | None = None,
+    channel: str = Channel.SMS,
 ) -> Template:
     """Make a template, or give one a new name and new texts. texts: by language code; an empty one ends a language.
+    channel: of a new one. contents: of a mail {subject, html} by language code.
 
     A text that did not change makes no version. Raises: InvalidInput (name, text_<language>, texts), NotFound.
     """
@@ -31,31 +40,52 @@ def save_template(
     name = " ".join(name.replace("\x00", "").split())
     if not 1 <= len(name) <= 80:
         errors["name"] = ["Give the template a name of at most 80 characters."]
-    clean: dict[str, str] = {}
+    template = get_template(client=client, template_id=template_id) if template_id else None
+    channel = template.channel if template else channel
+    clean: dict[str, dict[str, str]] = {}
     for language in TemplateLanguage.values:
         try:
-            typed = texts.get(language, "")
-            clean[language] = check_text(typed) if typed.strip() else ""
+            parts = (contents or {}).get(language, {})
+            clean[language] = _read(channel, texts.get(language, ""), parts)
         except DomainError as error:
-            errors[f"text_{language}"] = [str(error)]
-    if not errors and not any(clean.values()):
+            errors[f"{error.facts.get('field', 'text')}_{language}"] = [str(error)]
+    if not errors and not any(any(parts.values()) for parts in clean.values()):
         errors["texts"] = ["Write the text in at least one language."]
     if errors:
         raise InvalidInput(errors)
-    template = get_template(client=client, template_id=template_id) if template_id else Template(client=client)
+    template = template or Template(client=client, channel=channel)
     template.name = name
     try:
         with transaction.atomic():
             template.save()
     except IntegrityError:
         raise InvalidInput({"name": ["There is a template of this name already."]}) from None
-    present = queries.template_texts(client, [template.pk]).get(template.pk, {})
+    present = queries.template_words(client, [template.pk]).get(template.pk, {})
     TemplateVersion.objects.bulk_create(
-        TemplateVersion(client=client, template=template, language=language, text=text, by=by)
-        for language, text in clean.items()
-        if text != present.get(language, "")
+        TemplateVersion(
+            client=client,
+            template=template,
+            language=language,
+            text=parts["text"],
+            content={name: words for name, words in parts.items() if name != "text" and words},
+            by=by,
+        )
+        for language, parts in clean.items()
+        if _filled(parts) != _filled(present.get(language, {}))
     )
     return template
+
+
+def _filled(parts: Mapping[str, str]) -> dict[str, str]:
+    return {name: words for name, words in parts.items() if words}
+
+
+def _read(channel: str, text: str, parts: Mapping[str, str]) -> dict[str, str]:
+    """One language of a template as it is kept. Raises: what check_text and check_mail raise."""
+    if channel != Channel.EMAIL:
+        return {"text": check_text(text) if text.strip() else ""}
+    mail = check_mail(subject=parts.get("subject", ""), text=text, html=parts.get("html", ""), is_draft=True)
+    return {"text": mail.text, "subject": mail.subject, "html": mail.html}
 
 
 @transaction.atomic

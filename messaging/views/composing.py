@@ -23,17 +23,21 @@ from crm.common.errors import DomainError, InvalidInput, NotFound
 from crm.common.money import format_money, from_micros
 from messaging import queries
 from messaging.errors import EditedMeanwhile
-from messaging.forms import CampaignForm, read_id
-from messaging.models import Campaign, CampaignRecipient, CampaignState, MessageClass, TemplateLanguage
+from messaging.forms import MAIL_PARTS, CampaignForm, read_id
+from messaging.models import Campaign, CampaignRecipient, CampaignState, Channel, MessageClass, TemplateLanguage
 from messaging.services import campaigns as service
 from messaging.services import direct, repeating, scheduling, testing, uploads
+from messaging.services.audience import Renderer, renderer_for, unwritten
 from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
+from messaging.services.mail_preview import preview_mail
+from messaging.services.mail_rendering import PARTS, MailRenderer, read_draft_mail
 from messaging.services.preview import preview_text
 from messaging.services.reach import measure_reach
 from messaging.services.rules import rules_of
 from messaging.views.fragments import render_part
 from wallet.queries import balance_of
 
+CAMPAIGN_CHANNELS = (Channel.SMS, Channel.EMAIL)
 MOST_UNITS = 15  # of 480 characters: emoji only
 TEMPLATES_OFFERED = 50
 MOST_SHOWN = 2_000  # listed numbers that the box holds; more stay listed unseen
@@ -67,13 +71,13 @@ def _compose(request: HttpRequest, campaign: Campaign | None) -> HttpResponse:
         return redirect("campaign", pk=campaign.pk)
     action = request.POST.get("action", "")
     if request.method == "GET":
-        form = CampaignForm(client=request.client, initial=_initial(request, campaign))
-        return _render(request, form, campaign)
-    form = CampaignForm(request.POST, request.FILES, client=request.client)
+        channel = _channel(request, campaign)
+        initial = _initial(request, campaign, channel)
+        return _render(request, CampaignForm(client=request.client, channel=channel, initial=initial), campaign)
+    form = _typed_form(request, campaign)
     if template := read_id(request.POST.get("use_template", "")):
-        form = CampaignForm(
-            client=request.client, initial=form.data.dict() | _lists(form) | _template(request, template)
-        )
+        initial = form.data.dict() | _lists(form) | _template(request, template, form.channel)
+        form = CampaignForm(client=request.client, channel=form.channel, initial=initial)
         return _render(request, form, campaign)
     try:
         saved = _save(request, form, campaign, version=request.POST.get("version", ""))
@@ -93,6 +97,24 @@ def _compose(request: HttpRequest, campaign: Campaign | None) -> HttpResponse:
     return redirect("campaign_edit", pk=saved.pk)
 
 
+def _channel(request: HttpRequest, campaign: Campaign | None) -> str:
+    """The draft's own channel; of a new one the channel asked for, as far as it can be written for here."""
+    if campaign is not None:
+        return campaign.channel
+    asked = request.POST.get("channel", "") or request.GET.get("channel", "")
+    return asked if asked in CAMPAIGN_CHANNELS else Channel.SMS
+
+
+def _typed_form(request: HttpRequest, campaign: Campaign | None) -> CampaignForm:
+    return CampaignForm(request.POST, request.FILES, client=request.client, channel=_channel(request, campaign))
+
+
+def _channels(request: HttpRequest, form: CampaignForm) -> list[tuple[str, str]]:
+    """The channels to choose from for a new campaign: SMS, and those the organisation has senders for."""
+    owned = queries.channels_with_senders(request.client) | {Channel.SMS, form.channel}
+    return [(channel, str(Channel(channel).label)) for channel in CAMPAIGN_CHANNELS if channel in owned]
+
+
 def _render(request: HttpRequest, form: CampaignForm, campaign: Campaign | None, **more: Any) -> HttpResponse:
     status = more.pop("status", 200)
     context = {
@@ -103,8 +125,9 @@ def _render(request: HttpRequest, form: CampaignForm, campaign: Campaign | None,
         "listed": _listed(campaign),
         "many_listed": len(_listed(campaign)) > MOST_SHOWN,
         "uploads": uploads.running_uploads(campaign) if campaign else [],
-        "templates": queries.templates_for(request.client)[:TEMPLATES_OFFERED],
-        "test_to": form.data.get("test_to") or direct.own_number(client=request.client, user=request.user),
+        "templates": queries.templates_for(request.client, form.channel)[:TEMPLATES_OFFERED],
+        "channels": _channels(request, form),
+        "test_to": form.data.get("test_to") or _own_address(request, form),
         "test_token": secrets.token_urlsafe(18),
         "saved_at": campaign.updated_at if campaign else None,
         "may_send": request.membership.may("messages.send"),
@@ -112,10 +135,16 @@ def _render(request: HttpRequest, form: CampaignForm, campaign: Campaign | None,
         **_preview_of(request, form),
         **more,
     }
-    return render(request, "messaging/campaign_form.html", context, status=status)
+    response = render(request, "messaging/campaign_form.html", context, status=status)
+    response._csp_update = {"frame-src": ["'self'"]}  # type: ignore[attr-defined]  # the mail as it looks
+    return response
 
 
-def _initial(request: HttpRequest, campaign: Campaign | None) -> dict[str, Any]:
+def _own_address(request: HttpRequest, form: CampaignForm) -> str:
+    return request.user.email if form.is_mail else direct.own_number(client=request.client, user=request.user)
+
+
+def _initial(request: HttpRequest, campaign: Campaign | None, channel: str) -> dict[str, Any]:
     zone = ZoneInfo(request.client.time_zone)
     if campaign is None:
         group = read_id(request.GET.get("group", ""))
@@ -124,13 +153,19 @@ def _initial(request: HttpRequest, campaign: Campaign | None) -> dict[str, Any]:
         found: dict[str, Any] = {
             "name": _("Campaign of %(day)s") % {"day": now}, "groups": [group] if group else [],
         }  # fmt: skip
-        return found | (_template(request, template) if template else {}) | _asked_language(request)
+        return found | (_template(request, template, channel) if template else {}) | _asked_language(request)
     when = "repeat" if campaign.repeat else "later" if campaign.schedule_at else "now"
     listed = _listed(campaign)
     return {
         "name": campaign.name,
         "text": campaign.text,
         **{f"text_{language}": text for language, text in campaign.variants.items()},
+        **{name: campaign.content.get(name, "") for name in PARTS},
+        **{
+            f"{part}_{language}": words
+            for language, parts in campaign.content.get("variants", {}).items()
+            for part, words in parts.items()
+        },
         "groups": list(campaign.groups.values_list("pk", flat=True)),
         "excluded": list(campaign.excluded.values_list("pk", flat=True)),
         "numbers": "" if len(listed) > MOST_SHOWN else "\n".join(listed),
@@ -157,14 +192,18 @@ def _listed(campaign: Campaign | None) -> list[str]:
     return list(numbers.values_list("address", flat=True))
 
 
-def _template(request: HttpRequest, template_id: int) -> dict[str, str]:
-    """A template's text as the fields of the form: one language as the text, the others for who prefers them."""
-    texts = queries.template_texts(request.client, [template_id]).get(template_id, {})
-    if not texts:
+def _template(request: HttpRequest, template_id: int, channel: str) -> dict[str, str]:
+    """A template's words as the fields of the form: one language as the message, the others for who prefers them."""
+    ids = queries.templates_for(request.client, channel).filter(pk=template_id).values_list("pk", flat=True)
+    words = queries.template_words(request.client, list(ids)).get(template_id, {})
+    if not words:
         return {}
-    first = next((code for code in (request.LANGUAGE_CODE[:2], "en", "sw", "fr") if code in texts), "")
-    found = {f"text_{code}": "" for code in TemplateLanguage.values} | {"text": texts[first]}
-    return found | {f"text_{code}": text for code, text in texts.items() if code != first}
+    first = next((code for code in (request.LANGUAGE_CODE[:2], "en", "sw", "fr") if code in words), "")
+    suffixes = ("", *(f"_{code}" for code in TemplateLanguage.values))
+    found = {f"{part}{suffix}": "" for part in MAIL_PARTS for suffix in suffixes} | words[first]
+    return found | {
+        f"{part}_{code}": text for code, parts in words.items() if code != first for part, text in parts.items()
+    }
 
 
 def _asked_language(request: HttpRequest) -> dict[str, str]:
@@ -200,8 +239,11 @@ def _save(request: HttpRequest, form: CampaignForm, campaign: Campaign | None, *
                 excluded_ids=fields["excluded"],
                 variants=form.variants(),
                 version=version if campaign else "",
+                channel=form.channel,
+                mail=form.mail_parts() if form.is_mail else None,
+                mail_variants=form.mail_variants() if form.is_mail else None,
             )
-            _save_list(request, draft, fields["numbers"], keep=fields["keep_list"])
+            _save_list(request, draft, form.listed(fields["numbers"]), keep=fields["keep_list"])
             scheduling.set_timing(
                 client=request.client,
                 campaign_id=draft.pk,
@@ -226,10 +268,9 @@ def _save(request: HttpRequest, form: CampaignForm, campaign: Campaign | None, *
     return None
 
 
-def _save_list(request: HttpRequest, draft: Campaign, typed: str, *, keep: bool) -> None:
+def _save_list(request: HttpRequest, draft: Campaign, numbers: list[str], *, keep: bool) -> None:
     """The numbers of the box become the list; a list too long for the box stays beside them where `keep` says so."""
     present = _listed(draft)
-    numbers = direct.read_numbers(typed, request.client.country).numbers
     if keep and len(present) > MOST_SHOWN:
         numbers = [*present, *numbers]
     if set(numbers) != set(present):
@@ -283,13 +324,14 @@ def _test(request: HttpRequest, form: CampaignForm, campaign: Campaign) -> HttpR
             client=request.client,
             by=request.user,
             campaign_id=campaign.pk,
-            to=request.POST.get("test_to", "")[:40],
+            to=request.POST.get("test_to", "")[:254],
             token=request.POST.get("test_token", ""),
         )
     except DomainError as error:
         form.add_error(None, _("The test was not sent: %(why)s") % {"why": error})
         return _render(request, form, service.get_campaign(client=request.client, campaign_id=campaign.pk), status=422)
-    messages.success(request, _("The test is on its way to your phone."))
+    on_its_way = _("The test is on its way to you.") if form.is_mail else _("The test is on its way to your phone.")
+    messages.success(request, on_its_way)
     return redirect("sent", pk=run.first_id)
 
 
@@ -302,10 +344,42 @@ def preview(request: HttpRequest) -> HttpResponse:
     """/app/campaigns/preview: the text for one real person and its price. By POST, so that no log keeps the text."""
     if request.method == "GET":
         return redirect("campaign_new")
-    form = CampaignForm(request.POST, client=request.client)
-    return render_part(
-        request, "messaging/campaign_preview.html", "messaging/_preview_answer.html", _preview_of(request, form)
-    )
+    form = _typed_form(request, None)
+    answer = "messaging/_mail_preview_answer.html" if form.is_mail else "messaging/_preview_answer.html"
+    return render_part(request, "messaging/campaign_preview.html", answer, _preview_of(request, form))
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def mail(request: HttpRequest) -> HttpResponse:
+    """/app/campaigns/mail: the HTML of a mail as one person's reader shows it, for the frame of the composer.
+
+    A page of its own that may do nothing: the styles of a mail stand in its tags, which our pages do not allow.
+    """
+    if request.method == "GET":
+        draft = read_id(request.GET.get("draft", ""))
+        campaign = campaign_or_404(request, draft) if draft else None
+        if campaign is None or campaign.channel != Channel.EMAIL:
+            return _framed(render(request, "messaging/mail_frame.html", {}))
+        form = CampaignForm(
+            client=request.client, channel=campaign.channel, initial=_initial(request, campaign, campaign.channel)
+        )
+    else:
+        form = CampaignForm(request.POST, client=request.client, channel=Channel.EMAIL)
+    return _framed(render(request, "messaging/mail_frame.html", _preview_of(request, form)))
+
+
+def _framed(response: HttpResponse) -> HttpResponse:
+    """An answer that our own pages may frame, that may do nothing there, and whose tags may have styles and images."""
+    response["X-Frame-Options"] = "SAMEORIGIN"
+    response._csp_replace = {  # type: ignore[attr-defined]  # what csp_replace sets, whose type fits no view with a key
+        "img-src": ["https:", "http:", "data:"],
+        "style-src": ["'unsafe-inline'"],
+        "script-src": ["'none'"],
+        "frame-ancestors": ["'self'"],
+        "sandbox": ["allow-popups"],
+    }
+    return response
 
 
 @page("campaigns.write")
@@ -314,9 +388,9 @@ def audience(request: HttpRequest) -> HttpResponse:
     """/app/campaigns/audience: how many people the choices come to, and about what it costs."""
     if request.method == "GET":
         return redirect("campaign_new")
-    form = CampaignForm(request.POST, client=request.client)
     draft = read_id(request.POST.get("draft", ""))
     campaign = campaign_or_404(request, draft) if draft else None
+    form = _typed_form(request, campaign)
     context = _audience_context(request, form, campaign)
     return render_part(request, "messaging/campaign_audience.html", "messaging/_audience.html", context)
 
@@ -329,20 +403,47 @@ def _audience_context(request: HttpRequest, form: CampaignForm, campaign: Campai
         excluded_ids=form.known_groups("excluded"),
         typed=form.typed("numbers"),
         listed=listed if len(listed) > MOST_SHOWN and form["keep_list"].value() else (),
-        sender=form.typed("sender", 20),
-        text=form.typed("text", 10_000),
-        message_class=form.typed("message_class", 20),
+        sender=form.typed("sender", 254),
+        channel=form.channel,
+        renderer=_renderer_of(request, form),
     )
     available = balance_of(request.client.pk).available
     return {
         "reach": reach,
         "available": available,
         "after": available - reach.cost if reach.cost is not None else None,
+        "form": form,
     }
 
 
+def _renderer_of(request: HttpRequest, form: CampaignForm) -> Renderer | MailRenderer | None:
+    """What turns people into the message that is being written; None while there is none."""
+    written, problem = _unsaved(request, form)
+    if problem or unwritten(written):
+        return None
+    ending = rules_of(request.client).ending(form.typed("message_class", 20))
+    return renderer_for(written, simulated=request.client.simulation, ending=ending)
+
+
+def _unsaved(request: HttpRequest, form: CampaignForm) -> tuple[Campaign, str]:
+    """What stands in the form as a campaign that is not saved, and what is wrong with it or ""."""
+    sender = queries.approved_senders(request.client, form.channel).filter(name=form.typed("sender", 254)).first()
+    campaign = Campaign(client=request.client, channel=form.channel, sender=sender, text=form.typed("text"))
+    if not form.is_mail:
+        return campaign, ""
+    try:
+        written = read_draft_mail(text=campaign.text, parts=form.mail_parts(), variants=form.mail_variants())
+    except InvalidInput as error:
+        campaign.text = ""
+        return campaign, next(sentences[0] for sentences in error.errors.values())
+    campaign.text, campaign.variants, campaign.content = written
+    return campaign, ""
+
+
 def _preview_of(request: HttpRequest, form: CampaignForm) -> dict[str, Any]:
-    typed = direct.read_numbers(form.typed("numbers", 4000), request.client.country).numbers[:50]
+    typed = form.listed(form.typed("numbers", 4000))[:50]
+    if form.is_mail:
+        return _mail_preview_of(request, form, typed)
     return preview_context(
         request,
         form.typed("text", 10_000),
@@ -353,6 +454,28 @@ def _preview_of(request: HttpRequest, form: CampaignForm) -> dict[str, Any]:
         variants={code: form.typed(f"text_{code}", 10_000) for code in TemplateLanguage.values},
         ending=rules_of(request.client).ending(form.typed("message_class", 20)),
     )
+
+
+def _mail_preview_of(request: HttpRequest, form: CampaignForm, addresses: list[str]) -> dict[str, Any]:
+    """What _mail_preview.html and mail_frame.html print."""
+    written, problem = _unsaved(request, form)
+    shown = preview_mail(
+        campaign=written,
+        group_ids=form.known_groups(),
+        excluded_ids=form.known_groups("excluded"),
+        addresses=addresses,
+        place=read_id(request.POST.get("person", "")) or 0,
+        problem=problem,
+    )
+    price = shown.price_micros
+    return {
+        "preview": shown,
+        "sender": written.sender,
+        "cost": format_money(from_micros(price), request.client.currency) if price is not None else "",
+        "merge_fields": [*BUILT_IN[:3], "email", "department", OPT_OUT_LINK, *shown.titles],
+        "is_mail": True,
+        "is_fragment": False,
+    }
 
 
 def preview_context(

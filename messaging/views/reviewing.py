@@ -17,7 +17,7 @@ from crm.common.text_units import lay_out
 from messaging import queries
 from messaging.errors import QuoteChanged
 from messaging.forms import read_id
-from messaging.models import Campaign, CampaignState, TemplateLanguage
+from messaging.models import Campaign, CampaignState, Channel, TemplateLanguage
 from messaging.services import approval, repeating, scheduling, similar, uploads
 from messaging.services import campaigns as service
 from messaging.services.audience import Quote, problems_of, quote_campaign
@@ -169,6 +169,7 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
     except InvalidInput as error:
         problems += error.errors["campaign"]
     may_send = request.membership.may("campaigns.send")
+    mail = campaign.channel == Channel.EMAIL
     rule = load_prices(request.client.pk).unit_rule
     shortage = max(cost - money.available, 0)
     guard = Guard(request.client)
@@ -182,7 +183,11 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
     context = {
         "campaign": campaign,
         "quote": quote,
-        "samples": [(*sample, lay_out(sample[2], rule)) for sample in quote.samples],
+        "is_mail": mail,
+        "samples": [] if mail else [(*sample, lay_out(sample[2], rule)) for sample in quote.samples],
+        "mails": [(*sample[:3], content) for sample, content in zip(quote.samples, quote.contents, strict=True)]
+        if mail
+        else [],
         "refusal": refusal,
         "outside": outside,
         "slot": service.next_slot(campaign) if outside else None,

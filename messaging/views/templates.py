@@ -13,7 +13,7 @@ from crm.common.access import page
 from crm.common.errors import InvalidInput, NotFound
 from messaging import queries
 from messaging.forms import TemplateForm
-from messaging.models import Template
+from messaging.models import Channel, Template
 from messaging.services import templates as service
 
 PAGE_SIZE = 25
@@ -24,11 +24,11 @@ VERSIONS_SHOWN = 20
 @require_safe
 def template_list(request: HttpRequest) -> HttpResponse:
     """/app/templates, `?page=`."""
-    found = Paginator(queries.templates_for(request.client), PAGE_SIZE).get_page(request.GET.get("page"))
-    texts = queries.template_texts(request.client, [template.pk for template in found])
+    found = Paginator(queries.templates_for(request.client, channel=""), PAGE_SIZE).get_page(request.GET.get("page"))
+    words = queries.template_words(request.client, [template.pk for template in found])
     context = {
         "page": found,
-        "rows": [(template, sorted(texts.get(template.pk, {}).items())) for template in found],
+        "rows": [(template, sorted(words.get(template.pk, {}).items())) for template in found],
         "may_write": request.membership.may("campaigns.write"),
         "may_send": request.membership.may("messages.send"),
     }
@@ -68,16 +68,20 @@ def _template_or_404(request: HttpRequest, pk: int) -> Template:
 
 
 def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
+    asked = request.POST.get("channel", "") or request.GET.get("channel", "")
+    channel = template.channel if template else Channel.EMAIL if asked == Channel.EMAIL else Channel.SMS
     if request.method == "POST":
-        form = TemplateForm(request.POST)
+        form = TemplateForm(request.POST, channel=channel)
         if form.is_valid() and _save(request, form, template):
             messages.success(request, _("Template saved."))
             return redirect("template_list")
     else:
-        form = TemplateForm(initial=_initial(request, template))
+        form = TemplateForm(initial=_initial(request, template), channel=channel)
     context = {
         "form": form,
         "template": template,
+        "channel": channel,
+        "channels": [] if template else [(one, Channel(one).label) for one in (Channel.SMS, Channel.EMAIL)],
         "versions": queries.versions_of(template)[:VERSIONS_SHOWN] if template else [],
     }
     return render(request, "messaging/template_form.html", context, status=422 if form.errors else 200)
@@ -86,8 +90,10 @@ def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
 def _initial(request: HttpRequest, template: Template | None) -> dict[str, Any]:
     if template is None:
         return {}
-    texts = queries.template_texts(request.client, [template.pk]).get(template.pk, {})
-    return {"name": template.name} | {f"text_{language}": text for language, text in texts.items()}
+    words = queries.template_words(request.client, [template.pk]).get(template.pk, {})
+    return {"name": template.name} | {
+        f"{part}_{language}": text for language, parts in words.items() for part, text in parts.items()
+    }
 
 
 def _save(request: HttpRequest, form: TemplateForm, template: Template | None) -> bool:
@@ -97,6 +103,8 @@ def _save(request: HttpRequest, form: TemplateForm, template: Template | None) -
             by=request.user,
             name=form.cleaned_data["name"],
             texts=form.texts(),
+            contents=form.contents(),
+            channel=form.channel,
             template_id=template.pk if template else None,
         )
     except InvalidInput as error:

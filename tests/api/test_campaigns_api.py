@@ -138,7 +138,7 @@ def test_a_draft_is_changed_and_deleted_and_a_started_one_is_not(acme):
     acme.post(f"campaigns/{pk}/send", {})
     refusal(call(acme, "PATCH", f"campaigns/{pk}", {"recipients": ["0712000002"]}), 409, "CONFLICT")
     refusal(call(acme, "DELETE", f"campaigns/{pk}"), 409, "CONFLICT")
-    assert CampaignRecipient.objects.unscoped().get().phone == "+254712000001"
+    assert CampaignRecipient.objects.unscoped().get().address == "+254712000001"
     other = acme.post("campaigns", DRAFT).json()["id"]
     assert call(acme, "DELETE", f"campaigns/{other}").json()["data"] == {"id": other}
     refusal(acme.get(f"campaigns/{other}"), 404, "NOT_FOUND")
