@@ -76,7 +76,7 @@ def _send(thread: Thread, word: str, text: str) -> int:
     choice = None
     if not client.simulation:
         choice = RouteTable(thread.channel).choose(country=country, sender=sender, number=thread.person)
-    people = contacts.people_by_phone(client.pk, [thread.person], sender="")
+    people = contacts.people_by_address(client.pk, [thread.person], sender="")
     row = NewMessage(
         recipient=thread.person,
         sender=sender,
