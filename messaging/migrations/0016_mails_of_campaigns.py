@@ -8,7 +8,7 @@ CHANNELS = [("sms", "SMS"), ("whatsapp", "WhatsApp"), ("email", "Email")]
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("messaging", "0014_inbox"), ("contacts", "0007_contact_by_email")]
+    dependencies: ClassVar = [("messaging", "0015_incidents"), ("contacts", "0007_contact_by_email")]
 
     operations: ClassVar = [
         migrations.AddField("campaign", "content", models.JSONField(blank=True, db_default={}, default=dict)),
