@@ -1,4 +1,9 @@
-"""GET /api/health: whether this installation can serve. No key, cheap, and an answer in JSON whatever is away."""
+"""Whether this installation can serve: no key, cheap, and an answer in JSON whatever is away.
+
+`/api/health` speaks of the whole installation. For balancers and orchestrators, of the one process that answers:
+`/api/health/live` (restart it when this fails) and `/api/health/ready` (send it no requests while this fails). A web
+process without a broker or workers still takes messages, so these do not make it unready.
+"""
 
 import logging
 import os
@@ -7,7 +12,8 @@ from datetime import UTC, datetime
 
 from celery import current_app
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -31,9 +37,29 @@ class Unhealthy(Exception):
 @public_page
 def health(request: HttpRequest) -> JsonResponse:
     """200 when the database, the broker and both kinds of worker are there, else 503 and what is not."""
+    return _answer(request, run_checks)
+
+
+@csrf_exempt
+@never_cache
+@public_page
+def live(request: HttpRequest) -> JsonResponse:
+    """200 while this process answers at all."""
+    return _answer(request, dict)
+
+
+@csrf_exempt
+@never_cache
+@public_page
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 while this process can do its work: the database answers and has the tables of this release."""
+    return _answer(request, lambda: {name: _word(name, check) for name, check in READY_CHECKS.items()})
+
+
+def _answer(request: HttpRequest, look: Callable[[], dict[str, str]]) -> JsonResponse:
     if request.method not in ("GET", "HEAD"):
         return JsonResponse(http_failure(405), status=405, headers={"Allow": "GET, HEAD"})
-    checks = run_checks()
+    checks = look()
     healthy = all(word == "ok" for word in checks.values())
     body = {
         "status": "ok" if healthy else "error",
@@ -76,11 +102,30 @@ def check_workers() -> None:
         raise Unhealthy(f"no sign of {' and '.join(silent)}")
 
 
+_migrated = False  # once it was, it stays so for the code of this process
+
+
+def check_migrations() -> None:
+    """Whether every migration of this code was applied; asked for until it was."""
+    global _migrated
+    if _migrated:
+        return
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        raise Unhealthy("unknown") from None
+    if pending:
+        raise Unhealthy(f"{len(pending)} not applied")
+    _migrated = True
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "database": check_database,
     "broker": check_broker,
     "worker": check_workers,
 }
+READY_CHECKS: dict[str, Callable[[], None]] = {"database": check_database, "migrations": check_migrations}
 
 
 _last_words: dict[str, str] = {}  # of this process, so that an outage is logged once and not at every probe

@@ -13,9 +13,11 @@ from django.core.exceptions import ImproperlyConfigured
 from crm.secrets import local_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+BUNDLE = Path(__file__).resolve().parent / "bundle"  # of an installed package, made by setup.py
+RESOURCES = BUNDLE if BUNDLE.is_dir() else BASE_DIR  # templates, static files, translations, documentation
 env = environ.Env()
 
-VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+VAR_DIR = Path(env.str("VAR_DIR", str((Path.cwd() if BUNDLE.is_dir() else BASE_DIR) / "var"))).resolve()
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 HOST = env.str("HOST", "127.0.0.1")  # the address the web server listens on
@@ -56,7 +58,7 @@ SESSION_SAVE_EVERY_REQUEST = False
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_SSL_REDIRECT = HTTPS and env.bool("SSL_REDIRECT", True)
-SECURE_REDIRECT_EXEMPT = [r"^api/health$"]  # load balancers ask by plain HTTP
+SECURE_REDIRECT_EXEMPT = [r"^api/health(/live|/ready)?$", r"^metrics$"]  # balancers ask by plain HTTP
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -106,7 +108,7 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [RESOURCES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "builtins": ["crm.templatetags.tarishi"],
@@ -242,7 +244,7 @@ SYSTEM_CLIENT_ID = env.int(
 # --- language, time, files --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", "en")  # for those who never chose one, and whose browser names none of ours
 LANGUAGES = [("en", "English"), ("fr", "Français"), ("sw", "Kiswahili")]  # each in its own words
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LOCALE_PATHS = [RESOURCES / "locale"]
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
@@ -251,7 +253,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [RESOURCES / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -7,10 +7,12 @@ from django.urls import include, path
 
 from crm import brand, home, pages, public, search
 from crm.docs.views import openapi
-from crm.health import health
+from crm.health import health, live, ready
 
 urlpatterns = [
     path("api/health", health),
+    path("api/health/live", live),
+    path("api/health/ready", ready),
     path("api/schema", openapi, name="api_schema"),
     path("api/<int:client_id>/", include("messaging.api_urls")),
     path("api/<int:client_id>/", include("wallet.api_urls")),

@@ -1,27 +1,32 @@
-"""One Celery worker process: `main` sends messages and keeps the schedule, `heavy` takes long jobs such as imports.
+"""One Celery worker process: `main` sends messages and may keep the schedule, `heavy` takes long jobs such as imports.
 
 The pool is threads: the sending loop keeps hundreds of requests in flight by itself, and a process killed with -9
 leaves no children. The schedule is a thread too, for the same reason (`celery worker -B` would leave a process).
 
-The broker only wakes. While it is away, the main worker runs what the schedule and its own jobs would have sent
-there, in this process, so that queued messages still leave (GUARANTEES.md D3).
+Of all processes that could keep the schedule (main workers, `manage.py beat`) one does, by a lease (crm/leases.py).
+
+The broker only wakes. While it is away, whoever keeps the schedule runs what it would have sent there in its own
+process, so that queued messages still leave (GUARANTEES.md D3); so does a main worker with its own jobs.
 """
 
 import logging
 import os
+import signal
 import socket
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from celery import signals
+from celery import signals as celery_signals
 from celery.beat import ScheduleEntry, Scheduler, Service
 from celery.exceptions import SecurityWarning
 from django.conf import settings
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 
+from crm import leases
 from crm.celery import app
 from crm.common import heartbeat, stopping, wake
 from messaging.sending import runner
@@ -43,15 +48,12 @@ def run_worker(queue: str, *, schedule: bool) -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     threading.Thread(target=_beat_until_stopped, args=(queue,), name="heartbeat", daemon=True).start()
     if schedule:
-        app.loader.import_default_modules()  # before the first round, which may have to run tasks here
-        stand_in = StandIn()
-        wake.when_broker_is_away = stand_in.run
-        service = Service(app, max_interval=1, scheduler_cls=EagerStart)
+        service = _schedule_service()
         threading.Thread(target=service.start, name="schedule", daemon=True).start()
     if queue == "main":
         threading.Thread(target=Lines().keep, name="lines", daemon=True).start()
-    signals.setup_logging.connect(_keep_logging, weak=False)
-    signals.worker_shutting_down.connect(_stop_in_time, weak=False)
+    celery_signals.setup_logging.connect(_keep_logging, weak=False)
+    celery_signals.worker_shutting_down.connect(_stop_in_time, weak=False)
     worker = app.Worker(
         hostname=f"{queue}@{socket.gethostname()}",
         queues=[QUEUE_NAMES[queue]],
@@ -64,6 +66,27 @@ def run_worker(queue: str, *, schedule: bool) -> int:
     )
     worker.start()
     return worker.exitcode or 0
+
+
+def run_beat() -> int:
+    """Keep the schedule, and nothing else, until SIGTERM or SIGINT. Returns the exit code."""
+    service = _schedule_service()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.request_stop())
+    threading.Thread(target=service.start, name="schedule", daemon=True).start()
+    while not stopping.pause(60):
+        pass
+    if wake.when_broker_is_away:
+        runner.stop_all()  # what it sends in the broker's place
+    service.scheduler.hand_over()
+    time.sleep(0.1)  # for a round that had begun
+    return 0
+
+
+def _schedule_service() -> Service:
+    app.loader.import_default_modules()  # before the first round, which may have to run tasks here
+    wake.when_broker_is_away = StandIn().run
+    return Service(app, max_interval=1, scheduler_cls=LeasedSchedule)
 
 
 class EagerStart(Scheduler):
@@ -86,6 +109,58 @@ class EagerStart(Scheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         return 1.0 if stopping.stop_requested() else super().tick(*args, **kwargs)
+
+
+class LeasedSchedule(EagerStart):
+    """The schedule of that one process which holds the lease; the others look every two seconds whether it is free.
+
+    Whoever takes it over begins with every entry due: nobody knows which round its predecessor missed.
+    """
+
+    DUTY = "schedule"
+    RENEW_SECONDS = 3.0
+    WAIT_SECONDS = 2.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.owner = leases.new_owner()
+        self._asked_at = float("-inf")
+        self._holds = False
+        self._report: Callable[..., None] = log.warning
+        super().__init__(*args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        if stopping.stop_requested():
+            self.hand_over()
+            return 1.0
+        if time.monotonic() - self._asked_at >= self.RENEW_SECONDS or not self._holds:
+            self._ask()
+        return super().tick(*args, **kwargs) if self._holds else self.WAIT_SECONDS
+
+    def hand_over(self) -> None:
+        """Let another process keep the schedule from now on."""
+        if self._holds:
+            self._holds = False
+            try:
+                leases.release(self.DUTY, self.owner)
+            except DatabaseError as error:  # then it runs out by itself
+                log.warning("the schedule could not be handed over (%s)", error)
+            connections.close_all()
+
+    def _ask(self) -> None:
+        held_before, self._asked_at = self._holds, time.monotonic()
+        try:
+            self._holds = leases.hold(self.DUTY, self.owner)
+            self._report = log.warning
+        except DatabaseError as error:  # nothing that is scheduled could be done without it either
+            self._holds = False
+            self._report("the schedule waits for the database (%s)", error)
+            self._report = log.debug
+        close_old_connections()
+        if self._holds and not held_before:
+            log.info("this process keeps the schedule")
+            for entry in self.schedule.values():
+                entry.last_run_at = entry.last_run_at.replace(year=2000)
+            self._heap = None
 
 
 class StandIn:

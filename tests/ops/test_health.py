@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client as Browser
 
-from crm import __version__
+from crm import __version__, health
 from crm.common import heartbeat
 from crm.common.sql import database_now
 from tests.ops.installation import ROOT, own_environment
@@ -94,3 +94,34 @@ def test_json_although_database_broker_and_cache_are_away(tmp_path: Path) -> Non
     status, _, body = ran.stdout.partition(" ")
     assert status == "503", ran.stderr
     assert json.loads(body)["checks"] == {"database": "unavailable", "broker": "unavailable", "worker": "unknown"}
+
+
+@pytest.mark.django_db
+def test_live_and_ready_speak_of_this_process_alone(client: Browser) -> None:
+    """Without a worker the installation is not well, and this process may still take requests."""
+    assert client.get("/api/health").status_code == 503
+    answer = client.get("/api/health/live")
+    assert (answer.status_code, answer.json()["status"], answer.json()["checks"]) == (200, "ok", {})
+    answer = client.get("/api/health/ready")
+    assert (answer.status_code, answer.json()["checks"]) == (200, {"database": "ok", "migrations": "ok"})
+    assert client.post("/api/health/ready").status_code == 405
+
+
+@pytest.mark.django_db
+def test_a_process_of_a_release_whose_migrations_wait_is_not_ready(
+    client: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_migrated", False)
+    monkeypatch.setattr(health.MigrationExecutor, "migration_plan", lambda self, targets: [("one", False)])
+    answer = client.get("/api/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {"database": "ok", "migrations": "1 not applied"}
+    assert client.get("/api/health/live").status_code == 200
+
+
+@pytest.mark.django_db
+def test_balancers_ask_by_plain_http_and_are_not_redirected(client: Browser, settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert Browser().get("/api/health/live").status_code == 200
+    assert Browser().get("/api/health/ready").status_code == 200
+    assert Browser().get("/login").status_code == 301

@@ -19,6 +19,8 @@ from django.db import OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from crm import demo
+from crm.checks import PRODUCTION
+from crm.management.commands.web import default_threads, web_argv
 from crm.static_files import collect_if_changed
 from crm.supervisor import Program, Supervisor
 
@@ -28,7 +30,7 @@ REPORT_EVERY = 15.0  # seconds between two lines about what is still awaited
 
 class Command(BaseCommand):
     help = "Prepare the database and start web, workers, schedule and sandbox here; SIGTERM or Ctrl-C stops all."
-    requires_system_checks: list[str] = []
+    requires_system_checks = [PRODUCTION]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-demo", action="store_true", help="make no demo client on the first start")
@@ -55,6 +57,7 @@ class Command(BaseCommand):
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": "crm.settings",
                 "PYTHONUNBUFFERED": "1",
+                "VAR_DIR": str(settings.VAR_DIR),
                 "SYSTEM_CLIENT_ID": str(settings.SYSTEM_CLIENT_ID or demo.operator_id()),
             },
             say=self.say,
@@ -127,15 +130,13 @@ class Readiness:
 
 def programs(*, sandbox: bool) -> list[Program]:
     """The child processes, in the order they are started. Pages and API share two web processes: more of them only
-    queue for SQLite's one writer, and threads beyond a few only wait for the interpreter."""
+    queue for SQLite's one writer."""
     python = sys.executable
-    threads = "2" if connection.vendor == "sqlite" else "4"
-    web = [python, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "warning"]
-    web += ["--host", settings.HOST, "--port", str(settings.PORT), "--workers", "2", "--blocking-threads", threads]
-    web += ["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "2"]
-    manage = [python, str(settings.BASE_DIR / "manage.py")]
+    web = web_argv(host=settings.HOST, port=settings.PORT, workers=2, threads=default_threads())
+    web[web.index("--workers-kill-timeout") + 1] = "2"
+    manage = [python, "-m", "crm"]
     found = [
-        Program("web", [*web, "crm.wsgi:application"]),
+        Program("web", web),
         Program("worker", [*manage, "worker", "--queue", "main"]),
         Program("heavy", [*manage, "worker", "--queue", "heavy"]),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-PAGE = Path(settings.BASE_DIR, "docs", "settings.md")
+PAGE = Path(settings.RESOURCES, "docs", "settings.md")
 SOURCE = Path(settings.BASE_DIR, "crm", "settings.py")
 KINDS = {
     "str": "text",
@@ -35,7 +35,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "TRUSTED_PROXY_COUNT": "How many proxies append to `X-Forwarded-For`; decides which address is the caller's.",
         "SSL_REDIRECT": "With an `https://` public address: send plain HTTP there. `/api/health` is left alone.",
         "VAR_DIR": "Folder of everything an installation keeps in files: database, uploads, queue, made secrets. "
-        "Default: `var` beside `manage.py`.",
+        "Default: `var` beside `manage.py`; of an installed package, in the folder where it is started.",
         "BRAND_NAME": "The name on every page.",
         "BRAND_DETAILS": "Who sells here, as the head of bills, receipts and statements prints it: address, tax "
         "number; `|` between the lines.",

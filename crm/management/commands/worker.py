@@ -5,20 +5,21 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from crm.checks import PRODUCTION
 from crm.common.heartbeat import QUEUES
 from crm.worker import run_worker
 
 
 class Command(BaseCommand):
     help = "Work on one queue until SIGTERM: main (sending, schedule) or heavy (imports, expanding campaigns)."
-    requires_system_checks: list[str] = []
+    requires_system_checks = [PRODUCTION]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queue", choices=QUEUES, default="main", help="which jobs to take (default: main)")
         parser.add_argument(
             "--no-schedule",
             action="store_true",
-            help="leave the schedule to another main worker; two of them do no harm, only double work",
+            help="leave the schedule to `beat` or other main workers; of all that offer, one keeps it",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
