@@ -5,12 +5,18 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.password_validation import validate_password
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, ClientState
 from accounts.services.clients import resume_client, suspend_client
 from crm.common.errors import InvalidInput
+from crm.leases import holder_of
+from crm.models import Lease
 from crm.opening import open_ready_client
+from crm.watching.facts import all_figures
 
 _DETAILS = ("name", "contact_email", "country", "currency", "time_zone", "simulation", "rate_limit")
 
@@ -125,3 +131,29 @@ class ClientAdmin(admin.ModelAdmin):
             suspend_client(client=obj, reason=form.cleaned_data["suspended_reason"])
         elif obj.state == ClientState.SUSPENDED:
             resume_client(client=obj)
+
+
+@admin.register(Lease)
+class RunningAdmin(admin.ModelAdmin):
+    """How the installation runs: the figures that Prometheus reads at /metrics, as a page."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("How it runs"),
+            "opts": self.opts,
+            "figures": [figure for figure in all_figures() if figure.values],
+            "schedule": holder_of("schedule"),
+        }
+        return TemplateResponse(request, "admin/crm/running.html", context)

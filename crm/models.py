@@ -12,5 +12,8 @@ class Lease(models.Model):
     owner = models.CharField(max_length=100)
     until = models.DateTimeField()
 
+    class Meta:
+        verbose_name_plural = "how it runs"  # the back office shows the installation's figures there
+
     def __str__(self) -> str:
         return f"{self.name} of {self.owner}"

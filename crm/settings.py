@@ -58,7 +58,7 @@ SESSION_SAVE_EVERY_REQUEST = False
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_SSL_REDIRECT = HTTPS and env.bool("SSL_REDIRECT", True)
-SECURE_REDIRECT_EXEMPT = [r"^api/health(/live|/ready)?$", r"^metrics$"]  # balancers ask by plain HTTP
+SECURE_REDIRECT_EXEMPT = [r"^api/health$"]  # balancers ask by plain HTTP
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "django_htmx",
 ]
 MIDDLEWARE = [
+    "crm.watching.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.middleware.ActingMiddleware",
@@ -259,7 +260,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # halves what is compressed; templates name files by {% static %} alone
-MEDIA_ROOT = VAR_DIR / "media"  # uploads; never served by URL
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media")))  # uploads and exports; never served by URL
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 << 20
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 50 << 20)
@@ -341,11 +342,18 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# Who may read /metrics: bearers of the token, and callers from these networks; nobody while both are empty.
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+METRICS_NETWORKS = env.list("METRICS_NETWORKS", default=[])
+LOG_FORMAT = env.str("LOG_FORMAT", "line")  # or json
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "crm.logs.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},

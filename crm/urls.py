@@ -8,11 +8,13 @@ from django.urls import include, path
 from crm import brand, home, pages, public, search
 from crm.docs.views import openapi
 from crm.health import health, live, ready
+from crm.watching.views import metrics
 
 urlpatterns = [
     path("api/health", health),
     path("api/health/live", live),
     path("api/health/ready", ready),
+    path("metrics", metrics),
     path("api/schema", openapi, name="api_schema"),
     path("api/<int:client_id>/", include("messaging.api_urls")),
     path("api/<int:client_id>/", include("wallet.api_urls")),

@@ -77,6 +77,20 @@ def current_request_id() -> str:
     return acting.request_id if acting else ""
 
 
+def current_ids() -> dict[str, Any]:
+    """What is known of the request at hand without asking the database: `request`, and maybe `client` and `key`."""
+    acting = _current.get()
+    if not isinstance(acting, _Request):
+        return {"request": acting.request_id} if acting and acting.request_id else {}
+    found: dict[str, Any] = {"request": acting.request_id}
+    client = getattr(acting.request, "client", None)
+    if acting.key is not None:
+        found |= {"client": acting.key.client_id, "key": acting.key.pk}
+    elif client is not None:
+        found["client"] = client.pk
+    return found
+
+
 def current_actor() -> Actor:
     """Who acts now."""
     acting = _current.get()

@@ -7,8 +7,7 @@ class Migration(migrations.Migration):
 
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
@@ -18,5 +17,6 @@ class Migration(migrations.Migration):
                 ('owner', models.CharField(max_length=100)),
                 ('until', models.DateTimeField()),
             ],
+            options={'verbose_name_plural': 'how it runs'},
         ),
     ]

@@ -34,7 +34,7 @@ def own_environment(folder: Path, **extra: str) -> dict[str, str]:
     return {**mine, "VAR_DIR": str(folder), "PYTHONUNBUFFERED": "1", **extra}
 
 
-def manage(folder: Path, *words: str, seconds: float = 60, **extra: str) -> subprocess.CompletedProcess[str]:
+def manage(folder: Path, *words: str, seconds: float = 240, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, within `seconds`."""
     return subprocess.run(
         [sys.executable, "manage.py", *words],
@@ -72,7 +72,7 @@ class Installation:
                 cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
-    def wait_until_ready(self, seconds: float = 60) -> str:
+    def wait_until_ready(self, seconds: float = 240) -> str:
         """What it has printed once it says that it is ready."""
 
         def ready() -> bool:

@@ -120,8 +120,10 @@ def test_a_process_of_a_release_whose_migrations_wait_is_not_ready(
 
 
 @pytest.mark.django_db
-def test_balancers_ask_by_plain_http_and_are_not_redirected(client: Browser, settings) -> None:
+def test_balancers_ask_by_plain_http_and_by_address(client: Browser, settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
-    assert Browser().get("/api/health/live").status_code == 200
-    assert Browser().get("/api/health/ready").status_code == 200
-    assert Browser().get("/login").status_code == 301
+    settings.ALLOWED_HOSTS = ["crm.example.com"]
+    for path in ("/api/health/live", "/api/health/ready"):
+        assert Browser(headers={"Host": "10.0.0.7:8000"}).get(path).status_code == 200
+    assert Browser(headers={"Host": "10.0.0.7:8000"}).get("/login").status_code == 400
+    assert Browser(headers={"Host": "crm.example.com"}).get("/login").status_code == 301

@@ -36,6 +36,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "SSL_REDIRECT": "With an `https://` public address: send plain HTTP there. `/api/health` is left alone.",
         "VAR_DIR": "Folder of everything an installation keeps in files: database, uploads, queue, made secrets. "
         "Default: `var` beside `manage.py`; of an installed package, in the folder where it is started.",
+        "MEDIA_ROOT": "Folder of uploads and exports, which all hosts must see. Default: `media` in `VAR_DIR`.",
         "BRAND_NAME": "The name on every page.",
         "BRAND_DETAILS": "Who sells here, as the head of bills, receipts and statements prints it: address, tax "
         "number; `|` between the lines.",
@@ -109,6 +110,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "WEBHOOK_ALLOW_HTTP": "Let webhooks go to plain `http://` addresses.",
     },
     "Watching": {
+        "METRICS_TOKEN": "Whoever sends `Authorization: Bearer` with it may read `/metrics`, for Prometheus.",
+        "METRICS_NETWORKS": "CIDR blocks whose callers may read `/metrics` without a token. With neither, nobody may.",
+        "LOG_FORMAT": "`line`, or `json`: an object a line with the ids of request, client and task.",
         "LOG_LEVEL": "Level of the log on standard error.",
         "CELERY_LOG_LEVEL": "Level of Celery's own lines in it.",
         "DEBUG": "Django's debug pages. Never where strangers can reach them.",

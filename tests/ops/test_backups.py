@@ -1,0 +1,182 @@
+"""A backup taken while messages are on their way, brought back into another database: books agree, nothing twice."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connection
+
+from crm import backups
+from tests.ops.installation import ROOT, own_environment
+
+# Three messages: one that the provider has, one being written as the backup is taken, one that waits.
+WORLD = """
+from messaging.sending.sweep import sweep
+from tests.messaging.core.world import *
+client, road = make_sender(), make_road()
+send_one(client, road, "AT1")
+accept(client, first=1); assert len(submit(road)) == 1
+accept(client, first=2)
+"""
+LATER = """
+from tests.messaging.core.world import *
+from messaging.models import *
+from messaging.sending.sweep import sweep
+from messaging.services.providers import resume_account
+run_sql(f"UPDATE messaging_message SET lease_until = {later_sql(-1)} WHERE lease_until IS NOT NULL")
+def states(): return dict(Message.objects.unscoped().values_list("recipient", "status"))
+def takes(): return [m.recipient for m in Message.objects.unscoped().filter(pk__in=submit(road))]
+road = ProviderAccount.objects.get()
+active = road.is_active
+sweep()
+before = states()
+resume_account(account_id=road.pk, by=None)
+road.refresh_from_db()
+print(json.dumps({"active": active, "before": before, "sent": takes(), "after": states()}))
+"""
+
+
+class Place:
+    """An installation of its own: a folder, and on PostgreSQL a database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.extra: dict[str, str] = {}
+        if connection.vendor == "postgresql":
+            facts = connection.settings_dict
+            self.name = f"backup_{uuid.uuid4().hex[:12]}"
+            with _server() as server:
+                server.execute(f'CREATE DATABASE "{self.name}"')
+            secret = f":{facts['PASSWORD']}" if facts["PASSWORD"] else ""
+            address = f"{facts['USER']}{secret}@{facts['HOST']}:{facts['PORT'] or 5432}"
+            self.extra["DATABASE_URL"] = f"postgres://{address}/{self.name}"
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = own_environment(self.folder, **self.extra, PYTHONPATH=str(ROOT))
+        return subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400,
+        )  # fmt: skip
+
+    def manage(self, *words: str) -> str:
+        ended = self.run(*words)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def close(self) -> None:
+        if self.extra:
+            with _server() as server:
+                server.execute(f'DROP DATABASE "{self.name}" WITH (FORCE)')
+
+
+def _server() -> psycopg.Connection:
+    facts = connection.settings_dict
+    return psycopg.connect(
+        host=facts["HOST"], port=facts["PORT"] or 5432, user=facts["USER"], password=facts["PASSWORD"] or None,
+        dbname="postgres", autocommit=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    made = []
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        made.append(Place(tmp_path / name))
+    yield made[0], made[1]
+    for place in made:
+        place.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_restored_backup_agrees_and_sends_nothing_that_may_have_left(places: tuple[Place, Place]) -> None:
+    old, new = places
+    old.manage("prepare")
+    old.manage("shell", "--no-imports", "-c", WORLD)
+    media = old.folder / "media" / "exports"
+    media.mkdir(parents=True)
+    (media / "one.csv").write_text("kept")
+    said = old.manage("backup", str(old.folder / "backups"))
+    (file,) = (old.folder / "backups").glob("*.tar")
+    assert str(file) in said
+    assert os.stat(file).st_mode & 0o777 == 0o600
+    with tarfile.open(file) as tar:
+        assert not [name for name in tar.getnames() if "secret" in name]
+
+    said = new.manage("restore", str(file))
+    assert "1 messages waited then, and wait now." in said
+    assert "1 provider accounts are paused." in said
+    assert (new.folder / "media/exports/one.csv").read_text() == "kept"
+    assert "difference" in new.manage("reconcile")  # and exits 0: there are none
+
+    found = json.loads(new.manage("shell", "--no-imports", "-c", "import json\n" + LATER))
+    assert found["active"] is False
+    has, written, waits = (f"+2547{10_000_000 + index}" for index in range(3))
+    assert found["before"] == {has: "sent", written: "sent", waits: "queued"}
+    assert found["sent"] == [waits], "something that may have left was sent again"
+    assert "difference" in new.manage("reconcile")
+
+    refused = new.run("restore", str(file))
+    assert refused.returncode != 0
+    assert "The database is not empty" in refused.stderr
+    said = new.manage("restore", str(file), "--replace", "--forget-waiting", "--as-it-was")
+    assert "1 messages that waited count as maybe sent." in said
+    found = json.loads(new.manage("shell", "--no-imports", "-c", "import json\n" + LATER))
+    assert found["active"] is True
+    assert found["before"] == {has: "sent", written: "sent", waits: "sent"}
+    assert found["sent"] == []
+
+
+def test_only_the_newest_backups_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in (1, 2, 3):
+        (tmp_path / f"tarishi-2026010{day}T000000Z.tar").write_text("")
+    (tmp_path / "tarishi-notes.tar").write_text("mine")
+    monkeypatch.setattr(backups, "_dump", lambda work: _touch(work / backups.SQLITE))
+    monkeypatch.setattr(backups, "database_now", lambda: backups.datetime.now(backups.UTC))
+    monkeypatch.setattr(backups.MigrationRecorder, "applied_migrations", lambda self: {})
+    path = backups.take_backup(tmp_path, keep=2)
+    assert {found.name for found in tmp_path.iterdir()} == {
+        path.name,
+        "tarishi-20260103T000000Z.tar",
+        "tarishi-notes.tar",
+    }
+
+
+def _touch(path: Path) -> Path:
+    path.write_text("")
+    return path
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_restored_is_refused_before_anything_changes(tmp_path: Path) -> None:
+    junk = tmp_path / "junk.tar"
+    junk.write_text("no tar")
+    with pytest.raises(backups.BackupError, match="cannot be read"):
+        backups.restore_backup(junk, replace=True)
+
+    def made(**facts: object) -> Path:
+        path = tmp_path / "made.tar"
+        manifest = {
+            "version": "9",
+            "database": connection.vendor,
+            "taken": "2026-01-01T00:00:00+00:00",
+            "migrations": [],
+        }
+        with tarfile.open(path, "w") as tar:
+            backups._add_text(tar, "manifest.json", json.dumps(manifest | facts))
+        return path
+
+    with pytest.raises(backups.BackupError, match="newer release"):
+        backups.restore_backup(made(migrations=["crm.9999_from_tomorrow"]), replace=True)
+    with pytest.raises(backups.BackupError, match="The backup is of oracle"):
+        backups.restore_backup(made(database="oracle"), replace=True)
+    with pytest.raises(backups.BackupError, match="not empty"):
+        backups.restore_backup(made())
