@@ -68,7 +68,7 @@ def test_listed_numbers_groups_and_contacts_are_written_to_once_and_filled_in(ac
     }).json()["data"]  # fmt: skip
     assert (body["recipients"], [row["recipient"] for row in body["refused"]]) == (5, ["12"])
     assert acme.get(f"campaigns/{body['id']}/estimate").json()["recipients"] == 4
-    assert reach_of(Campaign.objects.unscoped().get()) == Reach(people=5, without_phone=0)
+    assert reach_of(Campaign.objects.unscoped().get()) == Reach(people=5, without_phone=0, given=6)
     acme.post(f"campaigns/{body['id']}/send", {"expected_recipients": 4, "expected_cost": 4})
     expand_campaign(campaign_id=body["id"])
     assert texts_of(body["id"]) == {

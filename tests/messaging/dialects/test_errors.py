@@ -318,8 +318,9 @@ def test_every_code_of_each_contract_is_reached():
     assert {case.code for case in PRESTO_CASES} | broken_inside >= set(PRESTO_CODES)
 
 
-# Refusals of doors that no dialect has: campaigns, contacts, money by hand, idempotency keys, webhooks, top-ups.
+# Refusals of doors that no dialect has: campaigns, contacts, money by hand, idempotency keys, webhooks, top-ups, teams.
 UNREACHABLE = {
+    "invitation_over", "last_owner", "not_allowed",
     "adjustment_refused", "refund_mismatch", "reservation_short", "quote_changed", "conflict", "request_in_progress",
     "idempotency_key_reused", "invalid_request", "channel_not_available", "checked_just_now", "payment_refused",
     "invalid_address", "invalid_mail", "prompt_open", "repeat_blocked", "same_amount_again", "topups_closed",
