@@ -104,7 +104,7 @@ class FieldForm(DomainErrorForm):
 
 
 class GroupForm(DomainErrorForm):
-    name = forms.CharField(label=_("Name of the group"), max_length=GROUP_NAME_LENGTH)
+    name = forms.CharField(label=_("Name of the group or tag"), max_length=GROUP_NAME_LENGTH)
 
 
 class RuleForm(DomainErrorForm):

@@ -25,6 +25,7 @@ from contacts.models import (
     OptOutChange,
     OptOutLink,
 )
+from contacts.search import forget
 from contacts.services import discard_import
 from crm.common.errors import WrongState
 
@@ -81,6 +82,7 @@ def _erase(client_id: int, person: Person) -> tuple[int, bool]:
         changed += ImportChange.objects.for_client(client_id).filter(contact_id__in=ids).delete()[0]
         changed += GroupMember.objects.for_client(client_id).filter(contact_id__in=ids).delete()[0]
         changed += Contact.objects.for_client(client_id).filter(pk__in=ids).delete()[0]
+        forget(ids)
         changed += OptOutLink.objects.for_client(client_id).filter(address__in=person.addresses).delete()[0]
         changed += OptOut.objects.for_client(client_id).filter(address__in=person.addresses).delete()[0]
         history = OptOutChange.objects.for_client(client_id).filter(address__in=person.addresses)

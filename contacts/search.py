@@ -6,6 +6,7 @@ found by reading it. What the index says is checked against the book, so that st
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -122,10 +123,19 @@ def _index_chunk() -> int:
     return len(rows)
 
 
+def forget(contact_ids: Sequence[int]) -> None:
+    """Take these contacts out of the index now, in the caller's transaction: they were erased."""
+    if contact_ids and has_index():
+        key = "contact_id" if on_postgres() else "rowid"
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM contacts_search WHERE {key} IN ({_values([int(pk) for pk in contact_ids])})")
+
+
 def forget_deleted() -> int:
     """Take out of the index whoever is no longer in the book, at most once an hour; returns how many.
 
-    The index holds names and numbers: who was erased has to leave it too.
+    The index holds names and numbers. Whoever is erased leaves it at once (`forget`); this is for all others, and for
+    who was being indexed in the moment of the erasure.
     """
     if not has_index() or not cache.add("contacts.search.forgotten", 1, 3600):
         return 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection
+from django.utils.translation import gettext_lazy as _
 
 from contacts.importing.engine import Sorted, find_known, merged, read_chunks, sort_rows, without_erased
 from contacts.importing.reading import Table
@@ -19,17 +20,17 @@ _EXAMPLES = 3
 _OF_THE_ROW = ("open_quote", "too_many_cells", "nul")
 
 REMEDIES = {
-    "excel": "In Excel, format the column as text before you type or paste the numbers, then save again.",
-    "formula": "Replace the formula by its value, then save again.",
-    "letters": "Write the number with digits only.",
-    "landline": "Give a mobile number: landlines receive no messages.",
-    "missing": "Fill in the cell, or leave the row out.",
-    "too_many_cells": "Put values that contain the separator in quotation marks.",
-    "open_quote": "Close the quotation mark, or remove it.",
-    "email": "Correct the address, or empty the cell.",
-    "number": "Write digits, with a comma or a point before decimals, or make the column a text.",
-    "date": "Write the day as 2026-11-20 or 20/11/2026, or make the column a text.",
-    "choice": "Use one of the listed words, or add yours under Contacts, Fields.",
+    "excel": _("In Excel, format the column as text before you type or paste the numbers, then save again."),
+    "formula": _("Replace the formula by its value, then save again."),
+    "letters": _("Write the number with digits only."),
+    "landline": _("Give a mobile number: landlines receive no messages."),
+    "missing": _("Fill in the cell, or leave the row out."),
+    "too_many_cells": _("Put values that contain the separator in quotation marks."),
+    "open_quote": _("Close the quotation mark, or remove it."),
+    "email": _("Correct the address, or empty the cell."),
+    "number": _("Write digits, with a comma or a point before decimals, or make the column a text."),
+    "date": _("Write the day as 2026-11-20 or 20/11/2026, or make the column a text."),
+    "choice": _("Use one of the listed words, or add yours under Contacts, Fields."),
 }
 
 
@@ -44,7 +45,7 @@ class Problem:
 
     @property
     def remedy(self) -> str:
-        return REMEDIES.get(self.reason, "")
+        return str(REMEDIES.get(self.reason, ""))
 
 
 @dataclass
@@ -83,7 +84,7 @@ def check_file(
     check = Check()
     seen: dict[str, int] = {}
     runs = ConsecutiveNumbers()
-    for rows, _ in read_chunks(table, reader, start=start):
+    for rows, _next_row in read_chunks(table, reader, start=start):
         if check.rows >= limit:
             check.complete = False
             break

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import orjson
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from accounts.services.privacy import erased_among, has_erased
 from contacts.importing.reading import Table
@@ -101,7 +102,7 @@ def without_erased(client_id: int, rows: Sequence[Entry | Refusal]) -> Sequence[
 
 def _erased(row: Entry) -> Refusal:
     """Without the row's cells: they would bring back what was erased."""
-    sentence = "This person's data was erased because they asked for it. A file does not bring them back."
+    sentence = _("This person's data was erased because they asked for it. A file does not bring them back.")
     return Refusal(row.row, "phone" if row.phone else "email", "", ERASED, sentence, [])
 
 
@@ -145,8 +146,11 @@ def sort_rows(
 
 
 def _duplicate(row: Entry, earlier: int) -> Refusal:
-    what, value = ("number", row.phone) if row.phone else ("email address", row.email)
-    sentence = f"The same {what} as in row {earlier}, which was taken."
+    value = row.phone or row.email
+    if row.phone:
+        sentence = _("The same number as in row %(row)s, which was taken.") % {"row": earlier}
+    else:
+        sentence = _("The same email address as in row %(row)s, which was taken.") % {"row": earlier}
     cells = [cell.replace("\x00", "\ufffd") for cell in row.cells]
     return Refusal(row.row, "phone" if row.phone else "email", (value or "")[:100], DUPLICATE, sentence, cells)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from contacts.importing.reading import Cells
@@ -21,9 +22,9 @@ FIELDS = {
     "last_name": _("Last name"),
     "email": _("Email"),
     "department": _("Department"),
-    "attribute": _("Field of its own: text"),
-    "attribute_number": _("Field of its own: number"),
-    "attribute_date": _("Field of its own: date"),
+    "attribute": _("Own field: text"),
+    "attribute_number": _("Own field: number"),
+    "attribute_date": _("Own field: date"),
     "ignore": _("Do not import"),
 }
 OWN = "own:"  # before the key of a field that the client has already
@@ -182,15 +183,18 @@ def mapping_from_choices(
     fields = {field.key: field for field in own}
     known = FIELDS.keys() | {OWN + key for key in fields}
     if len(choices) != len(headers) or any(choice not in known for choice in choices):
-        raise InvalidInput({"mapping": ["Choose for each column what it is."]})
+        raise InvalidInput({"mapping": [gettext("Choose for each column what it is.")]})
     for field in [*_ONCE, *(OWN + key for key in fields)]:
         if choices.count(field) > 1:
             word = FIELDS.get(field, field.removeprefix(OWN))
-            raise InvalidInput({"mapping": [f"Two columns cannot both be “{word}”: keep one."]})
+            sentence = gettext("Two columns cannot both be “%(field)s”: keep one.") % {"field": word}
+            raise InvalidInput({"mapping": [sentence]})
     if "phone" not in choices and "email" not in choices:
-        raise InvalidInput({"mapping": ["Say which column holds the phone number (or at least the email address)."]})
+        sentence = gettext("Say which column holds the phone number (or at least the email address).")
+        raise InvalidInput({"mapping": [sentence]})
     if sum(choice.startswith(("attribute", OWN)) for choice in choices) > MAX_ATTRIBUTES:
-        raise InvalidInput({"mapping": [f"A contact has at most {MAX_ATTRIBUTES} fields of its own: leave some out."]})
+        sentence = gettext("A contact has at most %(most)s fields of its own: leave some out.")
+        raise InvalidInput({"mapping": [sentence % {"most": MAX_ATTRIBUTES}]})
     keys = {choice.removeprefix(OWN).casefold() for choice in choices if choice.startswith(OWN)}
     mapping = []
     for column, choice in enumerate(choices):

@@ -11,8 +11,12 @@ from itertools import islice
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from contacts.errors import UnreadableFile
 from contacts.importing.workbooks import Sheet, convert_workbook, looks_like_workbook, word_document
+from crm.common.figures import figure
 
 HEAD_BYTES = 64 << 10
 MAX_COLUMNS = 500
@@ -20,14 +24,19 @@ MAX_COLUMNS = 500
 # What a person may choose on the check page, by the codec's name.
 ENCODINGS = {
     "utf-8": "UTF-8",
-    "cp1252": "Windows-1252 (Excel, Western Europe)",
-    "utf-16": "UTF-16 (Excel “Unicode text”)",
-    "utf-16-le": "UTF-16, little-endian",
-    "utf-16-be": "UTF-16, big-endian",
-    "mac_roman": "Mac Roman (older Excel for Mac)",
-    "cp1256": "Windows-1256 (Arabic)",
+    "cp1252": gettext_lazy("Windows-1252 (Excel, Western Europe)"),
+    "utf-16": gettext_lazy("UTF-16 (Excel “Unicode text”)"),
+    "utf-16-le": gettext_lazy("UTF-16, little-endian"),
+    "utf-16-be": gettext_lazy("UTF-16, big-endian"),
+    "mac_roman": gettext_lazy("Mac Roman (older Excel for Mac)"),
+    "cp1256": gettext_lazy("Windows-1256 (Arabic)"),
 }
-DELIMITERS = {",": "Comma ,", ";": "Semicolon ;", "\t": "Tab", "|": "Vertical bar |"}
+DELIMITERS = {
+    ",": gettext_lazy("Comma ,"),
+    ";": gettext_lazy("Semicolon ;"),
+    "\t": gettext_lazy("Tab"),
+    "|": gettext_lazy("Vertical bar |"),
+}
 
 Cells = list[str]
 _SEP_LINE = re.compile(r'"?sep=(.)"?[;,\t]*\s*', re.IGNORECASE)
@@ -89,7 +98,8 @@ def _check_size(path: Path, max_bytes: int) -> None:
     size = path.stat().st_size
     if size > max_bytes:
         raise UnreadableFile(
-            f"This file has {size / (1 << 20):.1f} MB; the limit is {max_bytes >> 20} MB. Split it into several files.",
+            _("This file has %(size)s MB; the limit is %(most)s MB. Split it into several files.")
+            % {"size": figure(-(-size >> 20)), "most": figure(max_bytes >> 20)},
             reason="too_large",
         )
 
@@ -110,17 +120,19 @@ def detect(path: Path, filename: str, *, max_bytes: int) -> Table:
 def count_rows(table: Table, *, max_rows: int, titles: int) -> int:
     """Rows that are not blank, without the `titles` (0 or 1) first ones. Raises: UnreadableFile above `max_rows`."""
     total = 0
-    for total, _ in enumerate(table.rows(), start=1):
+    for total, _row in enumerate(table.rows(), start=1):
         if total > max_rows + titles:
             raise UnreadableFile(
-                f"This file has more than {max_rows:,} rows, which is the limit. Split it into several files.",
+                _("This file has more than %(most)s rows, which is the limit. Split it into several files.")
+                % {"most": figure(max_rows)},
                 reason="too_many_rows",
             )
     return max(0, total - titles)
 
 
 def detect_encoding(path: Path, head: bytes) -> str:
-    """By the byte-order mark; else UTF-8 if the whole file is strictly that; else Windows-1252, as Excel writes it."""
+    """By the byte-order mark; else UTF-8 if the whole file is strictly that, but for a last letter cut off with
+    the file; else Windows-1252, as Excel writes it."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if not head.startswith(codecs.BOM_UTF8):
@@ -128,14 +140,15 @@ def detect_encoding(path: Path, head: bytes) -> str:
         if max(even, odd) > len(head) // 5:
             return "utf-16-le" if odd > even else "utf-16-be"
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    has_letters = False  # beyond ASCII, so that the file is known for UTF-8
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
-                decoder.decode(block)
-        decoder.decode(b"", final=True)
+                has_letters |= not decoder.decode(block).isascii()
     except UnicodeDecodeError:
         return "cp1252"
-    return "utf-8"
+    is_cut_off = bool(decoder.getstate()[0])
+    return "cp1252" if is_cut_off and not has_letters else "utf-8"
 
 
 def detect_delimiter(text: str) -> str:
@@ -147,41 +160,52 @@ def detect_delimiter(text: str) -> str:
     return max(DELIMITERS, key=lambda delimiter: outside[delimiter])
 
 
-_SAVE_AS = "Open it in your spreadsheet program, save it as XLSX or CSV, and upload that file."
-_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (b"%PDF", "pdf", f"This is a PDF document, not a table. If the list came from a spreadsheet: {_SAVE_AS.lower()}"),
-    (b"\x89PNG", "image", "This is a picture, not a table."),
-    (b"\xff\xd8\xff", "image", "This is a picture, not a table."),
-    (b"GIF8", "image", "This is a picture, not a table."),
-    (b"BM", "image", "This is a picture, not a table."),
-    (b"RIFF", "image", "This is a picture or a recording, not a table."),
-    (b"\x1f\x8b", "archive", "This file is compressed. Unpack it and upload the file inside."),
-    (b"7z\xbc\xaf", "archive", "This file is compressed. Unpack it and upload the file inside."),
-    (b"Rar!", "archive", "This file is compressed. Unpack it and upload the file inside."),
-    (b"{\\rtf", "document", "This is a text document, not a table."),
+_PICTURE = gettext_lazy("This is a picture, not a table.")
+_COMPRESSED = gettext_lazy("This file is compressed. Unpack it and upload the file inside.")
+_SIGNATURES = (
+    (
+        b"%PDF",
+        "pdf",
+        gettext_lazy(
+            "This is a PDF document, not a table. If the list came from a spreadsheet: "
+            "open it in your spreadsheet program, save it as XLSX or CSV, and upload that file."
+        ),
+    ),
+    (b"\x89PNG", "image", _PICTURE),
+    (b"\xff\xd8\xff", "image", _PICTURE),
+    (b"GIF8", "image", _PICTURE),
+    (b"BM", "image", _PICTURE),
+    (b"RIFF", "image", gettext_lazy("This is a picture or a recording, not a table.")),
+    (b"\x1f\x8b", "archive", _COMPRESSED),
+    (b"7z\xbc\xaf", "archive", _COMPRESSED),
+    (b"Rar!", "archive", _COMPRESSED),
+    (b"{\\rtf", "document", gettext_lazy("This is a text document, not a table.")),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 def _refuse_other_kinds(path: Path, head: bytes, filename: str) -> None:
     if not head.strip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n;,"):
-        raise UnreadableFile("This file is empty: there is nothing to import.", reason="empty")
+        raise UnreadableFile(_("This file is empty: there is nothing to import."), reason="empty")
     if head.startswith(b"PK\x03\x04"):
         raise _zip_refusal(path)
     if head.startswith(_OLE):
         if "EncryptedPackage".encode("utf-16-le") in _beginning(path, 4 << 20):
             raise UnreadableFile(
-                "This Excel workbook is protected by a password. Remove the password, save it, and upload that file.",
+                _(
+                    "This Excel workbook is protected by a password. Remove the password, save it, "
+                    "and upload that file."
+                ),
                 reason="protected",
             )
         raise UnreadableFile(
-            "This is an old Excel workbook (.xls). Open it, save it as .xlsx or CSV, and upload that file.",
+            _("This is an old Excel workbook (.xls). Open it, save it as .xlsx or CSV, and upload that file."),
             reason="xls",
         )
     for signature, reason, sentence in _SIGNATURES:
         # "BM" alone would refuse a list whose first column is called BMI: a bitmap has zeros in its header.
         if head.startswith(signature) and (signature != b"BM" or b"\x00\x00" in head[:16]):
-            raise UnreadableFile(sentence, reason=reason)
+            raise UnreadableFile(str(sentence), reason=reason)
     if (
         head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         or max(head[::2].count(0), head[1::2].count(0)) > len(head) // 5
@@ -213,7 +237,7 @@ def _is_text_utf16(head: bytes) -> bool:
 
 def _binary() -> UnreadableFile:
     return UnreadableFile(
-        "This file is not text: it cannot be read as a table. Upload an XLSX, CSV, TSV or TXT file.", reason="binary"
+        _("This file is not text: it cannot be read as a table. Upload an XLSX, CSV, TSV or TXT file."), reason="binary"
     )
 
 
@@ -224,23 +248,32 @@ def _zip_refusal(path: Path) -> UnreadableFile:
     except (BadZipFile, OSError, ValueError):
         names = []
     if "content.xml" in names:
-        return UnreadableFile(f"This is an OpenDocument file. {_SAVE_AS}", reason="ods")
+        return UnreadableFile(
+            _(
+                "This is an OpenDocument file. Open it in your spreadsheet program, save it as XLSX or CSV, "
+                "and upload that file."
+            ),
+            reason="ods",
+        )
     if "word/document.xml" in names:
         return word_document()
-    return UnreadableFile("This is a ZIP archive. Unpack it and upload the file inside.", reason="archive")
+    return UnreadableFile(_("This is a ZIP archive. Unpack it and upload the file inside."), reason="archive")
 
 
 def _refuse_other_texts(text: str, size: int) -> None:
     start = text.lstrip("\ufeff \t\r\n")[:200].lower()
     if not start.strip(';,\t|" \r\n\x00'):
-        raise UnreadableFile("This file is empty: there is nothing to import.", reason="empty")
+        raise UnreadableFile(_("This file is empty: there is nothing to import."), reason="empty")
     if start.startswith(("<!doctype", "<html", "<table", "<?xml", "<meta", "<style")):
-        sentence = f"This is a web page or XML file, even if its name says otherwise. {_SAVE_AS}"
+        sentence = _(
+            "This is a web page or XML file, even if its name says otherwise. Open it in your spreadsheet program, "
+            "save it as XLSX or CSV, and upload that file."
+        )
         raise UnreadableFile(sentence, reason="html")
     if start.startswith(('{"', "[{", "{\n", "{\r")):
-        raise UnreadableFile("This is a JSON file. Upload a table: XLSX, CSV, TSV or TXT.", reason="json")
+        raise UnreadableFile(_("This is a JSON file. Upload a table: XLSX, CSV, TSV or TXT."), reason="json")
     if start.startswith("begin:vcard"):
-        sentence = "This is a phone's contact file (vCard). Export the contacts as CSV instead."
+        sentence = _("This is a phone's contact file (vCard). Export the contacts as CSV instead.")
         raise UnreadableFile(sentence, reason="vcard")
     if size > HEAD_BYTES and "\n" not in text and "\r" not in text:
-        raise UnreadableFile("This file is one endless line: it cannot be read as a table.", reason="binary")
+        raise UnreadableFile(_("This file is one endless line: it cannot be read as a table."), reason="binary")

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from phonenumbers import PhoneMetadata
 
 from contacts.importing.reading import Cells
 from contacts.importing.values import BadValueError, read_value
 from contacts.models import DEPARTMENT_LENGTH, EMAIL_LENGTH, NAME_LENGTH
+from crm.common.figures import figure
 from crm.common.phones import InvalidPhone, PhoneReader
 
 ATTRIBUTE_LENGTH = 500
@@ -85,7 +88,8 @@ class RowReader:
     def read(self, row: int, cells: Cells | None) -> Entry | Refusal:
         """Row `row` of the file; cells None means that the reader could not tell where the row ends."""
         if cells is None:
-            return _refuse(row, [], "row", "", "open_quote", "A quotation mark is opened in this row and never closed.")
+            sentence = _("A quotation mark is opened in this row and never closed.")
+            return _refuse(row, [], "row", "", "open_quote", sentence)
         if self._edits and (edit := self._edits.get(str(row))):
             cells = [edit.get(str(index), cell) for index, cell in enumerate(cells + [""] * (self._width - len(cells)))]
         try:
@@ -120,7 +124,7 @@ class RowReader:
             if email:
                 return Entry(row, None, email, name, department, attributes, True, cells)
             field = "phone" if "phone" in column else "email"
-            raise _BadCellError(field, phone, "missing", f"There is no {FIELD_WORDS[field]} in this row.")
+            raise _BadCellError(field, phone, "missing", str(_MISSING[field]))
         if _SPREADSHEET_ERROR.fullmatch(phone):
             raise _spreadsheet_error("phone", phone)
         try:
@@ -143,17 +147,22 @@ class RowReader:
         if len(cells) > self._width and any(map(str.strip, cells[self._width :])):
             raise _BadCellError(
                 "row", "", "too_many_cells",
-                f"This row has {len(cells)} cells, the table has {self._width} columns: "
-                "a value that contains the separator must stand in quotation marks.",
+                _(
+                    "This row has %(cells)s cells, the table has %(columns)s columns: "
+                    "a value that contains the separator must stand in quotation marks."
+                ) % {"cells": figure(len(cells)), "columns": self._width},
             )  # fmt: skip
         for cell in cells:
             if "\x00" in cell:
-                raise _BadCellError("row", cell, "nul", "This row contains a NUL character: the file is damaged here.")
+                sentence = _("This row contains a NUL character: the file is damaged here.")
+                raise _BadCellError("row", cell, "nul", sentence)
             if cell.count("\n") > 50:
                 raise _BadCellError(
                     "row", cell, "open_quote",
-                    f"A quotation mark is opened here and not closed in its line: {cell.count(chr(10)) + 1} lines "
-                    "were read as one cell.",
+                    _(
+                        "A quotation mark is opened here and not closed in its line: %(lines)s lines "
+                        "were read as one cell."
+                    ) % {"lines": figure(cell.count("\n") + 1)},
                 )  # fmt: skip
 
     def _cell(self, cells: Cells, field: str) -> str:
@@ -176,7 +185,7 @@ class RowReader:
                 raise ValidationError("too long")
             validate_email(email)
         except ValidationError:
-            raise _BadCellError("email", text, "email", "This is not an email address.") from None
+            raise _BadCellError("email", text, "email", _("This is not an email address.")) from None
         return email
 
     def _extra(self, cells: Cells) -> dict[str, str]:
@@ -202,10 +211,14 @@ def _repair(typed: str, e164: str, has_trunk: bool) -> str:
     return "" if whole else "zero"
 
 
-FIELD_WORDS = {
-    "phone": "phone number", "email": "email address", "name": "name", "department": "department",
-    "first_name": "first name", "last_name": "last name",
+_FIELD_WORDS = {
+    "name": gettext_lazy("Name"), "department": gettext_lazy("Department"),
+    "first_name": gettext_lazy("First name"), "last_name": gettext_lazy("Last name"),
 }  # fmt: skip
+_MISSING = {
+    "phone": gettext_lazy("There is no phone number in this row."),
+    "email": gettext_lazy("There is no email address in this row."),
+}
 
 
 def clean_text(text: str) -> str:
@@ -220,17 +233,15 @@ def _checked_text(text: str, field: str, longest: int) -> str:
         raise _spreadsheet_error(field, text)
     text = clean_text(text)
     if len(text) > longest:
-        word = FIELD_WORDS.get(field, field)
-        raise _BadCellError(
-            field, text, "too_long_text", f"The {word} has {len(text):,} characters; {longest} are allowed."
-        )
+        sentence = _("“%(column)s” has %(long)s characters here; %(most)s are allowed.")
+        facts = {"column": _FIELD_WORDS.get(field, field), "long": figure(len(text)), "most": longest}
+        raise _BadCellError(field, text, "too_long_text", sentence % facts)
     return text
 
 
 def _spreadsheet_error(field: str, text: str) -> _BadCellError:
-    return _BadCellError(
-        field, text, "formula", f"The spreadsheet holds an error here ({text}): a formula did not work."
-    )
+    sentence = _("The spreadsheet holds an error here (%(error)s): a formula did not work.") % {"error": text}
+    return _BadCellError(field, text, "formula", sentence)
 
 
 def _refuse(row: int, cells: Cells, field: str, value: str, reason: str, sentence: str) -> Refusal:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
+from django.utils.translation import gettext as _
+
 _GAPS = re.compile(r"[\s\u00a0\u202f'’]")
 _DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})")
 _YEAR_FIRST = re.compile(r"(\d{4})[./-](\d{1,2})[./-](\d{1,2})(?:[ T]00:00(?::00)?)?")
@@ -30,7 +32,7 @@ def read_value(kind: str, text: str, choices: Sequence[str] = ()) -> str:
         for choice in choices:
             if choice.casefold() == plain:
                 return choice
-        raise BadValueError(f"This is none of: {', '.join(choices)}."[:300])
+        raise BadValueError((_("This is none of: %(choices)s.") % {"choices": ", ".join(choices)})[:300])
     return text
 
 
@@ -48,7 +50,7 @@ def _read_number(text: str) -> str:
     except InvalidOperation:
         number = None
     if number is None:
-        raise BadValueError("This is not a number.")
+        raise BadValueError(_("This is not a number."))
     return f"{number.normalize():f}" if number else "0"
 
 
@@ -58,8 +60,9 @@ def _read_date(text: str) -> str:
     elif found := _DAY_FIRST.fullmatch(text):
         day, month, year = found.groups()
     else:
-        raise BadValueError("This is not a date: write it as 2026-11-20 or 20/11/2026.")
+        raise BadValueError(_("This is not a date: write it as 2026-11-20 or 20/11/2026."))
     try:
         return date(int(year), int(month), int(day)).isoformat()
     except ValueError:
-        raise BadValueError("There is no such day: write the day first, 20/11/2026, or the year first.") from None
+        sentence = _("There is no such day: write the day first, 20/11/2026, or the year first.")
+        raise BadValueError(sentence) from None

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
+from django.utils.translation import gettext as _
+
 from contacts.errors import UnreadableFile
+from crm.common.figures import figure
 
 # What a workbook may unpack to, and what the process that opens it may use. 200,000 rows of four columns took 95 MB.
 MAX_UNPACKED = 600 << 20
@@ -41,7 +44,7 @@ def convert_workbook(path: Path, target: Path, *, max_rows: int) -> Sheet:
     if "word/document.xml" in names:
         raise word_document()
     if "xl/workbook.bin" in names:
-        raise UnreadableFile("This is a binary workbook (.xlsb). Save it as .xlsx or CSV.", reason="xlsb")
+        raise UnreadableFile(_("This is a binary workbook (.xlsb). Save it as .xlsx or CSV."), reason="xlsb")
     if "xl/workbook.xml" not in names:
         raise _damaged()
     if sum(entry.file_size for entry in entries) > MAX_UNPACKED:
@@ -67,30 +70,33 @@ def _refusal(error: str, max_rows: int) -> UnreadableFile:
         return _too_large()
     if error == "too_many_rows":
         return UnreadableFile(
-            f"The sheet has more than {max_rows:,} rows, which is the limit. Split it into several files.",
+            _("The sheet has more than %(most)s rows, which is the limit. Split it into several files.")
+            % {"most": figure(max_rows)},
             reason="too_many_rows",
         )
     if error == "empty":
-        return UnreadableFile("This workbook is empty: there is nothing to import.", reason="empty")
+        return UnreadableFile(_("This workbook is empty: there is nothing to import."), reason="empty")
     return _damaged()
 
 
 def word_document() -> UnreadableFile:
     return UnreadableFile(
-        "This is a Word document. Copy its table into a spreadsheet and save that as XLSX or CSV.", reason="docx"
+        _("This is a Word document. Copy its table into a spreadsheet and save that as XLSX or CSV."), reason="docx"
     )
 
 
 def _damaged() -> UnreadableFile:
     return UnreadableFile(
-        "This Excel workbook is damaged or was not saved completely. Open it, save it again, and upload that file.",
+        _("This Excel workbook is damaged or was not saved completely. Open it, save it again, and upload that file."),
         reason="damaged",
     )
 
 
 def _too_large() -> UnreadableFile:
     return UnreadableFile(
-        "This workbook unpacks to more than can be opened here. Delete empty rows, columns and other sheets, "
-        "or save the sheet as CSV.",
+        _(
+            "This workbook unpacks to more than can be opened here. Delete empty rows, columns and other sheets, "
+            "or save the sheet as CSV."
+        ),
         reason="unpacks_too_large",
     )

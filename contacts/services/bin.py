@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.models import Client
+from accounts.services.audit import record_audit
 from contacts.importing.engine import keep_or_fill_sql
 from contacts.models import KEEP_BIN_DAYS, BinnedContact, Contact, FormerAddress, GroupMember
 from crm.common.sql import as_json, database_now, now_sql, on_postgres, rows_sql
@@ -26,12 +27,24 @@ def delete_contacts(*, client: Client, contact_ids: Iterable[int], by: Any = Non
     """
     every, gone = list(dict.fromkeys(contact_ids)), 0
     for start in range(0, len(every), _CHUNK):
-        gone += _delete_chunk(client.pk, every[start : start + _CHUNK], by.pk if by else None)
+        ids = every[start : start + _CHUNK]
+        with transaction.atomic():
+            if count := bin_chunk(client_id=client.pk, contact_ids=ids, by=by):
+                _audit(client, "deleted", ids, count)
+        gone += count
     return gone
 
 
+def _audit(client: Client, verb: str, ids: Sequence[int], count: int) -> None:
+    """One entry for many: how many, and whom if it was one."""
+    target = f"contact:{ids[0]}" if len(ids) == 1 else "contacts"
+    record_audit(client=client, action=f"contact.{verb}", target=target, after={"contacts": count})
+
+
 @transaction.atomic
-def _delete_chunk(client_id: int, ids: Sequence[int], by_id: int | None) -> int:
+def bin_chunk(*, client_id: int, contact_ids: Sequence[int], by: Any) -> int:
+    """As `delete_contacts` for a few thousand at once, without an entry in the audit log: the caller writes it."""
+    ids, by_id = list(contact_ids), by.pk if by else None
     aggregate = "jsonb_agg(m.group_id)" if on_postgres() else "json_group_array(m.group_id)"
     none = "'[]'::jsonb" if on_postgres() else "'[]'"
     groups = (
@@ -65,7 +78,14 @@ def restore_contacts(*, client: Client, binned_ids: Iterable[int]) -> int:
     """
     every, back = list(dict.fromkeys(binned_ids)), 0
     for start in range(0, len(every), _CHUNK):
-        back += _restore_chunk(client.pk, every[start : start + _CHUNK])
+        ids = every[start : start + _CHUNK]
+        contacts = list(
+            BinnedContact.objects.for_client(client).filter(pk__in=ids).values_list("contact_id", flat=True)
+        )
+        with transaction.atomic():
+            if count := _restore_chunk(client.pk, ids):
+                _audit(client, "restored", contacts, count)
+        back += count
     return back
 
 
@@ -110,7 +130,11 @@ def empty_bin(*, client: Client, binned_ids: Iterable[int] | None = None) -> int
     binned = BinnedContact.objects.for_client(client)
     if binned_ids is not None:
         binned = binned.filter(pk__in=list(binned_ids))
-    return binned.delete()[0]
+    with transaction.atomic():
+        ids = list(binned.values_list("contact_id", flat=True)[:2])
+        if gone := binned.delete()[0]:
+            _audit(client, "removed_for_good", ids, gone)
+    return gone
 
 
 def erase_from_bin(*, client: Client, phone: str = "", email: str = "") -> int:

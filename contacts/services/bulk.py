@@ -8,12 +8,14 @@ from uuid import uuid4
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
+from accounts.services.audit import record_audit
 from contacts import wake
 from contacts.filters import ContactFilters
 from contacts.models import BulkAct, BulkChange, BulkState, Channel, Contact, Group, OptOutSource
-from contacts.services.bin import delete_contacts
+from contacts.services.bin import bin_chunk, delete_contacts
 from contacts.services.groups import add_to_group, refuse_by_rule, remove_from_group
 from contacts.services.opt_outs import record_opt_outs
 from crm.common.errors import InvalidInput, WrongState
@@ -39,10 +41,10 @@ def start_bulk(
     Raises: InvalidInput (`act`, `group`).
     """
     if act not in BulkAct.values:
-        raise InvalidInput({"act": ["Choose what to do."]})
+        raise InvalidInput({"act": [_("Choose what to do.")]})
     needs_group = act in (BulkAct.ADD, BulkAct.REMOVE)
     if needs_group and (group is None or group.client_id != client.pk):
-        raise InvalidInput({"group": ["Choose a group or a tag first; nothing was changed."]})
+        raise InvalidInput({"group": [_("Choose a group or a tag first; nothing was changed.")]})
     if needs_group and group is not None:
         refuse_by_rule(group)
     rows = filters.rows(client)
@@ -62,6 +64,7 @@ def start_bulk(
         )
         if total > AT_ONCE:
             wake.run_bulk(change.pk)
+        _audit(change, "started", {**_facts(act, change.group), "contacts": total, "filters": change.filters})
     if total <= AT_ONCE:
         run_bulk(bulk_id=change.pk)
         change.refresh_from_db()
@@ -74,6 +77,25 @@ def change_contacts(
     """Do `act` to these contacts of the client; returns on how many something changed. Raises: InvalidInput (group)."""
     if act == BulkAct.DELETE:
         return delete_contacts(client=client, contact_ids=contact_ids, by=by)
+    with transaction.atomic():
+        if changed := _change(client=client, act=act, contact_ids=contact_ids, group=group, by=by, note=note):
+            facts = {**_facts(act, group), "contacts": len(contact_ids), "changed": changed}
+            record_audit(client=client, action="contacts.changed", target="contacts", after=facts)
+    return changed
+
+
+def _facts(act: str, group: Group | None) -> dict[str, Any]:
+    return {"act": str(act)} | ({"group": f"group:{group.pk}", "name": group.name} if group else {})
+
+
+def _audit(change: BulkChange, verb: str, after: dict[str, Any]) -> None:
+    record_audit(client=change.client_id, action=f"bulk_change.{verb}", target=f"bulk_change:{change.pk}", after=after)
+
+
+def _change(*, client: Client, act: str, contact_ids: Sequence[int], group: Group | None, by: Any, note: str) -> int:
+    """`change_contacts` without its entry in the audit log."""
+    if act == BulkAct.DELETE:
+        return bin_chunk(client_id=client.pk, contact_ids=contact_ids, by=by)
     if act == BulkAct.OPT_OUT:
         phones = Contact.objects.for_client(client).filter(pk__in=list(contact_ids), phone__isnull=False)
         return record_opt_outs(
@@ -85,7 +107,7 @@ def change_contacts(
             by=by,
         )
     if group is None:
-        raise InvalidInput({"group": ["Choose a group or a tag first; nothing was changed."]})
+        raise InvalidInput({"group": [_("Choose a group or a tag first; nothing was changed.")]})
     if act == BulkAct.ADD:
         return add_to_group(group=group, contact_ids=contact_ids)
     return remove_from_group(group=group, contact_ids=contact_ids)
@@ -108,14 +130,14 @@ def run_bulk(*, bulk_id: int) -> bool:
         raise
     except Exception:
         log.exception("bulk change %s failed at contact %s", change.pk, change.cursor)
-        return _end(change, token, BulkState.FAILED, "It stopped because of a fault. What was done stays.")
+        return _end(change, token, BulkState.FAILED, _("It stopped because of a fault. What was done stays."))
     return _end(change, token, BulkState.DONE)
 
 
 def _do_chunk(change: BulkChange, token: str) -> bool:
     """Change the next contacts; returns whether there were any."""
     if change.act in (BulkAct.ADD, BulkAct.REMOVE) and change.group is None:
-        _end(change, token, BulkState.FAILED, "The group was deleted meanwhile. What was done stays.")
+        _end(change, token, BulkState.FAILED, _("The group was deleted meanwhile. What was done stays."))
         raise _LeaseLostError
     rows = ContactFilters.read(change.filters).rows(change.client)
     ids = list(
@@ -124,7 +146,7 @@ def _do_chunk(change: BulkChange, token: str) -> bool:
     if not ids:
         return False
     with transaction.atomic():
-        changed = change_contacts(
+        changed = _change(
             client=change.client, act=change.act, contact_ids=ids, group=change.group, by=change.by, note=change.note
         )
         mine = _held(change, token).filter(cursor=change.cursor)
@@ -146,9 +168,13 @@ def _held(change: BulkChange, token: str) -> Any:
 
 
 def _end(change: BulkChange, token: str, state: BulkState, error: str = "") -> bool:
-    ended = _held(change, token).update(
-        state=state, error=error, lease_token="", lease_until=None, finished_at=database_now()
-    )
+    with transaction.atomic():
+        ended = _held(change, token).update(
+            state=state, error=error, lease_token="", lease_until=None, finished_at=database_now()
+        )
+        if ended:
+            change.refresh_from_db(fields=["done", "changed"])
+            _audit(change, "ended", {"state": str(state), "contacts": change.done, "changed": change.changed})
     return bool(ended)
 
 
@@ -157,9 +183,11 @@ def stop_bulk(*, change: BulkChange) -> BulkChange:
     open_ones = BulkChange.objects.filter(
         client_id=change.client_id, pk=change.pk, state__in=[BulkState.WAITING, BulkState.RUNNING]
     )
-    if not open_ones.update(state=BulkState.STOPPED, lease_token="", lease_until=None, finished_at=database_now()):
-        raise WrongState("This is over already.")
-    change.refresh_from_db()
+    with transaction.atomic():
+        if not open_ones.update(state=BulkState.STOPPED, lease_token="", lease_until=None, finished_at=database_now()):
+            raise WrongState(_("This is over already."))
+        change.refresh_from_db()
+        _audit(change, "stopped", {"contacts": change.done, "changed": change.changed})
     return change
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.privacy import erased_among
@@ -69,12 +70,12 @@ def _cleaned(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
             if len(values["email"]) > EMAIL_LENGTH:
                 raise ValidationError("too long")
         except ValidationError:
-            errors["email"] = ["This is not an email address."]
+            errors["email"] = [_("This is not an email address.")]
     for field, longest in _LENGTHS.items():
         if field in given:
             values[field] = clean_text(str(given[field] or "").strip())
             if len(values[field]) > longest:
-                errors[field] = [f"At most {longest} characters."]
+                errors[field] = [_("At most %(most)s characters.") % {"most": longest}]
     if "attributes" in given:
         try:
             fields = {field.key.casefold(): field for field in ContactField.objects.for_client(client)}
@@ -89,18 +90,19 @@ def _cleaned(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
 def _clean_attributes(given: Any, fields: Mapping[str, ContactField]) -> dict[str, str]:
     """Non-empty texts by name; what stands in one of the client's fields is of the field's kind."""
     if not isinstance(given, Mapping):
-        raise ValidationError("Extra fields are names with values.")
+        raise ValidationError(_("Extra fields are names with values."))
     if len(given) > MAX_ATTRIBUTES:
-        raise ValidationError(f"At most {MAX_ATTRIBUTES} extra fields.")
+        raise ValidationError(_("At most %(most)s extra fields.") % {"most": MAX_ATTRIBUTES})
     attributes: dict[str, str] = {}
     for number, (title, value) in enumerate(given.items(), start=1):
         if value is None or isinstance(value, (dict, list)):
             if value is None:
                 continue
-            raise ValidationError(f"The value of “{title}” must be a text or a number.")
+            raise ValidationError(_("The value of “%(name)s” must be a text or a number.") % {"name": title})
         text = clean_text(str(value).strip())
         if len(text) > ATTRIBUTE_LENGTH:
-            raise ValidationError(f"The value of “{title}” has more than {ATTRIBUTE_LENGTH} characters.")
+            sentence = _("The value of “%(name)s” has more than %(most)s characters.")
+            raise ValidationError(sentence % {"name": title, "most": ATTRIBUTE_LENGTH})
         field = fields.get(str(title).casefold())
         if text and field:
             try:
@@ -118,7 +120,7 @@ def _apply(contact: Contact, values: Mapping[str, Any]) -> None:
     for field, value in values.items():
         setattr(contact, field, value)
     if not contact.phone and not contact.email:
-        raise InvalidInput({"phone": ["Give a phone number, or at least an email address."]})
+        raise InvalidInput({"phone": [_("Give a phone number, or at least an email address.")]})
 
 
 def _refuse_erased(contact: Contact) -> None:
@@ -126,7 +128,7 @@ def _refuse_erased(contact: Contact) -> None:
     gone = erased_among(contact.client_id, addresses)
     if gone:
         field = "phone" if contact.phone in gone else "email"
-        sentence = "This person was erased because they asked for it. Lift that under Data rights first."
+        sentence = _("This person was erased because they asked for it. Lift that under Data rights first.")
         raise InvalidInput({field: [sentence]})
 
 
@@ -141,6 +143,7 @@ def _save(contact: Contact) -> Contact:
         other = same.first()
         if other is None:
             raise
-        what = "number" if contact.phone else "email address"
-        raise ContactExists(f"A contact with this {what} is in your book already.", contact_id=other.pk) from None
+        of_phone = _("A contact with this number is in your book already.")
+        of_email = _("A contact with this email address is in your book already.")
+        raise ContactExists(of_phone if contact.phone else of_email, contact_id=other.pk) from None
     return contact

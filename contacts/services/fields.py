@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from contacts.importing.matching import MAX_ATTRIBUTES, attribute_key
@@ -31,18 +32,18 @@ def create_field(*, client: Client, key: str, kind: str = FieldKind.TEXT, choice
     """Raises: InvalidInput (key, kind, choices): the name is taken or cannot be written as {name} in a text."""
     title = clean_text(key.strip())
     if not title or attribute_key(title, 0) != title:
-        raise InvalidInput({"key": ["A name begins with a letter; letters, digits, spaces and hyphens may follow."]})
+        raise InvalidInput({"key": [_("A name begins with a letter; letters, digits, spaces and hyphens may follow.")]})
     if title.casefold() in _TAKEN:
-        raise InvalidInput({"key": ["Every contact has this field already."]})
+        raise InvalidInput({"key": [_("Every contact has this field already.")]})
     if ContactField.objects.for_client(client).count() >= MAX_ATTRIBUTES:
-        raise InvalidInput({"key": [f"At most {MAX_ATTRIBUTES} fields."]})
+        raise InvalidInput({"key": [_("At most %(most)s fields.") % {"most": MAX_ATTRIBUTES}]})
     field = ContactField(client=client, key=title)
     _set_kind(field, kind, choices)
     try:
         with transaction.atomic():
             field.save()
     except IntegrityError:
-        raise InvalidInput({"key": [f"There is a field “{title}” already."]}) from None
+        raise InvalidInput({"key": [_("There is a field “%(name)s” already.") % {"name": title}]}) from None
     return field
 
 
@@ -60,19 +61,20 @@ def delete_field(*, field: ContactField) -> None:
     """Raises: WrongState while a contact has a value in it."""
     with transaction.atomic():
         if Contact.objects.for_client(field.client_id).filter(attributes__has_key=field.key).exists():
-            raise WrongState("Contacts have values in this field: empty them first.")
+            raise WrongState(_("Contacts have values in this field: empty them first."))
         field.delete()
 
 
 def _set_kind(field: ContactField, kind: str, choices: Sequence[str]) -> None:
     if kind not in FieldKind.values:
-        raise InvalidInput({"kind": ["Choose what may stand in the field."]})
+        raise InvalidInput({"kind": [_("Choose what may stand in the field.")]})
     listed: dict[str, str] = {}
     for choice in choices:
         if text := clean_text(choice.strip()):
             listed.setdefault(text.casefold(), text)
     if kind == FieldKind.CHOICE and not 0 < len(listed) <= MAX_CHOICES:
-        raise InvalidInput({"choices": [f"List between one and {MAX_CHOICES} words, one per line."]})
+        sentence = _("List between one and %(most)s words, one per line.") % {"most": MAX_CHOICES}
+        raise InvalidInput({"choices": [sentence]})
     if any(len(text) > 100 for text in listed.values()):
-        raise InvalidInput({"choices": ["At most 100 characters each."]})
+        raise InvalidInput({"choices": [_("At most 100 characters each.")]})
     field.kind, field.choices = kind, list(listed.values()) if kind == FieldKind.CHOICE else []

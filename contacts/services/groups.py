@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from contacts import rules
@@ -37,7 +38,7 @@ def create_rule_group(*, client: Client, name: str, match: str, conditions: Iter
 def change_rule(*, group: Group, name: str, match: str, conditions: Iterable[Mapping[str, Any]]) -> Group:
     """Raises: InvalidInput (name, rule), GroupExists, WrongState (it is no group by rule)."""
     if group.kind != GroupKind.RULE:
-        raise WrongState("People are put into this group by hand; it has no rule.")
+        raise WrongState(_("People are put into this group by hand; it has no rule."))
     group.rule = rules.read_rule(group.client, match, conditions)
     return _save(group, name)
 
@@ -75,7 +76,7 @@ def ensure_tags(*, client: Client, names: Sequence[str], must_be_new: bool = Fal
         tag = None if must_be_new else known.filter(name__iexact=clean_text(name.strip())).first()
         if tag is None:
             if known.count() >= MOST_TAGS:
-                raise InvalidInput({"name": [f"At most {MOST_TAGS} tags."]})
+                raise InvalidInput({"name": [_("At most %(most)s tags.") % {"most": MOST_TAGS}]})
             tag = _save(Group(client=client, kind=GroupKind.TAG), name)
         tags[tag.pk] = tag
     return list(tags.values())
@@ -86,7 +87,8 @@ def delete_group(*, group: Group) -> None:
     with transaction.atomic():
         for other in Group.objects.for_client(group.client_id).filter(kind=GroupKind.RULE):
             if group.pk in rules.sets_in(other.rule):
-                raise WrongState(f"The rule of the group “{other.name}” asks about it: change that rule first.")
+                sentence = _("The rule of the group “%(name)s” asks about it: change that rule first.")
+                raise WrongState(sentence % {"name": other.name})
         GroupMember.objects.filter(client_id=group.client_id, group=group).delete()
         group.delete()
 
@@ -110,15 +112,16 @@ def remove_from_group(*, group: Group, contact_ids: Iterable[int]) -> int:
 def refuse_by_rule(group: Group) -> None:
     """Raises: InvalidInput (`group`) for a group that fills itself."""
     if group.kind == GroupKind.RULE:
-        raise InvalidInput({"group": [f"“{group.name}” fills itself by its rule; nobody is put in or taken out."]})
+        sentence = _("“%(name)s” fills itself by its rule; nobody is put in or taken out.") % {"name": group.name}
+        raise InvalidInput({"group": [sentence]})
 
 
 def _save(group: Group, name: str) -> Group:
     group.name = clean_text(name.strip())
     if not group.name:
-        raise InvalidInput({"name": ["Give it a name."]})
+        raise InvalidInput({"name": [_("Give it a name.")]})
     if len(group.name) > GROUP_NAME_LENGTH:
-        raise InvalidInput({"name": [f"At most {GROUP_NAME_LENGTH} characters."]})
+        raise InvalidInput({"name": [_("At most %(most)s characters.") % {"most": GROUP_NAME_LENGTH}]})
     try:
         with transaction.atomic():
             group.save()
@@ -128,6 +131,7 @@ def _save(group: Group, name: str) -> Group:
         other = (same.filter(kind=GroupKind.TAG) if is_tag else same.exclude(kind=GroupKind.TAG)).first()
         if other is None:
             raise
-        what = "tag" if is_tag else "group"
-        raise GroupExists(f"There is a {what} “{other.name}” already.", group_id=other.pk) from None
+        of_tag, of_group = _("There is a tag “%(name)s” already."), _("There is a group “%(name)s” already.")
+        sentence = (of_tag if is_tag else of_group) % {"name": other.name}
+        raise GroupExists(sentence, group_id=other.pk) from None
     return group

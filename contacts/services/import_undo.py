@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
 
 from accounts.services.audit import record_audit
 from contacts import wake
@@ -32,7 +33,7 @@ def undo_import(*, contact_import: ContactImport) -> ContactImport:
     )
     with transaction.atomic():
         if not ended.update(state=ImportState.UNDOING, lease_token="", lease_until=None, undone_at=None):
-            raise WrongState("This import cannot be undone (any more).")
+            raise WrongState(_("This import cannot be undone (any more)."))
         wake.undo_import(contact_import.pk)
         target = f"import:{contact_import.pk}"
         record_audit(client=contact_import.client_id, action="import.undone", target=target)
@@ -82,7 +83,7 @@ def _remove_chunk(batch: ContactImport, token: str) -> bool:
     rows = list(created.order_by("pk").values_list("pk", "phone", "last_import_id")[:CHUNK])
     if not rows:
         return False
-    phones = [phone for _, phone, _ in rows if phone]
+    phones = [phone for _pk, phone, _last in rows if phone]
     since = batch.started_at or batch.created_at
     messaged = messaged_among(batch.client_id, phones, since) if phones else set()
     gone = [pk for pk, phone, last in rows if phone not in messaged and last == batch.pk]

@@ -15,6 +15,8 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from accounts.models import Client
 from accounts.services.audit import record_audit
@@ -41,6 +43,7 @@ from contacts.services.fields import ensure_fields
 from contacts.services.groups import refuse_by_rule
 from contacts.services.import_undo import sweep_undo
 from crm.common.errors import InvalidInput, WrongState
+from crm.common.figures import figure
 from crm.common.phones import PhoneReader
 from crm.common.sql import database_now
 
@@ -66,21 +69,23 @@ def draft_import(table: Table, *, region: str | None, has_header: bool | None = 
     """Read the file's head, match its columns, count its rows. has_header None: find out. Raises: UnreadableFile."""
     sample = table.sample(_SAMPLES)
     if not sample:
-        raise UnreadableFile("This file is empty: there is nothing to import.", reason="empty")
+        raise UnreadableFile(_("This file is empty: there is nothing to import."), reason="empty")
     phones = PhoneReader(region)
-    (first_number, first), below = sample[0], [cells for _, cells in sample[1:]]
+    (first_number, first), below = sample[0], [cells for _row, cells in sample[1:]]
     if has_header is None:
         has_header = matching.looks_like_header(first, below, phones)
     width = len(first) if has_header else max(len(cells) for _, cells in sample)
     if width > reading.MAX_COLUMNS:
         raise UnreadableFile(
-            f"This table has {width} columns; {reading.MAX_COLUMNS} are allowed.", reason="too_many_columns"
+            _("This table has %(columns)s columns; %(most)s are allowed.")
+            % {"columns": figure(width), "most": reading.MAX_COLUMNS},
+            reason="too_many_columns",
         )
     rows = reading.count_rows(table, max_rows=settings.MAX_IMPORT_ROWS, titles=int(has_header))
     if rows == 0 or (len(sample) == 1 and not has_header and not matching.has_contact(first, phones)):
-        raise UnreadableFile("This file has only a title row: there are no contacts in it.", reason="only_header")
+        raise UnreadableFile(_("This file has only a title row: there are no contacts in it."), reason="only_header")
     headers = [clean_text(cell.replace("\x00", "").strip())[:100] for cell in first] if has_header else []
-    headers = headers or [f"Column {number}" for number in range(1, width + 1)]
+    headers = headers or [_("Column %(n)s") % {"n": number} for number in range(1, width + 1)]
     samples = below if has_header else [first, *below]
     matches = matching.match_columns(headers, samples, titled=has_header, reader=phones)
     return Draft(table, has_header, headers, [match.stored() for match in matches], rows, first_number + has_header)
@@ -170,17 +175,17 @@ def configure_import(
     asked = {"encoding": encoding, "delimiter": delimiter, "has_header": has_header}
     wanted = {**now, **{name: value for name, value in asked.items() if value is not None}}
     if wanted["encoding"] not in reading.ENCODINGS or wanted["delimiter"] not in reading.DELIMITERS:
-        raise InvalidInput({"file": ["Choose one of the encodings and separators listed."]})
+        raise InvalidInput({"file": [_("Choose one of the encodings and separators listed.")]})
     if duplicates is not None and duplicates not in Duplicates.values:
-        raise InvalidInput({"duplicates": ["Choose what happens to contacts that exist."]})
+        raise InvalidInput({"duplicates": [_("Choose what happens to contacts that exist.")]})
     if group is not None and group.client_id != batch.client_id:
-        raise InvalidInput({"group": ["There is no such group."]})
+        raise InvalidInput({"group": [_("There is no such group.")]})
     if group is not None:
         refuse_by_rule(group)
     fields: dict[str, Any] = {"duplicates": duplicates or batch.duplicates, "group": group}
     if tags is not None:
         if any(tag.client_id != batch.client_id or tag.kind != GroupKind.TAG for tag in tags):
-            raise InvalidInput({"tags": ["There is no such tag."]})
+            raise InvalidInput({"tags": [_("There is no such tag.")]})
         fields["tags"] = [tag.pk for tag in tags]
     own = list(ContactField.objects.for_client(batch.client_id))
     if wanted != now:
@@ -205,7 +210,8 @@ def _with_edits(batch: ContactImport, edits: Mapping[int, Mapping[int, str]]) ->
         texts = {str(column): text.replace("\x00", "")[:1000] for column, text in cells.items()}
         every[str(row)] = every.get(str(row), {}) | texts
     if len(every) > checking.MAX_EDITS:
-        raise InvalidInput({"file": [f"At most {checking.MAX_EDITS} rows can be corrected here: correct the file."]})
+        sentence = _("At most %(most)s rows can be corrected here: correct the file.") % {"most": checking.MAX_EDITS}
+        raise InvalidInput({"file": [sentence]})
     return every
 
 
@@ -213,11 +219,11 @@ def _consent(batch: ContactImport, source: str, statement: str) -> Consent | Non
     """What the unstarted import says about consent, as a row of its own; without a source there is none."""
     statement = clean_text(statement.strip())
     if source and source not in ConsentSource.values:
-        raise InvalidInput({"consent_source": ["Choose how they agreed."]})
+        raise InvalidInput({"consent_source": [_("Choose how they agreed.")]})
     if statement and not source:
-        raise InvalidInput({"consent_source": ["Choose also how they agreed."]})
+        raise InvalidInput({"consent_source": [_("Choose also how they agreed.")]})
     if len(statement) > STATEMENT_LENGTH:
-        raise InvalidInput({"consent_statement": [f"At most {STATEMENT_LENGTH} characters."]})
+        raise InvalidInput({"consent_statement": [_("At most %(most)s characters.") % {"most": STATEMENT_LENGTH}]})
     before = batch.consent
     if before and (before.source, before.statement) == (source, statement):
         return before
@@ -243,7 +249,8 @@ def begin_import(*, contact_import: ContactImport, background: bool = True, scre
     """
     fields = {match["field"] for match in contact_import.mapping}
     if not fields & {"phone", "email"}:
-        raise InvalidInput({"mapping": ["Say which column holds the phone number (or at least the email address)."]})
+        sentence = _("Say which column holds the phone number (or at least the email address).")
+        raise InvalidInput({"mapping": [sentence]})
     with transaction.atomic():
         _change_unstarted(contact_import, state=ImportState.READY, screened=not screen)
         ensure_fields(client_id=contact_import.client_id, kinds=_kinds(contact_import.mapping))
@@ -265,7 +272,7 @@ def _kinds(mapping: Sequence[dict[str, Any]]) -> dict[str, str]:
 def _change_unstarted(batch: ContactImport, **fields: Any) -> None:
     waiting = ContactImport.objects.filter(client_id=batch.client_id, pk=batch.pk, state=ImportState.UPLOADED)
     if not waiting.update(**fields):
-        raise WrongState("This import was started already.")
+        raise WrongState(_("This import was started already."))
     for name, value in fields.items():
         setattr(batch, name, value)
 
@@ -274,12 +281,18 @@ def run_import(*, import_id: int) -> bool:
     """Run an import that waits, or go on with one whose worker died; returns whether this call brought it to its end.
 
     Does nothing if another worker holds it, or runs another file of the same client. A database that is away raises:
-    the sweep finds the import when its lease has run out.
+    the sweep finds the import when its lease has run out. What is wrong with a row is said, for good, in the language
+    of the person who uploaded the file.
     """
     token = _claim(import_id)
     if not token:
         return False
-    batch = ContactImport.objects.unscoped().select_related("client").get(pk=import_id)
+    batch = ContactImport.objects.unscoped().select_related("client", "by").get(pk=import_id)
+    with override(getattr(batch.by, "language", "") or settings.LANGUAGE_CODE):
+        return _run(batch, token)
+
+
+def _run(batch: ContactImport, token: str) -> bool:
     table = Table(batch.path, batch.encoding, batch.delimiter)
     reader = RowReader(batch.mapping, batch.client.country, batch.edits)
     try:
@@ -292,11 +305,11 @@ def run_import(*, import_id: int) -> bool:
     except (OperationalError, InterfaceError):
         raise
     except FileNotFoundError:
-        return _end(batch, token, ImportState.FAILED, "The uploaded file is gone. Upload it again.")
+        return _end(batch, token, ImportState.FAILED, _("The uploaded file is gone. Upload it again."))
     except Exception:
         log.exception("import %s failed at row %s", batch.pk, batch.next_row)
-        sentence = f"Something in the file or the program stopped it at row {batch.next_row:,}. Rows before it are in."
-        return _end(batch, token, ImportState.FAILED, sentence)
+        sentence = _("Something in the file or the program stopped it at row %(row)s. Rows before it are in.")
+        return _end(batch, token, ImportState.FAILED, sentence % {"row": batch.next_row})
     return _end(batch, token, ImportState.DONE)
 
 
@@ -315,7 +328,8 @@ def _hold(batch: ContactImport, table: Table, reader: RowReader, token: str) -> 
     if held := bool(most) and longest >= most:
         fields = {
             "state": ImportState.HELD, "lease_token": "", "lease_until": None,
-            "hold_reason": f"{longest:,} of the numbers follow one another without a gap, as invented lists do.",
+            "hold_reason": _("%(n)s of the numbers follow one another without a gap, as invented lists do.")
+            % {"n": figure(longest)},
         }  # fmt: skip
     mine = ContactImport.objects.filter(
         client_id=batch.client_id, pk=batch.pk, state=ImportState.RUNNING, lease_token=token
@@ -335,7 +349,7 @@ def release_import(*, contact_import: ContactImport) -> ContactImport:
             client_id=contact_import.client_id, pk=contact_import.pk, state=ImportState.HELD
         )
         if not held.update(state=ImportState.READY, screened=True, hold_reason=""):
-            raise WrongState("This import is not held.")
+            raise WrongState(_("This import is not held."))
         wake.run_import(contact_import.pk)
         _audit(contact_import, "released")
     contact_import.refresh_from_db()
@@ -348,9 +362,9 @@ def refuse_import(*, contact_import: ContactImport) -> ContactImport:
         held = ContactImport.objects.filter(
             client_id=contact_import.client_id, pk=contact_import.pk, state=ImportState.HELD
         )
-        error = "Our staff looked at this list and did not take it."
+        error = _("Our staff looked at this list and did not take it.")
         if not held.update(state=ImportState.STOPPED, error=error, finished_at=database_now()):
-            raise WrongState("This import is not held.")
+            raise WrongState(_("This import is not held."))
         _after_end(contact_import, ImportState.STOPPED)
         _audit(contact_import, "refused")
     contact_import.refresh_from_db()
@@ -395,8 +409,9 @@ def stop_import(*, contact_import: ContactImport) -> ContactImport:
     with transaction.atomic():
         fields = {"state": ImportState.STOPPED, "lease_token": "", "lease_until": None, "finished_at": database_now()}
         if not running.update(**fields):
-            raise WrongState("This import is not running.")
+            raise WrongState(_("This import is not running."))
         _after_end(contact_import, ImportState.STOPPED)
+        _audit(contact_import, "stopped")
     contact_import.refresh_from_db()
     return contact_import
 
@@ -441,10 +456,11 @@ def retake_rejects(
         cells = [*reject.cells, *[""] * (width - len(reject.cells))]
         rows.append([corrections[reject.row].get(index, cell) for index, cell in enumerate(cells)])
     if not 0 < len(rows) <= checking.MAX_EDITS:
-        raise InvalidInput({"file": [f"Correct at least one row, and at most {checking.MAX_EDITS} at once."]})
+        sentence = _("Correct at least one row, and at most %(most)s at once.") % {"most": checking.MAX_EDITS}
+        raise InvalidInput({"file": [sentence]})
     text = StringIO()
     csv.writer(text).writerows([batch.headers, *rows])
-    stem, dot, _ = batch.filename.rpartition(".")
+    stem, dot, _ending = batch.filename.rpartition(".")
     name = f"{(stem if dot else batch.filename)[:180]} (corrected).csv"
     new = start_import(client=batch.client, by=by, upload=ContentFile(text.getvalue().encode(), name=name))
     try:
@@ -467,7 +483,7 @@ def discard_import(*, contact_import: ContactImport) -> None:
     )
     with transaction.atomic():
         if not unstarted.delete()[0]:
-            raise WrongState("This import was started already.")
+            raise WrongState(_("This import was started already."))
         transaction.on_commit(lambda: path.unlink(missing_ok=True))
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
+from accounts.services.audit import record_audit
 from contacts.models import Channel, Contact, FormerAddress, GroupMember, OptOut
 from contacts.services.contacts import update_contact
 from contacts.services.opt_outs import record_opt_outs
@@ -31,7 +33,7 @@ def plan_merge(*, keep: Contact, other: Contact, take: Mapping[str, Any]) -> Mer
     blank, `other`. Raises: InvalidInput (they are one and the same, or of two clients).
     """
     if keep.pk == other.pk or keep.client_id != other.client_id:
-        raise InvalidInput({"contact": ["Choose two different contacts."]})
+        raise InvalidInput({"contact": [_("Choose two different contacts.")]})
     values = {}
     for name in FIELDS:
         own, theirs = getattr(keep, name) or "", getattr(other, name) or ""
@@ -56,7 +58,7 @@ def merge_contacts(*, keep: Contact, other: Contact, take: Mapping[str, Any]) ->
     Raises: InvalidInput, ContactExists, and then nothing is changed.
     """
     plan = plan_merge(keep=keep, other=other, take=take)
-    client_id = keep.client_id
+    client_id, other_id = keep.client_id, other.pk
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -76,6 +78,8 @@ def merge_contacts(*, keep: Contact, other: Contact, take: Mapping[str, Any]) ->
             if address not in (merged.phone, merged.email):
                 FormerAddress.objects.get_or_create(client_id=client_id, contact=merged, address=address)
         _carry_opt_outs(merged, plan.opt_outs)
+        facts = {"merged_with": f"contact:{other_id}", "taken_from_it": sorted(name for name in take if take[name])}
+        record_audit(client=client_id, action="contact.merged", target=f"contact:{keep.pk}", after=facts)
     merged.refresh_from_db()
     return merged
 
@@ -90,6 +94,6 @@ def _carry_opt_outs(merged: Contact, opt_outs: list[OptOut]) -> None:
                 addresses=[address],
                 sender=each.sender,
                 source=each.source,
-                proof=f"Merged with a contact who had opted out. {each.proof}"[:300].strip(),
+                proof=(_("Merged with a contact who had opted out.") + " " + each.proof)[:300].strip(),
                 by=each.by,
             )

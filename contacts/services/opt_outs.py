@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.audit import masked, record_audit
@@ -18,6 +19,7 @@ from contacts.models import PROOF_LENGTH, Channel, OptOut, OptOutChange, OptOutL
 from contacts.opt_out_links import make_token, read_token
 from contacts.services.imports import draft_import
 from crm.common.errors import InvalidInput, NotFound
+from crm.common.figures import figure
 from crm.common.opt_out_words import opt_out_word
 from crm.common.phones import InvalidPhone, PhoneReader, digits, read_phone
 from crm.common.sql import database_now, insert_rows
@@ -120,16 +122,20 @@ def read_numbers(*, client: Client, upload: Any) -> list[str]:
         with path.open("wb") as file:
             for block in upload.chunks():
                 file.write(block)
-        table, _ = reading.prepare(
+        table, _sheet = reading.prepare(
             path, upload.name, max_bytes=settings.MAX_IMPORT_BYTES, max_rows=settings.MAX_IMPORT_ROWS
         )
         draft = draft_import(table, region=client.country)
         column = next((i for i, match in enumerate(draft.mapping) if match["field"] == "phone"), None)
         if column is None:
-            raise InvalidInput({"file": ["There is no column of phone numbers in this file."]})
+            raise InvalidInput({"file": [_("There is no column of phone numbers in this file.")]})
         if draft.rows_total > MAX_LISTED:
-            raise InvalidInput({"file": [f"At most {MAX_LISTED:,} numbers at once: split the list."]})
-        return [cells[column] for _, cells in table.rows(draft.first_row) if cells and column < len(cells)]
+            raise InvalidInput({"file": [_too_many()]})
+        return [cells[column] for _row, cells in table.rows(draft.first_row) if cells and column < len(cells)]
+
+
+def _too_many() -> str:
+    return _("At most %(most)s numbers at once: split the list.") % {"most": figure(MAX_LISTED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,7 @@ def record_listed_opt_outs(*, client: Client, texts: Sequence[str], proof: str, 
     """
     typed = [text for raw in texts if (text := raw.strip())]
     if len(typed) > MAX_LISTED:
-        raise InvalidInput({"numbers": [f"At most {MAX_LISTED:,} numbers at once: split the list."]})
+        raise InvalidInput({"numbers": [_too_many()]})
     reader = PhoneReader(client.country)
     phones: dict[str, None] = {}
     unreadable = []
@@ -158,8 +164,9 @@ def record_listed_opt_outs(*, client: Client, texts: Sequence[str], proof: str, 
         except InvalidPhone as error:
             unreadable.append((text[:40], str(error)))
     if not phones:
-        first = f" “{unreadable[0][0]}”: {unreadable[0][1]}" if unreadable else ""
-        raise InvalidInput({"numbers": [f"There is no phone number here.{first}"]})
+        sentences = [_("There is no phone number here.")]
+        sentences += [f"“{text}”: {why}" for text, why in unreadable[:1]]
+        raise InvalidInput({"numbers": [" ".join(sentences)]})
     source = OptOutSource.STAFF if len(phones) == 1 else OptOutSource.UPLOAD
     news = record_opt_outs(
         client_id=client.pk, channel=Channel.SMS, addresses=list(phones), source=source, proof=proof, by=by
@@ -183,7 +190,9 @@ def remove_opt_out(
     """
     address, reason = normal_address(channel, address), reason.replace("\x00", "").strip()[:PROOF_LENGTH]
     if source == OptOutSource.STAFF and len(reason) < 3:
-        raise InvalidInput({"reason": ["Say why this person may be written to again, such as when they asked for it."]})
+        raise InvalidInput(
+            {"reason": [_("Say why this person may be written to again, such as when they asked for it.")]}
+        )
     with transaction.atomic():
         found = OptOut.objects.filter(client_id=client_id, channel=channel, address=address, sender=sender)
         if not found.delete()[0]:

@@ -12,6 +12,7 @@ from contacts.services.merging import FIELDS
 from contacts.views.page_parts import read_id, render_page
 from crm.common.access import page
 from crm.common.errors import DomainError
+from crm.common.phones import display_phone
 
 
 @page("contacts.write")
@@ -59,7 +60,13 @@ def _rows(keep: Contact, other: Contact, take: dict) -> list[dict]:
         for key in sorted({**keep.attributes, **other.attributes})
     ]
     return [
-        {"name": name, "title": title, "own": own, "theirs": theirs, "other": name in take or not own}
+        {
+            "name": name,
+            "title": title,
+            "own": display_phone(own) if name == "phone" else own,
+            "theirs": display_phone(theirs) if name == "phone" else theirs,
+            "other": name in take or not own,
+        }
         for name, title, own, theirs in pairs
         if own != theirs
     ]

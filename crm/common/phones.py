@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import phonenumbers
+from django.utils.translation import gettext as _
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, NumberParseException, PhoneMetadata, PhoneNumberType
 
 from crm.common.errors import DomainError
@@ -96,15 +97,15 @@ def _clean(raw: object) -> str:
     if text.endswith(".0"):
         text = text[:-2]
     if not text:
-        raise InvalidPhone("There is no phone number here.", reason="empty")
+        raise InvalidPhone(_("There is no phone number here."), reason="empty")
     if _SHORTENED.fullmatch(text):
-        raise InvalidPhone("Excel shortened this number: format the column as text", reason="excel")
+        raise InvalidPhone(_("Excel shortened this number: format the column as text"), reason="excel")
     foreign = _FOREIGN.search(text)
     if foreign and foreign[0].isalpha():
         # The library reads letters as keypad digits, so that 0711XXXYYY would become somebody's number.
-        raise InvalidPhone(f"There is a letter in this number: “{foreign[0]}”.", reason="letters")
+        raise InvalidPhone(_("There is a letter in this number: “%(sign)s”.") % {"sign": foreign[0]}, reason="letters")
     if foreign:
-        raise InvalidPhone(f"A phone number cannot contain “{foreign[0]}”.", reason="characters")
+        raise InvalidPhone(_("A phone number cannot contain “%(sign)s”.") % {"sign": foreign[0]}, reason="characters")
     # East African dial-out prefixes are 000 and the like; people write 00 all the same. The library knows the rest.
     return "+" + text[2:] if re.match(r"00[1-9]", text) else text
 
@@ -129,25 +130,25 @@ def _upgrade_ivorian(text: str, region: str | None) -> str:
         if pattern.fullmatch(local):
             return f"+225{operator}{local}"
     raise InvalidPhone(
-        "This old 8-digit Ivorian number is not a mobile that can be brought up to date: write its 10 digits.",
+        _("This old 8-digit Ivorian number is not a mobile that can be brought up to date: write its 10 digits."),
         reason="old_number",
     )
 
 
 def _parse_refusal(error_type: int) -> InvalidPhone:
     if error_type == NumberParseException.INVALID_COUNTRY_CODE:
-        return InvalidPhone("The country code of this number is missing or unknown.", reason="unknown_country")
+        return InvalidPhone(_("The country code of this number is missing or unknown."), reason="unknown_country")
     if error_type == NumberParseException.TOO_LONG:
-        return InvalidPhone("This number has too many digits.", reason="too_long")
+        return InvalidPhone(_("This number has too many digits."), reason="too_long")
     if error_type in (NumberParseException.TOO_SHORT_NSN, NumberParseException.TOO_SHORT_AFTER_IDD):
-        return InvalidPhone("This number has too few digits.", reason="too_short")
-    return InvalidPhone("This cannot be read as a phone number.", reason="unreadable")
+        return InvalidPhone(_("This number has too few digits."), reason="too_short")
+    return InvalidPhone(_("This cannot be read as a phone number."), reason="unreadable")
 
 
 def _kind_refusal(kind: int) -> InvalidPhone:
     if kind == PhoneNumberType.FIXED_LINE:
-        return InvalidPhone("This is a landline: it cannot receive messages.", reason="landline")
-    return InvalidPhone("This is a service number, not a mobile number.", reason="not_mobile")
+        return InvalidPhone(_("This is a landline: it cannot receive messages."), reason="landline")
+    return InvalidPhone(_("This is a service number, not a mobile number."), reason="not_mobile")
 
 
 def _check_length(length: int, region: str, country_code: int) -> None:
@@ -155,14 +156,18 @@ def _check_length(length: int, region: str, country_code: int) -> None:
     if length in lengths:
         return
     if not lengths:
-        raise InvalidPhone(f"There are no mobile numbers under +{country_code}.", reason="unknown_country")
-    wanted = " or ".join(map(str, lengths))
-    detail = f"after +{country_code} a mobile number has {wanted} digits, this one has {length}."
+        sentence = _("There are no mobile numbers under +%(code)s.") % {"code": country_code}
+        raise InvalidPhone(sentence, reason="unknown_country")
+    wanted = _(" or ").join(map(str, lengths))
+    facts = {"code": country_code, "wanted": wanted, "length": length}
     if length < lengths[0]:
-        raise InvalidPhone(f"Too short: {detail}", reason="too_short")
+        sentence = _("Too short: after +%(code)s a mobile number has %(wanted)s digits, this one has %(length)s.")
+        raise InvalidPhone(sentence % facts, reason="too_short")
     if length > lengths[-1]:
-        raise InvalidPhone(f"Too long: {detail}", reason="too_long")
-    raise InvalidPhone(f"Wrong length: {detail}", reason="wrong_length")
+        sentence = _("Too long: after +%(code)s a mobile number has %(wanted)s digits, this one has %(length)s.")
+        raise InvalidPhone(sentence % facts, reason="too_long")
+    sentence = _("Wrong length: after +%(code)s a mobile number has %(wanted)s digits, this one has %(length)s.")
+    raise InvalidPhone(sentence % facts, reason="wrong_length")
 
 
 @cache

@@ -17,6 +17,7 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 
 from accounts.models import Membership
 from crm.common.charts import Column
+from crm.common.figures import figure
 from crm.common.money import format_money, from_micros
 from crm.common.networks import likely_network
 from crm.common.phones import display_phone
@@ -96,7 +97,7 @@ def unit_price(amount: Decimal | int, currency: str) -> SafeString:
 @register.filter
 def count(number: int) -> str:
     """`12,480`; in French `12 480` with a no-break space."""
-    return f"{number:,}".replace(",", "\u00a0" if _language().startswith("fr") else ",")
+    return figure(number)
 
 
 @register.filter

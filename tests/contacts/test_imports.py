@@ -62,6 +62,22 @@ def test_encodings_are_found(acme, encoding):
     assert book(acme)["+254712345678"].name == "Zoë Ōta"
 
 
+@pytest.mark.parametrize(
+    ("last", "cut"), [("Aïcha", 4), ('"Aïcha,07123', 0)], ids=["within a letter", "within quotation marks"]
+)
+def test_a_file_that_was_written_by_half_keeps_its_letters_and_names_the_torn_row(acme, last, cut):
+    text = f"Name,Phone\nÉlodie,0712345678\nZoé,0712345679\n{last}"
+    batch = load(acme, text.encode()[: -cut or None])
+
+    assert batch.encoding == "utf-8"
+    assert {contact.name for contact in book(acme).values()} == {"Élodie", "Zoé"}
+    assert [reject.row for reject in batch.rejects.filter(client=acme)] == [4]
+
+
+def test_one_accent_at_the_very_end_is_still_windows_1252(acme):
+    assert started(acme, "Phone,Name\n0712345678,José".encode("cp1252")).encoding == "cp1252"
+
+
 def test_names_in_any_script_and_emoji_survive(acme):
     batch = load(acme, "name,phone\nمحمد علي,0712345678\nAmina 🎉,0712345679\nשרה,0712345680\n")
 

@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.utils import timezone
 
+from accounts.services import privacy
 from contacts import queries, search
 from contacts.models import Contact
-from contacts.services import create_contact, update_contact
+from contacts.services import create_contact, delete_contacts, update_contact
 
 pytestmark = pytest.mark.django_db
 
@@ -90,3 +92,24 @@ def test_who_is_deleted_leaves_the_index_within_the_hour(acme, book):
     cache.delete("contacts.search.forgotten")
     assert search.forget_deleted() == 1
     assert search.forget_deleted() == 0
+
+
+@pytest.mark.parametrize("in_bin", [False, True])
+def test_who_is_erased_leaves_the_index_in_that_moment(acme, book, in_bin):
+    settle(acme)
+    amina = Contact.objects.for_client(acme).get(name="Amina Otieno")
+    if in_bin:
+        delete_contacts(client=acme, contact_ids=[amina.pk])
+    texts = "SELECT text FROM contacts_search"
+    with connection.cursor() as cursor:
+        cursor.execute(texts)
+        assert "amina otieno" in str(cursor.fetchall())
+
+        person = privacy.read_address(acme, "0712345678")
+        request = privacy.request_erasure(client=acme, person=person, by=None, reason="Asked by letter")
+        privacy.run_erasure(request_id=request.pk)
+
+        cursor.execute(texts)
+        left = str(cursor.fetchall())
+    assert "otieno" not in left
+    assert "+225" in left

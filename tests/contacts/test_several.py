@@ -119,7 +119,7 @@ def test_a_bulk_change_goes_on_where_a_dead_worker_stopped_and_stops_when_told(a
         create_contact(client=acme, phone=f"072200000{n}")
     group = create_group(client=acme, name="All")
     change = start_bulk(client=acme, by=None, act="add", filters=ContactFilters(), group=group)
-    real, calls = bulk_services.change_contacts, []
+    real, calls = bulk_services._change, []
 
     def dying(**given):
         calls.append(given["contact_ids"])
@@ -127,7 +127,7 @@ def test_a_bulk_change_goes_on_where_a_dead_worker_stopped_and_stops_when_told(a
             raise KeyboardInterrupt
         return real(**given)
 
-    monkeypatch.setattr(bulk_services, "change_contacts", dying)
+    monkeypatch.setattr(bulk_services, "_change", dying)
     with pytest.raises(KeyboardInterrupt):
         run_bulk(bulk_id=change.pk)
     change.refresh_from_db()

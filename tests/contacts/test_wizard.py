@@ -8,7 +8,9 @@ import pytest
 import xlsxwriter
 from django.core.files.base import ContentFile
 from django.utils import timezone
+from django.utils.translation import get_language
 
+from accounts.models import User
 from contacts import queries
 from contacts.errors import UnreadableFile
 from contacts.importing import workbooks
@@ -531,3 +533,17 @@ def test_upload_needs_a_file_or_a_text(acme):
     upload = ContentFile(b"", name="x.csv")
     with pytest.raises(UnreadableFile):
         start_import(client=acme, by=None, upload=upload)
+
+
+def test_a_worker_says_what_is_wrong_in_the_language_of_who_uploaded_the_file(acme, amina, monkeypatch):
+    user = User.objects.get(email="amina@acme.test")
+    user.language = "fr"
+    user.save()
+    monkeypatch.setattr("contacts.importing.rows._", lambda text: f"[{get_language()}] {text}")
+    text = "Name,Phone,Email\nA,0712345678,none at\n"
+    for by in (user, None):
+        batch = start_import(client=acme, by=by, upload=ContentFile(text.encode(), name="a.csv"))
+        begin_import(contact_import=batch, background=False)
+        assert run_import(import_id=batch.pk)
+        reject = batch.rejects.get(client=acme)
+        assert reject.sentence == f"[{'fr' if by else 'en'}] This is not an email address."

@@ -23,6 +23,8 @@ _SHOWN = 20
 
 
 class Command(BaseCommand):
+    # They load every page and API of the product, 40 MB that this command has no use for; `manage.py check` runs them.
+    requires_system_checks: list[str] = []
     help = "Load contacts from an XLSX, CSV, TSV or TXT file into a client's book and print what was taken and refused."
 
     def add_arguments(self, parser: CommandParser) -> None:

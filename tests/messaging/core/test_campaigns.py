@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from contacts.models import Contact, GroupMember
-from contacts.services import add_to_group, create_contact, record_opt_out, remove_from_group
+from contacts.services import add_to_group, create_contact, create_rule_group, record_opt_out, remove_from_group
 from crm.common.errors import InvalidInput, NotFound, WrongState
 from crm.common.sql import database_now
 from messaging import wake
@@ -463,3 +463,33 @@ def test_campaign_finishes_only_when_nobody_waits(acme, road):
     shown = progress_of([fresh(campaign)])[campaign.pk]
     assert (shown.sent, shown.failed, shown.unconfirmed, shown.percent) == (2, 1, 2, 100)
     assert shown.spent_micros == 2 * ONE
+
+
+def test_a_campaign_to_a_group_by_rule_leaves_out_an_excluded_group_and_whoever_came_or_went(acme, road):
+    """From the draft to the delivered message: the rule is asked when the list is made, the exclusion too."""
+    people = make_contacts(acme, 12)
+    Contact.objects.for_client(acme).filter(pk__in=people[:8]).update(department="Sales")
+    sales = create_rule_group(
+        client=acme, name="Sales", match="all", conditions=[{"field": "department", "op": "is", "value": "Sales"}]
+    )
+    away = make_group(acme, people[6:10], "On leave")
+    campaign = make_draft(acme, sales, text="Habari", excluded_ids=[away.pk])
+    assert quote_campaign(campaign).recipients == 6
+
+    Contact.objects.for_client(acme).filter(pk=people[10]).update(department="Sales")  # joins before the send
+    Contact.objects.for_client(acme).filter(pk=people[0]).update(department="")  # leaves
+    record_opt_out(client_id=acme.pk, channel="sms", address=number(1), source="stop")
+    add_to_group(group=away, contact_ids=[people[2]])
+    meant = sorted(number(n) for n in (3, 4, 5, 10))
+    quote = quote_campaign(campaign)
+    assert quote.recipients == len(meant)
+    confirm(campaign)
+    assert expand_campaign(campaign_id=campaign.pk) == len(meant)
+    deliver_all(road)
+    assert finish_campaigns() == [campaign.pk]
+
+    messages = Message.objects.for_client(acme).filter(campaign=campaign)
+    assert sorted(messages.values_list("recipient", flat=True)) == meant
+    assert set(messages.values_list("status", flat=True)) == {"sent"}
+    assert 1000 * ONE - balance(acme) == quote.cost_micros == sum(messages.values_list("cost_micros", flat=True))
+    assert (fresh(campaign).state, reserved(acme)) == ("done", 0)
