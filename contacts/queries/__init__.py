@@ -24,6 +24,7 @@ from contacts.queries.book import (
     titles_of,
 )
 from contacts.queries.imports import (
+    cells_of,
     check_import,
     column_samples,
     import_under_way,
@@ -45,6 +46,7 @@ __all__ = [
     "audience",
     "audience_size",
     "bin_for",
+    "cells_of",
     "check_import",
     "column_samples",
     "contacts_for",

@@ -1,5 +1,7 @@
 """Reads of imports, under way and over."""
 
+from collections.abc import Collection
+
 from django.db.models import QuerySet
 
 from accounts.models import Client
@@ -40,6 +42,21 @@ def check_import(batch: ContactImport) -> checking.Check:
         start=batch.next_row,
         policy=batch.duplicates,
     )
+
+
+def cells_of(batch: ContactImport, rows: Collection[int]) -> dict[int, dict[int, str]]:
+    """Row number → column index → text of these rows of an unstarted import, as the check shows them: with corrections
+    made before. Reads the file no further than the last of them, and nothing but the file."""
+    last, found = max(rows, default=0), {}
+    for number, cells in Table(batch.path, batch.encoding, batch.delimiter).rows():
+        if number > last:
+            break
+        if number in rows and cells is not None:
+            edit = batch.edits.get(str(number), {})
+            padded = cells + [""] * (len(batch.headers) - len(cells))
+            texts = (edit.get(str(index), cell) for index, cell in enumerate(padded))
+            found[number] = {index: text.replace("\x00", "\ufffd") for index, text in enumerate(texts)}
+    return found
 
 
 def column_samples(batch: ContactImport, count: int = 3) -> list[list[str]]:

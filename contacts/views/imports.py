@@ -152,8 +152,7 @@ def _configure(request: HttpRequest, batch: ContactImport, form: CheckForm) -> b
     settled = {name: fields[name] for name in names}
     edits = read_edits(request.POST)
     if edits:
-        as_read = {row["row"]: row["cells"] for row in editable(batch, queries.check_import(batch).refused)}
-        edits = changed_only(edits, as_read)
+        edits = changed_only(edits, queries.cells_of(batch, edits))
     tags = services.ensure_tags(client=request.client, names=form.chosen_tags())
     services.configure_import(contact_import=batch, columns=columns, group=group, tags=tags, edits=edits, **settled)
     if fields["new_group"].strip():
@@ -258,11 +257,14 @@ def import_detail(request: HttpRequest, pk: int) -> HttpResponse:
     show = "duplicates" if request.GET.get("show") == "duplicates" else "rejected"
     rejects = batch.rejects.filter(client=request.client)
     rejects = rejects.filter(reason=DUPLICATE) if show == "duplicates" else rejects.exclude(reason=DUPLICATE)
+    shown_rejects = page_of(request, rejects)
+    for reject in shown_rejects.object_list:
+        reject.title = "" if reject.field == "row" else FIELDS.get(reject.field, reject.field)
     seconds = _seconds(batch)
     context = {
         "batch": batch,
         "show": show,
-        "page": page_of(request, rejects),
+        "page": shown_rejects,
         "rate": round(batch.rows_done / seconds) if seconds >= 1 else 0,
         "poll_seconds": 1 if batch.state in (ImportState.READY, ImportState.RUNNING, ImportState.UNDOING) else 0,
         "kept": queries.kept_by_undo(batch)[:_SHOWN_KEPT] if batch.state == ImportState.UNDONE else [],
