@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.services.audit import record_audit
 from contacts.models import STATEMENT_LENGTH, Consent, ConsentSource, Contact
@@ -16,9 +17,9 @@ def set_consent(*, contact: Contact, source: str, statement: str = "", by: Any =
     the other contacts that came with the same file. Raises: InvalidInput (`source`, `statement`)."""
     statement = statement.replace("\x00", "").strip()
     if source and source not in ConsentSource.values:
-        raise InvalidInput({"source": ["Choose one of the list."]})
+        raise InvalidInput({"source": [_("Choose one of the list.")]})
     if len(statement) > STATEMENT_LENGTH:
-        raise InvalidInput({"statement": [f"Use at most {STATEMENT_LENGTH} characters."]})
+        raise InvalidInput({"statement": [_("Use at most %(most)s characters.") % {"most": STATEMENT_LENGTH}]})
     before = contact.consent.source if contact.consent else ""
     consent = None
     if source:

@@ -12,6 +12,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from crm.common.access import wants_fragment
+from crm.common.figures import figure
 
 PAGE_SIZE = 50
 _LARGEST_ID = 2**63 - 1
@@ -55,8 +56,8 @@ class BookPaginator(Paginator):
     def words(self) -> str:
         """The count to be read, "more than 10,000" where nobody counted further."""
         if more := getattr(self.object_list, "more_than", 0):
-            return _("more than %(n)s") % {"n": f"{more:,}"}
-        return f"{self.count:,}"
+            return _("more than %(n)s") % {"n": figure(more)}
+        return figure(self.count)
 
 
 def page_of(request: HttpRequest, rows: QuerySet, size: int = PAGE_SIZE) -> Page:

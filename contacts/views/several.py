@@ -18,6 +18,7 @@ from contacts.models import BulkAct, BulkChange, BulkState, Contact, Group
 from contacts.views.page_parts import page_of, read_id, render_page, render_part
 from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput, WrongState
+from crm.common.figures import figure
 
 _MOST_SELECTED = 500
 _ASKED_FIRST = (BulkAct.DELETE, BulkAct.OPT_OUT)
@@ -123,7 +124,7 @@ def words_of(act: str, n: int, group: str) -> str:
             "%(n)s contact gets no more SMS.", "%(n)s contacts get no more SMS.", n
         ),
     }  # fmt: skip
-    return words[BulkAct(act)] % {"n": f"{n:,}", "group": group}
+    return words[BulkAct(act)] % {"n": figure(n), "group": group}
 
 
 @page("contacts.read")
@@ -180,7 +181,7 @@ def bin_selected(request: HttpRequest) -> HttpResponse:
     elif do == "restore":
         n = services.restore_contacts(client=request.client, binned_ids=ids)
         words = ngettext("%(n)s contact is back in your book.", "%(n)s contacts are back in your book.", n)
-        messages.success(request, words % {"n": f"{n:,}"})
+        messages.success(request, words % {"n": figure(n)})
     elif do == "empty" and "sure" not in request.POST:
         everyone = "everyone" in request.POST
         context = {"ids": [] if everyone else ids, "n": len(ids), "q": request.POST.get("q", ""), "everyone": everyone}
@@ -188,5 +189,5 @@ def bin_selected(request: HttpRequest) -> HttpResponse:
     elif do == "empty":
         n = services.empty_bin(client=request.client, binned_ids=ids)
         words = ngettext("%(n)s contact is gone for good.", "%(n)s contacts are gone for good.", n)
-        messages.success(request, words % {"n": f"{n:,}"})
+        messages.success(request, words % {"n": figure(n)})
     return redirect("contacts:bin")
