@@ -1,7 +1,7 @@
 """What is said between a person and one of our numbers, as everybody who reads of it needs to know."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from accounts.models import Client, User
 from contacts import queries as contacts
 from contacts.models import Contact
+from crm.common.sql import database_now
 from messaging.models import (
     Channel,
     InboundMessage,
@@ -51,6 +52,23 @@ def last_inbound_at(client: Client, channel: str, number: str, own: str) -> date
     """When the person at `number` (E.164) last wrote to the client's `own` number or sender ID; None for never."""
     found = InboundMessage.objects.for_client(client).filter(sender=number, channel=channel)
     return found.filter(recipient__in=spellings(own)).order_by("-pk").values_list("received_at", flat=True).first()
+
+
+def open_windows(rows: Iterable[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
+    """Of these (client id, person, number of ours), given back as they came, those that WhatsApp takes free text for
+    now. One query."""
+    asked = list(rows)
+    found = InboundMessage.objects.unscoped().filter(
+        client_id__in={client_id for client_id, _, _ in asked},
+        sender__in={person for _, person, _ in asked},
+        channel=Channel.WHATSAPP,
+        received_at__gt=database_now() - WINDOW,
+    )
+    wrote = {
+        (client_id, person, own_number(own))
+        for client_id, person, own in found.values_list("client_id", "sender", "recipient")
+    }
+    return {row for row in asked if (row[0], row[1], own_number(row[2])) in wrote}
 
 
 def window_closes_at(client: Client, number: str, own: str) -> datetime | None:

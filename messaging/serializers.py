@@ -19,11 +19,19 @@ _LONGEST_ADDRESS = 254
 ENCODINGS = {"gsm7": "GSM-7", "ucs2": "UCS-2", "utf8": "UTF-8"}
 
 
+class MediaRequest(serializers.Serializer):
+    """A file that WhatsApp fetches."""
+
+    kind = serializers.ChoiceField(choices=["image", "video", "audio", "document", "sticker"])
+    url = serializers.CharField(max_length=2000, help_text="Its https address.")
+    filename = serializers.CharField(required=False, max_length=240, help_text="Of a document: the name shown.")
+
+
 class MessageRequest(serializers.Serializer):
     """POST messages/send."""
 
     channel = serializers.ChoiceField(
-        choices=Channel.choices, help_text="`sms` or `email`; `sms` is open on every account."
+        choices=Channel.choices, help_text="`sms`, `email` or `whatsapp`; `sms` is open on every account."
     )
     recipient = serializers.CharField(
         max_length=_LONGEST_ADDRESS,
@@ -60,6 +68,23 @@ class MessageRequest(serializers.Serializer):
         default=True,
         help_text="Email only: whether it carries a link to unsubscribe. False for receipts and passwords.",
     )
+    template = serializers.CharField(
+        required=False,
+        max_length=512,
+        help_text="WhatsApp only: the name of an approved template, which may be sent at any time. Text and files are "
+        "taken within 24 hours of the person's last message.",
+    )
+    language = serializers.CharField(
+        required=False,
+        max_length=6,
+        help_text="WhatsApp only: the template's language, such as `en_US`; left out: `en`.",
+    )
+    variables = serializers.DictField(
+        child=serializers.CharField(max_length=1024),
+        required=False,
+        help_text="WhatsApp only: the template's variables by name, or by `1`, `2` and on where it counts them.",
+    )
+    media = MediaRequest(required=False, help_text="WhatsApp only: a file; `body` is then its caption.")
     schedule_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="Send it then: a moment within the next year."
     )
@@ -72,20 +97,23 @@ class MessageRequest(serializers.Serializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        mail = attrs["channel"] == Channel.EMAIL
+        mail, whatsapp = attrs["channel"] == Channel.EMAIL, attrs["channel"] == Channel.WHATSAPP
         needed = (
             {"subject": [attrs.get("subject")], "body": [attrs.get("body"), attrs.get("html")]}
             if mail
-            else {"body": [attrs.get("body")]}
+            else {"body": [attrs.get(name) for name in ("body", *(("template", "media") if whatsapp else ()))]}
         )
         missing = [name for name, given in needed.items() if not any(value is not None for value in given)]
         if missing:
             raise serializers.ValidationError({name: ["This field is required."] for name in missing})
         if not mail and (odd := sorted(_MAIL_ONLY & attrs.keys())):
             raise serializers.ValidationError({name: ["Only for the channel email."] for name in odd})
+        if not whatsapp and (odd := sorted(_WHATSAPP_ONLY & attrs.keys())):
+            raise serializers.ValidationError({name: ["Only for the channel whatsapp."] for name in odd})
         return attrs
 
 
+_WHATSAPP_ONLY = {"template", "language", "variables", "media"}
 _MAIL_ONLY = {"subject", "html", "preheader", "reply_to", "headers"}
 
 

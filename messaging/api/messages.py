@@ -38,6 +38,7 @@ from messaging.serializers import (
 )
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
 from messaging.services.mails import MailDraft, accept_mails
+from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
 
 _LONGEST_WAIT = 10  # seconds
 _WAIT_STEP = 0.2
@@ -70,6 +71,7 @@ class SendMessageView(ApiView):
         "sender_not_approved": "sender",
         "text_too_long": "body",
         "trial_number": "recipient",
+        "window_closed": "body",
     }
 
     @describe(
@@ -112,6 +114,14 @@ class SendMessageView(ApiView):
                 schedule_at=asked.get("schedule_at"),
                 api_key_id=request.auth.pk,
             )[0]
+        elif asked["channel"] == Channel.WHATSAPP:
+            result = accept_whatsapp(
+                client=request.auth.client,
+                sender=asked.get("sender"),
+                draft=_whatsapp_of(asked, reference),
+                schedule_at=asked.get("schedule_at"),
+                api_key_id=request.auth.pk,
+            )
         else:
             result = self._take_text(request, asked, reference)
         if isinstance(result, Refused):
@@ -159,6 +169,18 @@ def _mail_of(asked: dict[str, Any], reference: str) -> MailDraft:
         headers=asked.get("headers") or {},
         reference=reference,
         unsubscribe=asked["unsubscribe"],
+    )
+
+
+def _whatsapp_of(asked: dict[str, Any], reference: str) -> WhatsAppDraft:
+    return WhatsAppDraft(
+        recipient=asked["recipient"],
+        text=asked.get("body") or "",
+        template=asked.get("template") or "",
+        language=asked.get("language") or "en",
+        variables=asked.get("variables") or {},
+        media=asked.get("media") or {},
+        reference=reference,
     )
 
 

@@ -17,7 +17,8 @@ from django.conf import settings
 from django.db import OperationalError, connection
 
 from contacts import queries as contacts
-from messaging.models import ProviderAccount
+from messaging.conversations import open_windows
+from messaging.models import Channel, ProviderAccount
 from messaging.models.messages import ANSWERS_WORD, public_id
 from messaging.providers.base import (
     AnyAdapter,
@@ -247,9 +248,21 @@ class Loop:
         left = {row.id for row in out}
         return [row for row in rows if row.id not in left]
 
+    def _without_closed_windows(self, rows: Sequence[Claimed]) -> list[Claimed]:
+        """What WhatsApp takes only within 24 hours of the person's last message ends here once they are over."""
+        free = [row for row in rows if row.channel == Channel.WHATSAPP and "template" not in (row.content or {})]
+        if not free:
+            return list(rows)
+        opened = open_windows((row.client_id, row.recipient, row.sender) for row in free)
+        late = {row.id for row in free if (row.client_id, row.recipient, row.sender) not in opened}
+        if late:
+            words = "More than 24 hours after the person's last message"
+            fail_messages(ids=late, code="window_closed", message=words, owner=self.owner)
+        return [row for row in rows if row.id not in late]
+
     def _submit(self, window: list[Claimed]) -> None:
         """Commit that these are being written, then write them."""
-        window = self._without_opted_out(window)
+        window = self._without_closed_windows(self._without_opted_out(window))
         ours = claims.mark_submitting(owner=self.owner, ids=[row.id for row in window])
         batches = self._batches([row for row in window if row.id in ours])
         self.marked.extend(batches)

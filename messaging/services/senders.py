@@ -9,11 +9,15 @@ from django.db import transaction
 from accounts.models import Client
 from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput
+from messaging.conversations import own_number
 from messaging.errors import NoSender, SenderNotApproved
 from messaging.models import Channel, SenderId, SenderState
 
 # Alphanumeric names: at most 11 characters (3GPP TS 23.040 §9.1.2.5). Short codes and long numbers: digits only.
 NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9 ._&-]{1,9}[A-Za-z0-9]|\+?[0-9]{3,14}")
+
+
+_WHATSAPP_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 @transaction.atomic
@@ -44,12 +48,25 @@ def approve_email_sender(*, client: Client, address: str, display_name: str = ""
 def approve_sender(
     *, client: Client, channel: str, name: str, display_name: str = "", default: bool = False
 ) -> SenderId:
-    """Let `client` send from `name` on a channel: a sender ID, or a From address by email. Raises: InvalidInput."""
+    """Let `client` send from `name` on a channel: a sender ID, a From address, a number. Raises: InvalidInput."""
     if channel == Channel.EMAIL:
         return approve_email_sender(client=client, address=name, display_name=display_name, default=default)
     if channel == Channel.SMS:
         return approve_sender_id(client=client, name=name, default=default)
-    raise InvalidInput({"channel": ["Its senders are the numbers of the provider's account."]})
+    return approve_whatsapp_sender(client=client, number=name, default=default)
+
+
+def approve_whatsapp_sender(*, client: Client, number: str, default: bool = False) -> SenderId:
+    """Let `client` write from a WhatsApp number, which a provider account of the installation holds.
+
+    The first one becomes the default of the channel, and so does one given with `default`. Raises: InvalidInput.
+    """
+    own = own_number(number)
+    if not _WHATSAPP_NUMBER.fullmatch(own):
+        raise InvalidInput({"sender": [f"“{number[:40]}” is not an international phone number."]})
+    if SenderId.objects.for_client(client).filter(name=own).exclude(channel=Channel.WHATSAPP).exists():
+        raise InvalidInput({"sender": [f"{own} is a sender of another channel already."]})
+    return _approve(client, Channel.WHATSAPP, own, default, {})
 
 
 def read_email(address: str, *, field: str = "recipient") -> str:

@@ -17,7 +17,8 @@ from crm.common.sql import database_now
 from messaging.conversations import WINDOW
 from messaging.errors import QuoteChanged, WindowClosed
 from messaging.models import Channel, SavedReply, Thread, ThreadEvent, ThreadEventKind
-from messaging.services.accept import Draft, Refused, accept_messages, check_text
+from messaging.services.accept import Accepted, Draft, Refused, accept_messages, check_text
+from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
 from wallet import pricing
 
 ENDPOINT = "/app/inbox"  # names these answers among the kept ones; no API path is called so
@@ -159,13 +160,19 @@ def reply(*, thread: Thread, client: Client, by: User, token: str, text: str, ex
         if ends is not None and ends <= now:
             raise WindowClosed()
         contact_id = Contact.objects.for_client(client).filter(phone=thread.person).values_list("pk", flat=True).first()
-        (result,) = accept_messages(
-            client=client,
-            drafts=[Draft(thread.person, text, contact_id=contact_id)],
-            channel=thread.channel,
-            sender=thread.sender or None,
-            source="inbox",
-        )
+        sender = thread.sender or None
+        result: Accepted | Refused
+        if thread.channel == Channel.WHATSAPP:
+            draft = WhatsAppDraft(thread.person, text, contact_id=contact_id)
+            result = accept_whatsapp(client=client, draft=draft, sender=sender, source="inbox")
+        else:
+            (result,) = accept_messages(
+                client=client,
+                drafts=[Draft(thread.person, text, contact_id=contact_id)],
+                channel=thread.channel,
+                sender=sender,
+                source="inbox",
+            )
         if isinstance(result, Refused):
             raise result.error
         if result.cost_micros != expected_cost_micros:

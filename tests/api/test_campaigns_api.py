@@ -10,6 +10,7 @@ from messaging.models import Campaign, CampaignRecipient, Message
 from messaging.queries import Reach, reach_of
 from messaging.services import audience
 from messaging.services.expansion import expand_campaign
+from messaging.services.senders import approve_email_sender
 from tests.api.caller import fields_of, refusal
 
 pytestmark = pytest.mark.django_db
@@ -150,7 +151,9 @@ def test_a_draft_is_changed_and_deleted_and_a_started_one_is_not(acme):
         ({"name": ""}, "name"), ({"message": ""}, "message"), ({"message": "x" * 481}, "message"),
         ({"sender": "NOBODY"}, "sender"), ({"recipients": []}, "recipients"), ({"recipients": ["12"]}, "recipients.0"),
         ({"recipients": ["0712000001"] * 10_001}, "recipients"), ({"groups": [999]}, "groups"),
-        ({"contacts": [999]}, "contacts"), ({"channel": "email"}, "channel"),
+        ({"contacts": [999]}, "contacts"), ({"channel": "whatsapp"}, "channel"),
+        ({"channel": "email"}, "subject"), ({"subject": "Hi"}, "subject"), ({"html": "<p>Hi</p>"}, "html"),
+        ({"channel": "email", "subject": "Hi", "message": "", "html": ""}, "message"),
         ({"schedule_at": "2099-01-01T00:00:00Z"}, "schedule_at"),
         ({"schedule_at": "2020-01-01T00:00:00Z"}, "schedule_at"),
         ({"message_class": "x"}, "message_class"), ({"client_id": 999}, "client_id"),
@@ -160,6 +163,17 @@ def test_what_cannot_be_a_campaign_is_refused_and_nothing_is_kept(acme, change, 
     assert field in fields_of(refusal(acme.post("campaigns", DRAFT | change), 400, "INVALID_REQUEST"))
     assert not Campaign.objects.unscoped().exists()
     assert not CampaignRecipient.objects.unscoped().exists()
+
+
+def test_a_campaign_by_email_is_written_read_and_changed(acme):
+    approve_email_sender(client=acme.client, address="news@acme.test")
+    asked = {"channel": "email", "subject": "Hi {first_name|you}", "html": "<p>Offers</p><script>x</script>"}
+    asked |= {"name": "News", "recipients": ["Amina@Acme.test", "12"]}
+    body = acme.post("campaigns", asked).json()["data"]
+    assert (body["channel"], body["subject"], body["sender"]) == ("email", "Hi {first_name|you}", "news@acme.test")
+    assert (body["recipients"], [row["recipient"] for row in body["refused"]]) == (1, ["12"])
+    changed = call(acme, "PATCH", f"campaigns/{body['id']}", {"subject": "Offers"}).json()["data"]
+    assert (changed["subject"], Campaign.objects.unscoped().get().content["html"]) == ("Offers", "<p>Offers</p>")
 
 
 def test_a_campaign_with_a_time_waits_for_it_and_can_be_cancelled_before(acme):

@@ -22,10 +22,14 @@ def test_a_template_is_made_listed_and_used(acme, browser, provider):
     page = browser.get("/app/templates").content.decode()
     assert "Dear {name|parent}, fees are due." in page
     assert "Ada inatakiwa." in page
-    for door in ("/app/send", "/app/campaigns/new"):
+    offers = {
+        "/app/send": 'data-insert="Dear {name|parent}, fees are due."',
+        "/app/campaigns/new": f'name="use_template" value="{template.pk}"',
+    }
+    for door, offer in offers.items():
         opened = browser.get(f"{door}?template={template.pk}&language=sw").content.decode()
         assert ">\nAda inatakiwa.</textarea>" in opened
-        assert 'data-insert="Dear {name|parent}, fees are due."' in opened
+        assert offer in opened
 
 
 def test_a_change_is_a_new_version_and_the_same_text_is_none(acme, browser, fees):
