@@ -146,7 +146,7 @@ function show(meter, typed) {
   });
 }
 
-function insert(box, words) {
+export function insert(box, words) {
   const { selectionStart, selectionEnd } = box;
   box.setRangeText(words, selectionStart, selectionEnd, "end");
   box.focus();

@@ -1,0 +1,12 @@
+// Merge fields of a mail: a chip goes into the field that was written in last, the text where none was.
+import { insert } from "./composer.js";
+
+const FIELDS = "#id_subject, #id_preheader, #id_text, #id_html, #id_variants input, #id_variants textarea";
+let last = null;
+
+document.addEventListener("focusin", (event) => { if (event.target.matches(FIELDS)) last = event.target; });
+document.addEventListener("click", (event) => {
+  const chip = event.target.closest("#merge-fields [data-insert]");
+  const box = last?.isConnected ? last : document.getElementById("id_text");
+  if (chip && box) insert(box, chip.dataset.insert);
+});
