@@ -146,7 +146,7 @@ function show(meter, typed) {
   });
 }
 
-export function insert(box, words) {
+function insert(box, words) {
   const { selectionStart, selectionEnd } = box;
   box.setRangeText(words, selectionStart, selectionEnd, "end");
   box.focus();

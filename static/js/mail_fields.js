@@ -1,6 +1,4 @@
 // Merge fields of a mail: a chip goes into the field that was written in last, the text where none was.
-import { insert } from "./composer.js";
-
 const FIELDS = "#id_subject, #id_preheader, #id_text, #id_html, #id_variants input, #id_variants textarea";
 let last = null;
 
@@ -8,5 +6,8 @@ document.addEventListener("focusin", (event) => { if (event.target.matches(FIELD
 document.addEventListener("click", (event) => {
   const chip = event.target.closest("#merge-fields [data-insert]");
   const box = last?.isConnected ? last : document.getElementById("id_text");
-  if (chip && box) insert(box, chip.dataset.insert);
+  if (!chip || !box) return;
+  box.setRangeText(chip.dataset.insert, box.selectionStart, box.selectionEnd, "end");
+  box.focus();
+  box.dispatchEvent(new Event("input", { bubbles: true }));
 });

@@ -38,7 +38,7 @@ def untouched(acme):
         ({"channel": None}, "channel"),
         ({"channel": "fax"}, "channel"),
         ({"channel": "whatsapp"}, "channel"),
-        ({"channel": "email", "recipient": "amina@acme.test"}, "channel"),
+        ({"channel": "email", "recipient": "amina@acme.test"}, "subject"),
         ({"channel": ["sms"]}, "channel"),
         ({"recipient": None}, "recipient"),
         ({"recipient": ""}, "recipient"),
