@@ -2,19 +2,15 @@
 
 import json
 import os
-import subprocess
-import sys
 import tarfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from django.db import connection
 
 from crm import backups
-from tests.ops.installation import ROOT, own_environment
+from tests.ops.places import Place
 
 # Three messages: one that the provider has, one being written as the backup is taken, one that waits.
 WORLD = """
@@ -43,47 +39,6 @@ print(json.dumps({"active": active, "before": before, "sent": takes(), "after": 
 """
 
 
-class Place:
-    """An installation of its own: a folder, and on PostgreSQL a database."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.extra: dict[str, str] = {}
-        if connection.vendor == "postgresql":
-            facts = connection.settings_dict
-            self.name = f"backup_{uuid.uuid4().hex[:12]}"
-            with _server() as server:
-                server.execute(f'CREATE DATABASE "{self.name}"')
-            secret = f":{facts['PASSWORD']}" if facts["PASSWORD"] else ""
-            address = f"{facts['USER']}{secret}@{facts['HOST']}:{facts['PORT'] or 5432}"
-            self.extra["DATABASE_URL"] = f"postgres://{address}/{self.name}"
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = own_environment(self.folder, **self.extra, PYTHONPATH=str(ROOT))
-        return subprocess.run(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400,
-        )  # fmt: skip
-
-    def manage(self, *words: str) -> str:
-        ended = self.run(*words)
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
-
-    def close(self) -> None:
-        if self.extra:
-            with _server() as server:
-                server.execute(f'DROP DATABASE "{self.name}" WITH (FORCE)')
-
-
-def _server() -> psycopg.Connection:
-    facts = connection.settings_dict
-    return psycopg.connect(
-        host=facts["HOST"], port=facts["PORT"] or 5432, user=facts["USER"], password=facts["PASSWORD"] or None,
-        dbname="postgres", autocommit=True,
-    )  # fmt: skip
-
-
 @pytest.fixture
 def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
     made = []
@@ -96,7 +51,7 @@ def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 def test_a_restored_backup_agrees_and_sends_nothing_that_may_have_left(places: tuple[Place, Place]) -> None:
     old, new = places
     old.manage("prepare")
