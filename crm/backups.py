@@ -27,6 +27,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from crm import __version__
+from crm.common.crypto import Undecryptable, decrypt_text, encrypt_text
 from crm.common.sql import database_now, later_sql
 from messaging.models import ProviderAccount
 from messaging.services.providers import pause_account
@@ -60,6 +61,7 @@ def take_backup(folder: Path, *, keep: int = 0) -> Path:
             "version": __version__,
             "database": connection.vendor,
             "taken": database_now().isoformat(),
+            "lock": encrypt_text("tarishi"),  # opens with the key that opens what is encrypted in the database
             "migrations": sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations()),
         }
         dump = _dump(Path(work))
@@ -138,6 +140,13 @@ def restore_backup(path: Path, *, replace: bool = False, as_it_was: bool = False
     manifest = read_manifest(path)
     if manifest["database"] != connection.vendor:
         raise BackupError(f"The backup is of {manifest['database']} and DATABASE_URL names {connection.vendor}.")
+    try:
+        decrypt_text(manifest["lock"])
+    except Undecryptable:
+        raise BackupError(
+            "ENCRYPTION_KEY is not the one under which the backup was taken, which opens its credentials. "
+            "Set it to that of the old installation, or put its VAR_DIR/secrets here."
+        ) from None
     newer = set(manifest["migrations"]) - _known_migrations()
     if newer:
         raise BackupError(f"The backup is of a newer release ({manifest['version']}): install that one first.")

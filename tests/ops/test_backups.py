@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import connection
 
 from crm import backups
 from tests.ops.places import Place
 
+KEY = Fernet.generate_key().decode()
 # Three messages: one that the provider has, one being written as the backup is taken, one that waits.
 WORLD = """
 from messaging.sending.sweep import sweep
@@ -44,7 +46,7 @@ def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
     made = []
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
-        made.append(Place(tmp_path / name))
+        made.append(Place(tmp_path / name, ENCRYPTION_KEY=KEY))
     yield made[0], made[1]
     for place in made:
         place.close()
@@ -133,5 +135,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_changes(tmp_path: Pa
         backups.restore_backup(made(migrations=["crm.9999_from_tomorrow"]), replace=True)
     with pytest.raises(backups.BackupError, match="The backup is of oracle"):
         backups.restore_backup(made(database="oracle"), replace=True)
+    with pytest.raises(backups.BackupError, match="ENCRYPTION_KEY is not the one"):
+        backups.restore_backup(made(lock=Fernet(Fernet.generate_key()).encrypt(b"tarishi").decode()), replace=True)
     with pytest.raises(backups.BackupError, match="not empty"):
         backups.restore_backup(made())
