@@ -13,7 +13,9 @@ from accounts.events import EVENTS
 from accounts.models import ApiKey, AuditEntry, Membership, User, WebhookEndpoint
 from accounts.scopes import SCOPES
 from accounts.services import webhooks
+from accounts.services.audit import record_audit_of_person
 from accounts.services.keys import create_api_key, read_key_fields, revoke_api_key
+from accounts.services.people import end_other_sessions
 from crm.common.errors import InvalidInput
 
 
@@ -37,6 +39,7 @@ class UserAdmin(DjangoUserAdmin):
     list_filter = ("is_active", "is_staff")
     search_fields = ("email", "name")
     readonly_fields = ("last_login", "date_joined")
+    actions = ("sign_out",)
     add_form = NewUserForm
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
     fieldsets = (
@@ -44,6 +47,13 @@ class UserAdmin(DjangoUserAdmin):
         ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
+
+    @admin.action(description="Sign the selected people out everywhere", permissions=["change"])
+    def sign_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            end_other_sessions(user=user)
+            record_audit_of_person(user=user, action="person.signed_out_by_staff")
+        self.message_user(request, f"Signed out: {len(queryset)}.")
 
 
 @admin.register(Membership)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib.auth import logout
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
+from accounts.errors import NotAllowed
 from accounts.models import Membership
 from crm.common.acting import request_acts
 
@@ -53,6 +55,12 @@ class CurrentClientMiddleware:
                 request.membership = membership  # type: ignore[attr-defined]
                 request.client = membership.client  # type: ignore[attr-defined]
         return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """A service that refused the acting person, where the page had not: the same page as by the page itself."""
+        if isinstance(exception, NotAllowed) and not request.path.startswith(_NOBODY_SIGNS_IN):
+            raise PermissionDenied from exception
+        return None
 
 
 class LanguageMiddleware:
@@ -109,6 +117,9 @@ class SessionMiddleware:
                 barred = request.second_factor_wanted and not request.path.startswith(self._WITHOUT_SECOND_FACTOR)  # type: ignore[attr-defined]
                 if barred and request.path != "/" and not is_mfa_enabled(request.user):
                     return redirect("security")
+                response = self.get_response(request)
+                response.headers.setdefault("Cache-Control", "private, no-store")  # no copy stays in the browser
+                return response
         return self.get_response(request)
 
     def _is_over(self, request: HttpRequest) -> bool:

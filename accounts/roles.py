@@ -10,7 +10,7 @@ SEND = {"campaigns.send", "messages.send"}
 MANAGE = {
     "audit.read", "campaigns.policy", "contacts.write", "campaigns.write", "wallet.topup", "keys.read", "keys.write",
 }  # fmt: skip
-RUN = {"team.write", "organisation.write", "privacy.write", "client.write"}
+RUN = {"team.write", "organisation.write", "privacy.write", "client.write", "senders.write"}
 
 PERMISSIONS: dict[str, set[str]] = {
     "owner": READ | SEND | MANAGE | RUN,
@@ -30,6 +30,7 @@ NAMES: dict[str, str | Promise] = {
     "campaigns.write": _("Write campaigns and templates"),
     "campaigns.send": _("Send and release campaigns"),
     "campaigns.policy": _("Say which campaigns a second person releases"),
+    "senders.write": _("Ask for sender IDs and for going live"),
     "contacts.read": _("See contacts"),
     "contacts.write": _("Change contacts and import"),
     "wallet.read": _("See the wallet"),

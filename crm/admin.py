@@ -6,15 +6,19 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from accounts.models import Client, ClientState
+from accounts.models import Client, ClientState, StaffNote
+from accounts.services.audit import record_audit
 from accounts.services.clients import resume_client, suspend_client
 from crm.common.errors import InvalidInput
+from crm.common.money import format_money, from_micros
 from crm.leases import holder_of
 from crm.models import Lease
+from crm.office.clients import facts_of_client, failed_share, with_figures
 from crm.opening import open_ready_client
 from crm.watching.facts import all_figures
 
@@ -67,6 +71,10 @@ class NewClientForm(forms.ModelForm):
 class ClientForm(forms.ModelForm):
     suspend = forms.BooleanField(required=False, label="Suspended", help_text="Refuses every API call and every send")
     suspended_reason = forms.CharField(max_length=200, required=False, help_text="The client reads it")
+    note = forms.CharField(
+        max_length=2000, required=False, label="New note", widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="For staff; the client never sees it",
+    )  # fmt: skip
 
     class Meta:
         model = Client
@@ -88,17 +96,45 @@ class ClientForm(forms.ModelForm):
 class ClientAdmin(admin.ModelAdmin):
     """Country, currency and time zone are fixed once opened: numbers, money and days were read by them."""
 
-    list_display = ("id", "name", "contact_email", "country", "currency", "state", "simulation", "created_at")
+    list_display = (
+        "id", "name", "contact_email", "country", "balance", "volume", "failures", "state", "simulation", "created_at",
+    )  # fmt: skip
     list_display_links = ("id", "name")
     list_filter = ("state", "simulation", "country")
     search_fields = ("name", "contact_email")
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
+        return with_figures(super().get_queryset(request))
+
+    @admin.display(description="Balance", ordering="figure_balance")
+    def balance(self, client: Any) -> str:
+        return (
+            "–" if client.figure_balance is None else format_money(from_micros(client.figure_balance), client.currency)
+        )
+
+    @admin.display(description="Messages, 30 days", ordering="figure_volume")
+    def volume(self, client: Any) -> str:
+        return f"{client.figure_volume or 0:,}"
+
+    @admin.display(description="Failed", ordering="figure_failed")
+    def failures(self, client: Any) -> str:
+        share = failed_share(client)
+        return "–" if share is None else f"{share:.1f} %"
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        extra = dict(kwargs.pop("extra_context", None) or {})
+        client = self.get_object(request, object_id)
+        if client is not None:
+            extra |= facts_of_client(client)
+        return super().change_view(request, object_id, *args, extra_context=extra, **kwargs)
 
     def get_form(self, request: HttpRequest, obj: Client | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, form=ClientForm if obj else NewClientForm, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         if obj:
-            return (*_DETAILS, "suspend", "suspended_reason")
+            return (*_DETAILS, "suspend", "suspended_reason", "note")
         return (
             "name",
             "email",
@@ -126,11 +162,24 @@ class ClientAdmin(admin.ModelAdmin):
                 f"{issued.api_secret} · Application key: {issued.app_key}",
             )
             return
+        changed = [name for name in form.changed_data if name in ClientForm.Meta.fields]
+        before = Client.objects.filter(pk=obj.pk).values(*changed).first() if changed else None
         super().save_model(request, obj, form, change)
-        if form.cleaned_data["suspend"]:
+        if form.cleaned_data["note"].strip():
+            StaffNote.objects.create(client=obj, text=form.cleaned_data["note"].strip(), by=request.user)
+        if changed:
+            after = {name: getattr(obj, name) for name in changed}
+            record_audit(client=obj, action="client.changed", target=f"client:{obj.pk}", before=before, after=after)
+        if form.cleaned_data["suspend"] and not self._is_suspended_so(obj, form):
             suspend_client(client=obj, reason=form.cleaned_data["suspended_reason"])
-        elif obj.state == ClientState.SUSPENDED:
+        elif obj.state == ClientState.SUSPENDED and not form.cleaned_data["suspend"]:
             resume_client(client=obj)
+
+    def _is_suspended_so(self, client: Client, form: forms.ModelForm) -> bool:
+        return (
+            client.state == ClientState.SUSPENDED
+            and client.suspended_reason == form.cleaned_data["suspended_reason"].strip()
+        )
 
 
 @admin.register(Lease)

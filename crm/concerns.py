@@ -119,9 +119,9 @@ def _of_senders(client: Client) -> Iterator[Concern]:
         if state == SenderState.REJECTED and not approved:
             yield Concern(
                 _("The sender ID {name} was rejected").format(name=name),
-                _("Nothing can be sent until another one is approved. Ask your account manager what is missing."),
-                reverse("sending_policy"),
-                _("See the sending rules"),
+                _("Nothing can be sent until another one is approved. The page says what to mend."),
+                reverse("senders"),
+                _("See the sender IDs"),
             )
 
 

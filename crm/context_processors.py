@@ -79,6 +79,7 @@ NAVIGATION = (
         "settings",
         below=(
             Page("/app/settings/organisation", gettext_lazy("Organisation"), "organisation.read"),
+            Page("/app/settings/senders", gettext_lazy("Sender IDs"), "organisation.read"),
             Page("/app/settings/team", gettext_lazy("Team"), "team.read"),
             Page("/app/settings/notifications", gettext_lazy("Notifications"), "home"),
             Page("/app/settings/simulation", gettext_lazy("Simulation"), "organisation.read"),

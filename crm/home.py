@@ -26,6 +26,8 @@ from crm.concerns import concerns_of
 from messaging import queries as messaging
 from messaging.conversations import unread_threads
 from messaging.models import Campaign
+from messaging.services.going_live import steps_of
+from messaging.services.rules import rules_of
 from messaging.statistics import Day, days_of
 from wallet import queries as wallets
 from wallet.queries import Balance
@@ -65,6 +67,7 @@ def home(request: HttpRequest) -> HttpResponse:
     has_contacts = membership.may("contacts.read") and contacts.contacts_for(client).exists()
     days = days_of(client, days=DAYS, now=now)
     days_left = _days_left(balance, days)
+    trial = steps_of(client) if rules_of(client).trial else []
     context |= {
         "balance": balance,
         "days_left": days_left,
@@ -73,6 +76,8 @@ def home(request: HttpRequest) -> HttpResponse:
         ),
         "steps": _first_steps(client, membership, has_contacts, balance),
         "planned": messaging.next_scheduled(client) if membership.may("campaigns.read") else None,
+        "trial_steps": trial,
+        "trial_done": sum(step.done for step in trial),
         "may_read_campaigns": membership.may("campaigns.read"),
         "may_write_campaigns": membership.may("campaigns.write"),
         "may_send_messages": membership.may("messages.send"),

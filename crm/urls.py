@@ -41,6 +41,7 @@ urlpatterns = [
     path("", include("contacts.urls")),
     path("", include("wallet.urls")),
     path("", include("messaging.urls")),
+    path("staff/", include("crm.office.urls")),
     path("staff/", admin.site.urls),
 ]
 

@@ -19,7 +19,9 @@ from messaging.models import (
     MessageStatus,
     ProviderCallback,
     SavedReply,
+    SenderDocument,
     SenderId,
+    SenderNetwork,
     Template,
     TemplateVersion,
     Thread,
@@ -27,6 +29,7 @@ from messaging.models import (
     ThreadEventKind,
 )
 from messaging.sending.recording import cancel_messages
+from messaging.services.sender_papers import path_of
 
 _WAITING = (MessageStatus.SCHEDULED, MessageStatus.HELD, MessageStatus.QUEUED)
 _LEAVING = (MessageStatus.CLAIMED, MessageStatus.SUBMITTING)
@@ -129,7 +132,12 @@ def _purge(client_id: int, limits: Limits, cursors: dict[str, Any], most: int, d
     done += _purge_threads(client_id, limits, most, dry_run)
     if limits.everything:
         done += delete_some(CampaignRecipient.objects.for_client(client_id), most, dry_run)
+        papers = list(SenderDocument.objects.for_client(client_id)[:most])
+        done += len(papers)
         if not dry_run:
+            for paper in papers:
+                path_of(paper).unlink(missing_ok=True)
+                paper.delete()
             TemplateVersion.objects.for_client(client_id).exclude(text="", content={}).update(text="", content={})
             Campaign.objects.for_client(client_id).exclude(text="", content={}).update(text="", variants={}, content={})
     return done
@@ -208,4 +216,6 @@ def _tables(client_id: int) -> dict[str, QuerySet]:
         "templates": Template.objects.for_client(client_id),
         "template-texts": TemplateVersion.objects.for_client(client_id),
         "sender-ids": SenderId.objects.for_client(client_id),
+        "sender-networks": SenderNetwork.objects.for_client(client_id),
+        "sender-papers": SenderDocument.objects.for_client(client_id),
     }

@@ -132,6 +132,24 @@ class Client(models.Model):
         return self.state == ClientState.ACTIVE
 
 
+class StaffNote(models.Model):
+    """What staff noted about a client, for each other; the client never sees it. Notes are added, not changed."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False)
+    text = models.TextField(max_length=2000)
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["client", "-id"], name="staff_note_by_client")]
+
+    def __str__(self) -> str:
+        return self.text[:60]
+
+
 class Role(models.TextChoices):
     OWNER = "owner", _("Owner")
     ADMIN = "admin", _("Admin")

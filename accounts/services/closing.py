@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Client, Closure, ErasedAddress, Export, Membership
 from accounts.personal_data import PARTS, Limits
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from accounts.services.clients import suspend_client
 from accounts.services.exports import delete_files, make_export
@@ -26,6 +27,7 @@ def closure_of(client: Client) -> Closure | None:
     return Closure.objects.for_client(client).filter(done_at=None).select_related("asked_by").first()
 
 
+@needs("client.write")
 @transaction.atomic
 def ask_closure(*, client: Client, by: Membership, name: str) -> Closure:
     """Close the organisation in thirty days. name: its name, typed again. Raises: InvalidInput (`name`), WrongState."""
@@ -44,6 +46,7 @@ def ask_closure(*, client: Client, by: Membership, name: str) -> Closure:
     return closure
 
 
+@needs("client.write")
 @transaction.atomic
 def withdraw_closure(*, client: Client) -> bool:
     """Keep the organisation after all. Returns whether there was a closure to take back."""
@@ -53,6 +56,7 @@ def withdraw_closure(*, client: Client) -> bool:
     return bool(gone)
 
 
+@needs("client.write", of="membership")
 @transaction.atomic
 def export_everything(*, membership: Membership, language: str = "en") -> Export:
     """Have a worker put everything of the organisation into one ZIP of CSV files. Raises: TooManyExports."""

@@ -17,6 +17,7 @@ from django.utils import translation
 from accounts import wake
 from accounts.exporting import KINDS, Files, Job, Rows
 from accounts.models import Export, ExportState, Membership
+from accounts.services.access import require
 from accounts.services.audit import record_audit
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.exports import csv_lines, write_csv, write_xlsx
@@ -52,6 +53,7 @@ def request_export(*, membership: Membership, kind: str, format: str, query: str
     known = KINDS.get(kind)
     if known is None or not membership.may(known.permission):
         raise NotFound
+    require(membership.client_id, known.permission)
     if format not in FORMATS or len(query) > _LONGEST_QUERY or "\x00" in query:
         raise InvalidInput({"format": ["Choose CSV or XLSX."]})
     if known.files is not None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Client, User
 from accounts.scopes import SCOPES
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.acting import key_acts
 from crm.common.addresses import normalize_network
@@ -36,6 +37,7 @@ class IssuedKey:
     app_key: str = field(repr=False)
 
 
+@needs("keys.write")
 @transaction.atomic
 def create_api_key(
     *,
@@ -110,6 +112,7 @@ def read_key_fields(
     return name, chosen, networks
 
 
+@needs("keys.write", of="key")
 @transaction.atomic
 def revoke_api_key(*, key: ApiKey) -> bool:
     """End `key` from the next request on. Returns whether this call ended it; a second one changes nothing."""
@@ -121,6 +124,7 @@ def revoke_api_key(*, key: ApiKey) -> bool:
     return bool(ended)
 
 
+@needs("keys.write", of="key")
 def rotate_api_key(*, key: ApiKey, overlap: str, by: User | None = None) -> IssuedKey:
     """Issue a key that may do what `key` may; `key` works on for `overlap` (a name of OVERLAPS), then no more.
 

@@ -7,12 +7,14 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput
 
 FIELDS = ("name", "contact_email", "address", "tax_id", "time_zone", "language", "require_second_factor")
 
 
+@needs("organisation.write")
 @transaction.atomic
 def change_organisation(*, client: Client, **values: object) -> None:
     """Change any of FIELDS. Raises: InvalidInput, fields as the parameters."""
@@ -42,6 +44,7 @@ def change_organisation(*, client: Client, **values: object) -> None:
     )  # fmt: skip
 
 
+@needs("organisation.write")
 @transaction.atomic
 def set_simulation(*, client: Client, on: bool) -> bool:
     """Switch the whole account between simulation and real sending; False where it was so already."""

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from accounts import wake
 from accounts.models import Client, ErasedAddress, HashKey, Membership, PersonRequest, RequestState, User
 from accounts.personal_data import PARTS, Person
+from accounts.services.access import needs
 from accounts.services.audit import masked, record_audit
 from accounts.services.exports import delete_files, make_export
 from crm.common.errors import InvalidInput
@@ -85,6 +86,7 @@ def read_address(client: Client, text: str) -> Person:
         raise InvalidInput({"address": [str(error)]}) from None
 
 
+@needs("privacy.write", of="membership")
 @transaction.atomic
 def request_export(*, membership: Membership, person: Person, language: str = "en") -> PersonRequest:
     """Have everything that is kept of a person put into a file, which the export list holds for seven days."""
@@ -98,6 +100,7 @@ def request_export(*, membership: Membership, person: Person, language: str = "e
     return request
 
 
+@needs("privacy.write")
 @transaction.atomic
 def request_erasure(*, client: Client, person: Person, by: User | None, reason: str) -> PersonRequest:
     """Erase a person everywhere, in the background, within 24 hours. From this moment nothing is sent to them.
@@ -181,6 +184,7 @@ def collect(client_id: int, person: Person) -> Iterator[tuple[str, str, dict]]:
             yield part.name, kind, facts
 
 
+@needs("privacy.write")
 @transaction.atomic
 def lift_erasure(*, client: Client, person: Person, reason: str) -> bool:
     """Let an erased person be added and written to again, because they asked for it. Returns whether they were erased.

@@ -14,6 +14,7 @@ from accounts import wake
 from accounts.models import Client, Closure, Retention
 from accounts.models.privacy import LEAST_DAYS, MOST_DAYS, USUAL_DAYS
 from accounts.personal_data import INSTALLATION, PARTS, Limits
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput
 from crm.common.sql import database_now
@@ -33,6 +34,7 @@ def retention_of(client: Client) -> Retention:
     return Retention.objects.for_client(client).first() or Retention(client=client)
 
 
+@needs("client.write")
 @transaction.atomic
 def set_retention(*, client: Client, **days: int) -> Retention:
     """Keep data for so many days from now on; the purge follows within the hour. days: those of FIELDS.

@@ -19,6 +19,7 @@ from django.utils.translation import override
 from accounts import verified_phones
 from accounts.errors import InvitationOver, LastOwner, NotAllowed
 from accounts.models import Client, Invitation, Membership, Role, User
+from accounts.services.access import needs, require
 from accounts.services.audit import record_audit
 from crm.common.crypto import digest
 from crm.common.errors import InvalidInput
@@ -38,6 +39,7 @@ class IssuedInvitation:
     problem: str = ""
 
 
+@needs("team.write")
 def invite_member(*, client: Client, by: Membership, address: str, role: str) -> IssuedInvitation:
     """Invite somebody by e-mail address or phone number; a second invitation to the same address replaces the first.
 
@@ -106,6 +108,7 @@ def accept_invitation(*, invitation: Invitation, user: User) -> Membership:
     return membership
 
 
+@needs("team.write", of="invitation")
 @transaction.atomic
 def revoke_invitation(*, invitation: Invitation) -> bool:
     """End an invitation that nobody used; False where it had ended."""
@@ -119,6 +122,7 @@ def revoke_invitation(*, invitation: Invitation) -> bool:
     return bool(ended)
 
 
+@needs("team.write", of="member")
 @transaction.atomic
 def change_role(*, member: Membership, role: str, by: Membership) -> None:
     """Give a member another role. Raises: NotAllowed, LastOwner, InvalidInput."""
@@ -141,6 +145,7 @@ def change_role(*, member: Membership, role: str, by: Membership) -> None:
 def remove_member(*, member: Membership, by: Membership) -> None:
     """Take somebody out of the organisation; anybody may take themselves out. Raises: NotAllowed, LastOwner."""
     if member.pk != by.pk:
+        require(member.client_id, "team.write")
         _check_may_touch(by, member)
     if member.role == Role.OWNER:
         _keep_an_owner(member)

@@ -14,6 +14,7 @@ from accounts.delivery.signing import new_secret
 from accounts.delivery.targets import check_webhook_url
 from accounts.events import EVENTS
 from accounts.models import Client, DeliveryState, WebhookDelivery, WebhookEndpoint, WebhookFormat
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from accounts.services.events import body_of, new_event_id
 from crm.common.errors import InvalidInput, NotFound, WrongState
@@ -41,6 +42,7 @@ def get_endpoint(*, client: Client, endpoint_id: int) -> WebhookEndpoint:
     return endpoint
 
 
+@needs("keys.write")
 @transaction.atomic
 def create_endpoint(
     *, client: Client, url: str, events: Iterable[str], format: str = WebhookFormat.ENVELOPE, secret: str = ""
@@ -58,6 +60,7 @@ def create_endpoint(
     return IssuedEndpoint(endpoint, secret)
 
 
+@needs("keys.write", of="endpoint")
 def update_endpoint(
     *,
     endpoint: WebhookEndpoint,
@@ -88,6 +91,7 @@ def update_endpoint(
     return _fresh(endpoint)
 
 
+@needs("keys.write", of="endpoint")
 @transaction.atomic
 def pause_endpoint(*, endpoint: WebhookEndpoint) -> bool:
     """Send nothing more to it and write nothing new down for it. Returns whether it was active."""
@@ -97,6 +101,7 @@ def pause_endpoint(*, endpoint: WebhookEndpoint) -> bool:
     return bool(paused)
 
 
+@needs("keys.write", of="endpoint")
 @transaction.atomic
 def resume_endpoint(*, endpoint: WebhookEndpoint) -> bool:
     """Send to it again, first what still waited. Returns whether it was paused."""
@@ -111,6 +116,7 @@ def resume_endpoint(*, endpoint: WebhookEndpoint) -> bool:
     return bool(resumed)
 
 
+@needs("keys.write", of="endpoint")
 def delete_endpoint(*, endpoint: WebhookEndpoint) -> None:
     """Forget the endpoint and its log; what waited for it is not sent.
 
@@ -130,6 +136,7 @@ def delete_endpoint(*, endpoint: WebhookEndpoint) -> None:
                 raise
 
 
+@needs("keys.write", of="endpoint")
 def rotate_secret(*, endpoint: WebhookEndpoint, secret: str = "") -> IssuedEndpoint:
     """Sign with a new secret; the present one signs beside it for 24 hours. Raises: InvalidInput (`secret`)."""
     secret = _read_secret(secret)
@@ -144,6 +151,7 @@ def rotate_secret(*, endpoint: WebhookEndpoint, secret: str = "") -> IssuedEndpo
     return IssuedEndpoint(_fresh(endpoint), secret)
 
 
+@needs("keys.write", of="endpoint")
 @transaction.atomic
 def record_test(*, endpoint: WebhookEndpoint, event: str, by_asker: bool = False) -> WebhookDelivery:
     """Write a sample of `event` down for this endpoint alone, marked `"test":true`.
@@ -172,6 +180,7 @@ def record_test(*, endpoint: WebhookEndpoint, event: str, by_asker: bool = False
     return delivery
 
 
+@needs("keys.write", of="endpoint")
 def redeliver(*, endpoint: WebhookEndpoint, delivery_ids: Sequence[int]) -> int:
     """Send these deliveries again now, whatever became of them, with the whole schedule before them.
 
@@ -180,6 +189,7 @@ def redeliver(*, endpoint: WebhookEndpoint, delivery_ids: Sequence[int]) -> int:
     return _send_again(endpoint, deliveries_of(endpoint).filter(pk__in=list(delivery_ids)))
 
 
+@needs("keys.write", of="endpoint")
 def redeliver_failed(*, endpoint: WebhookEndpoint, since: datetime) -> int:
     """Send again now whatever has failed since then: given up, or waiting for its next try. Returns how many.
 

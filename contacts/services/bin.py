@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts.importing.engine import keep_or_fill_sql
 from contacts.models import KEEP_BIN_DAYS, BinnedContact, Contact, FormerAddress, GroupMember
@@ -20,6 +21,7 @@ _COLUMNS = (
 )
 
 
+@needs("contacts.write")
 def delete_contacts(*, client: Client, contact_ids: Iterable[int], by: Any = None) -> int:
     """Put contacts of the client into the bin, with their places in groups; ids of others are passed over.
 
@@ -70,6 +72,7 @@ def bin_chunk(*, client_id: int, contact_ids: Sequence[int], by: Any) -> int:
     return gone
 
 
+@needs("contacts.write")
 def restore_contacts(*, client: Client, binned_ids: Iterable[int]) -> int:
     """Put contacts back into the book and into the groups that are still there; returns how many.
 
@@ -125,6 +128,7 @@ def _restore_chunk(client_id: int, ids: Sequence[int]) -> int:
     return BinnedContact.objects.filter(client_id=client_id, pk__in=list(ids)).delete()[0]
 
 
+@needs("contacts.write")
 def empty_bin(*, client: Client, binned_ids: Iterable[int] | None = None) -> int:
     """Forget contacts in the bin for good: these, or all of the client; returns how many."""
     binned = BinnedContact.objects.for_client(client)

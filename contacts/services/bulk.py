@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts import wake
 from contacts.filters import ContactFilters
@@ -32,6 +33,7 @@ class _LeaseLostError(Exception):
     """Stopped, or another worker has it: the present chunk was undone."""
 
 
+@needs("contacts.write")
 def start_bulk(
     *, client: Client, by: Any, act: str, filters: ContactFilters, group: Group | None = None, note: str = ""
 ) -> BulkChange:
@@ -71,6 +73,7 @@ def start_bulk(
     return change
 
 
+@needs("contacts.write")
 def change_contacts(
     *, client: Client, act: str, contact_ids: Sequence[int], group: Group | None, by: Any = None, note: str = ""
 ) -> int:
@@ -178,6 +181,7 @@ def _end(change: BulkChange, token: str, state: BulkState, error: str = "") -> b
     return bool(ended)
 
 
+@needs("contacts.write", of="change")
 def stop_bulk(*, change: BulkChange) -> BulkChange:
     """Stop after the contacts being changed; what was done stays. Raises: WrongState (it is over)."""
     open_ones = BulkChange.objects.filter(

@@ -6,11 +6,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts.models import STATEMENT_LENGTH, Consent, ConsentSource, Contact
 from crm.common.errors import InvalidInput
 
 
+@needs("contacts.write", of="contact")
 @transaction.atomic
 def set_consent(*, contact: Contact, source: str, statement: str = "", by: Any = None) -> Contact:
     """Record the consent of one contact; source: a ConsentSource, "" for none any more. The earlier record stays with

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.privacy import erased_among
 from contacts.errors import ContactExists
 from contacts.importing.matching import attribute_key, unused_key
@@ -22,6 +23,7 @@ MAX_ATTRIBUTES = 100
 _LENGTHS = {"name": NAME_LENGTH, "department": DEPARTMENT_LENGTH}
 
 
+@needs("contacts.write")
 def create_contact(
     *,
     client: Client,
@@ -41,6 +43,7 @@ def create_contact(
     return _save(contact)
 
 
+@needs("contacts.write", of="contact")
 def update_contact(*, contact: Contact, **changes: Any) -> Contact:
     """Change the named fields of phone, email, name, department and attributes, which are replaced as a whole.
 

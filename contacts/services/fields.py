@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Client
+from accounts.services.access import needs
 from contacts.importing.matching import MAX_ATTRIBUTES, attribute_key
 from contacts.importing.rows import clean_text
 from contacts.models import Contact, ContactField, FieldKind
@@ -28,6 +29,7 @@ def ensure_fields(*, client_id: int, kinds: Mapping[str, str]) -> None:
     insert_rows(ContactField, columns, rows, suffix="ON CONFLICT DO NOTHING")
 
 
+@needs("contacts.write")
 def create_field(*, client: Client, key: str, kind: str = FieldKind.TEXT, choices: Sequence[str] = ()) -> ContactField:
     """Raises: InvalidInput (key, kind, choices): the name is taken or cannot be written as {name} in a text."""
     title = clean_text(key.strip())
@@ -47,6 +49,7 @@ def create_field(*, client: Client, key: str, kind: str = FieldKind.TEXT, choice
     return field
 
 
+@needs("contacts.write", of="field")
 def change_field(*, field: ContactField, kind: str, choices: Sequence[str] = ()) -> ContactField:
     """Change what may stand in a field from now on; what contacts have stays until it is edited.
 
@@ -57,6 +60,7 @@ def change_field(*, field: ContactField, kind: str, choices: Sequence[str] = ())
     return field
 
 
+@needs("contacts.write", of="field")
 def delete_field(*, field: ContactField) -> None:
     """Raises: WrongState while a contact has a value in it."""
     with transaction.atomic():

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Client
+from accounts.services.access import needs
 from contacts import rules
 from contacts.errors import GroupExists
 from contacts.importing.engine import add_members
@@ -17,16 +18,19 @@ from crm.common.errors import InvalidInput, WrongState
 MOST_TAGS = 500
 
 
+@needs("contacts.write")
 def create_group(*, client: Client, name: str) -> Group:
     """Raises: InvalidInput (name), GroupExists."""
     return _save(Group(client=client), name)
 
 
+@needs("contacts.write", of="group")
 def rename_group(*, group: Group, name: str) -> Group:
     """Raises: InvalidInput (name), GroupExists."""
     return _save(group, name)
 
 
+@needs("contacts.write")
 def create_rule_group(*, client: Client, name: str, match: str, conditions: Iterable[Mapping[str, Any]]) -> Group:
     """A group of whoever meets the conditions (contacts/rules.py) whenever it is asked.
 
@@ -35,6 +39,7 @@ def create_rule_group(*, client: Client, name: str, match: str, conditions: Iter
     return _save(Group(client=client, kind=GroupKind.RULE, rule=rules.read_rule(client, match, conditions)), name)
 
 
+@needs("contacts.write", of="group")
 def change_rule(*, group: Group, name: str, match: str, conditions: Iterable[Mapping[str, Any]]) -> Group:
     """Raises: InvalidInput (name, rule), GroupExists, WrongState (it is no group by rule)."""
     if group.kind != GroupKind.RULE:
@@ -60,6 +65,7 @@ def group_of_import(*, contact_import: ContactImport) -> Group:
     )
 
 
+@needs("contacts.write")
 def create_tag(*, client: Client, name: str) -> Group:
     """Raises: InvalidInput (name), GroupExists."""
     return ensure_tags(client=client, names=[name], must_be_new=True)[0]
@@ -82,6 +88,7 @@ def ensure_tags(*, client: Client, names: Sequence[str], must_be_new: bool = Fal
     return list(tags.values())
 
 
+@needs("contacts.write", of="group")
 def delete_group(*, group: Group) -> None:
     """Delete the group or tag; its contacts stay in the book. Raises: WrongState (a rule asks about it)."""
     with transaction.atomic():
@@ -93,6 +100,7 @@ def delete_group(*, group: Group) -> None:
         group.delete()
 
 
+@needs("contacts.write", of="group")
 def add_to_group(*, group: Group, contact_ids: Iterable[int]) -> int:
     """Put contacts of the same client into the group or give them the tag; others are passed over.
 
@@ -102,6 +110,7 @@ def add_to_group(*, group: Group, contact_ids: Iterable[int]) -> int:
     return add_members(group.client_id, group.pk, list(contact_ids))
 
 
+@needs("contacts.write", of="group")
 def remove_from_group(*, group: Group, contact_ids: Iterable[int]) -> int:
     """Take contacts out of the group. Returns how many were in it. Raises: InvalidInput (`group`: it is by rule)."""
     refuse_by_rule(group)

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts import wake
 from contacts.importing.engine import LEASE_SECONDS, LeaseLostError
@@ -22,6 +23,7 @@ _ENDED = (ImportState.DONE, ImportState.STOPPED, ImportState.FAILED)
 _COLUMNS = ("email", "name", "department", "consent_id")
 
 
+@needs("contacts.write", of="contact_import")
 def undo_import(*, contact_import: ContactImport) -> ContactImport:
     """Hand the import to a worker to be taken back.
 

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from accounts.services.events import record_events
 from contacts import wake
@@ -91,6 +92,7 @@ def draft_import(table: Table, *, region: str | None, has_header: bool | None = 
     return Draft(table, has_header, headers, [match.stored() for match in matches], rows, first_number + has_header)
 
 
+@needs("contacts.write")
 def start_import(*, client: Client, by: Any, upload: Any) -> ContactImport:
     """Keep an upload (`name`, `chunks()`) and read it so far that a person can check it; no contact is touched.
 
@@ -149,6 +151,7 @@ def _last_mapping(client: Client, headers: Sequence[str]) -> list[dict[str, Any]
     return None
 
 
+@needs("contacts.write", of="contact_import")
 def configure_import(
     *,
     contact_import: ContactImport,
@@ -240,6 +243,7 @@ def _keep_reasons(batch: ContactImport, mapping: list[dict[str, Any]]) -> list[d
     ]
 
 
+@needs("contacts.write", of="contact_import")
 def begin_import(*, contact_import: ContactImport, background: bool = True, screen: bool = True) -> ContactImport:
     """Hand a checked import to the workers, or with background=False leave it to the caller's `run_import`.
 
@@ -356,13 +360,14 @@ def release_import(*, contact_import: ContactImport) -> ContactImport:
     return contact_import
 
 
-def refuse_import(*, contact_import: ContactImport) -> ContactImport:
-    """End a held import without a row taken. Raises: WrongState."""
+def refuse_import(*, contact_import: ContactImport, reason: str = "") -> ContactImport:
+    """End a held import without a row taken; its client reads the reason. Raises: WrongState."""
     with transaction.atomic():
         held = ContactImport.objects.filter(
             client_id=contact_import.client_id, pk=contact_import.pk, state=ImportState.HELD
         )
-        error = _("Our staff looked at this list and did not take it.")
+        words = _("Our staff looked at this list and did not take it.")
+        error = f"{words} {reason}".strip()[:300]
         if not held.update(state=ImportState.STOPPED, error=error, finished_at=database_now()):
             raise WrongState(_("This import is not held."))
         _after_end(contact_import, ImportState.STOPPED)
@@ -399,6 +404,7 @@ def _end(batch: ContactImport, token: str, state: ImportState, error: str = "") 
     return True
 
 
+@needs("contacts.write", of="contact_import")
 def stop_import(*, contact_import: ContactImport) -> ContactImport:
     """Stop after the chunk being written; what is in stays. Raises: WrongState (not running or waiting)."""
     running = ContactImport.objects.filter(
@@ -440,6 +446,7 @@ def _wake_next(batch: ContactImport) -> None:
         wake.run_import(waiting.pk)
 
 
+@needs("contacts.write", of="contact_import")
 def retake_rejects(
     *, contact_import: ContactImport, corrections: Mapping[int, Mapping[int, str]], by: Any
 ) -> ContactImport:
@@ -475,6 +482,7 @@ def retake_rejects(
         raise
 
 
+@needs("contacts.write", of="contact_import")
 def discard_import(*, contact_import: ContactImport) -> None:
     """Forget an upload that was never started, and its file. Raises: WrongState."""
     path = contact_import.path

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts.models import Channel, Contact, FormerAddress, GroupMember, OptOut
 from contacts.services.contacts import update_contact
@@ -50,6 +51,7 @@ def _opt_outs(contact: Contact) -> list[OptOut]:
     return list(OptOut.objects.for_client(contact.client_id).filter(address__in=addresses).order_by("pk"))
 
 
+@needs("contacts.write", of="keep")
 def merge_contacts(*, keep: Contact, other: Contact, take: Mapping[str, Any]) -> Contact:
     """Make one contact of two: `keep` stays, with the values of `plan_merge`, and `other` leaves the book for good.
 

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.models import Client
+from accounts.services.access import needs, require
 from accounts.services.audit import masked, record_audit
 from accounts.services.events import moment, record_events
 from contacts.importing import reading
@@ -147,6 +148,7 @@ class Listed:
     unreadable: list[tuple[str, str]]  # as typed, sentence
 
 
+@needs("contacts.write")
 def record_listed_opt_outs(*, client: Client, texts: Sequence[str], proof: str, by: Any = None) -> Listed:
     """Stop SMS from every sender to each number of a list, such as one brought along from another system.
 
@@ -188,6 +190,8 @@ def remove_opt_out(
 
     Raises: InvalidInput (`reason`): entered by hand, it has to be stated.
     """
+    if source not in (OptOutSource.STOP, OptOutSource.LINK):  # those are the person's own doing
+        require(client_id, "contacts.write")
     address, reason = normal_address(channel, address), reason.replace("\x00", "").strip()[:PROOF_LENGTH]
     if source == OptOutSource.STAFF and len(reason) < 3:
         raise InvalidInput(
@@ -199,7 +203,7 @@ def remove_opt_out(
             return False
         by_id = by.pk if by else None
         _keep_history(client_id, channel, [address], sender, is_out=False, source=source, note=reason, by_id=by_id)
-        if source not in (OptOutSource.STOP, OptOutSource.LINK):  # those are the person's own doing
+        if source not in (OptOutSource.STOP, OptOutSource.LINK):
             before = {"channel": str(channel), "address": masked(address), "sender": sender}
             record_audit(client=client_id, action="opt_out.removed", before=before, after={"source": str(source)})
     return True

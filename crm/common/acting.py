@@ -71,6 +71,12 @@ def key_acts(key: Any) -> None:
         acting.key = key
 
 
+def acting_request() -> HttpRequest | None:
+    """The request of a person at hand; None for programs with a key, and outside a request."""
+    acting = _current.get()
+    return acting.request if isinstance(acting, _Request) and acting.key is None else None
+
+
 def current_request_id() -> str:
     """The id of the request at hand, "" outside one."""
     acting = _current.get()

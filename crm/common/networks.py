@@ -7,6 +7,8 @@ libphonenumber's carrier data and the operators' own lists; Nigeria's are too in
 
 from typing import Final
 
+from phonenumbers import country_code_for_region
+
 # calling code → (network, ranges of the first three national digits, both ends included)
 _RANGES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "254": (
@@ -100,3 +102,13 @@ _BY_CODE: Final[dict[str, str]] = {
 def network_of_code(code: str) -> str:
     """The operator behind a five-digit MCC and MNC, "" for one that is not listed."""
     return _BY_CODE.get(code, "")
+
+
+def ranges_of(country: str) -> list[tuple[str, str]]:
+    """The networks of a country by its ISO code, each with its ranges of the first three national digits."""
+    return list(_RANGES.get(str(country_code_for_region(country)), ()))
+
+
+def networks_of(country: str) -> list[str]:
+    """The networks of a country, or "Every network" where none is listed."""
+    return [name for name, _ranges in ranges_of(country)] or ["Every network"]

@@ -45,6 +45,8 @@ STATUSES = {
     "approved": ("ok", "circle-check", gettext_lazy("Approved")),
     "active": ("ok", "circle-check", gettext_lazy("Active")),
     "pending": ("warn", "hourglass", gettext_lazy("Pending")),
+    "checking": ("warn", "hourglass", gettext_lazy("Checking")),
+    "network": ("info", "clock", gettext_lazy("With network")),
     "held": ("warn", "pause", gettext_lazy("Held")),
     "awaiting": ("warn", "clock", gettext_lazy("Awaiting approval")),
     "repeating": ("info", "calendar-clock", gettext_lazy("Repeating")),

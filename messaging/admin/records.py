@@ -4,17 +4,24 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 
+from crm.common.countries import is_country
 from crm.common.errors import InvalidInput
 from crm.common.money import from_micros, to_micros
 from messaging.models import (
     Campaign,
     Channel,
+    CountryRules,
+    DocumentKind,
     Message,
     MessageEvent,
     ProviderCallback,
+    SenderDocument,
     SenderId,
     SenderState,
     SendingHours,
@@ -22,6 +29,7 @@ from messaging.models import (
 )
 from messaging.services.rules import set_limits
 from messaging.services.senders import approve_sender, reject_sender_id
+from messaging.views.paper_files import paper_file
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -95,6 +103,37 @@ class SendingHoursAdmin(admin.ModelAdmin):
     list_filter = ("message_class", "country")
 
 
+class CountryRulesForm(forms.ModelForm):
+    documents = forms.MultipleChoiceField(
+        choices=DocumentKind.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    class Meta:
+        model = CountryRules
+        fields = ("country", "valid_from", "opt_out_text", "documents", "separate_classes", "note")
+
+    def clean_country(self) -> str:
+        country = self.cleaned_data["country"].upper()
+        if not is_country(country):
+            raise forms.ValidationError("Give a country code such as KE.")
+        return country
+
+    def clean_opt_out_text(self) -> str:
+        text = " ".join(self.cleaned_data["opt_out_text"].split())
+        if "{" in text or "}" in text:
+            raise forms.ValidationError("Merge fields belong into the text.")
+        return text
+
+
+@admin.register(CountryRules)
+class CountryRulesAdmin(admin.ModelAdmin):
+    """A change is a new row with its first day; the old one stays."""
+
+    form = CountryRulesForm
+    list_display = ("country", "valid_from", "opt_out_text", "separate_classes", "note")
+    list_filter = ("country",)
+
+
 @admin.register(SenderId)
 class SenderIdAdmin(admin.ModelAdmin):
     """Messages keep the name they were sent with, so a name is not changed: reject it and make another."""
@@ -119,6 +158,16 @@ class SenderIdAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: SenderId, form: SenderIdForm, change: bool) -> None:
         if not hasattr(form, "approved"):
             super().save_model(request, obj, form, change)
+
+    def get_urls(self) -> list[URLPattern]:
+        paper = path("paper/<int:pk>/", self.admin_site.admin_view(self.paper_view), name="messaging_paper")
+        return [paper, *super().get_urls()]
+
+    def paper_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """A paper of a request, for staff who may see sender IDs."""
+        if not request.user.has_perm("messaging.view_senderid"):
+            raise PermissionDenied
+        return paper_file(SenderDocument.objects.unscoped().filter(pk=pk).first() if pk < 2**63 else None)
 
     @admin.action(description="Approve the chosen sender IDs")
     def approve(self, request: HttpRequest, queryset: QuerySet) -> None:

@@ -3,7 +3,7 @@
 from crm.common.channels import Channel
 from messaging.models.campaigns import Campaign, CampaignRecipient, CampaignState, Repeat
 from messaging.models.composing import OwnNumber
-from messaging.models.hours import MessageClass, SendingHours
+from messaging.models.hours import CountryRules, MessageClass, SendingHours
 from messaging.models.inbound import InboundMessage
 from messaging.models.incidents import Impact, Incident
 from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
@@ -17,7 +17,15 @@ from messaging.models.providers import (
 )
 from messaging.models.roads import DecisionKind, ProviderPace, ProviderTally, RouteDecision
 from messaging.models.rules import ForeignCount, SendingRules
-from messaging.models.senders import SenderId, SenderState
+from messaging.models.senders import (
+    DocumentKind,
+    GoLiveRequest,
+    NetworkState,
+    SenderDocument,
+    SenderId,
+    SenderNetwork,
+    SenderState,
+)
 from messaging.models.tallies import MessageTally, TallyState
 from messaging.models.templates import Template, TemplateLanguage, TemplateVersion
 from messaging.models.threads import (
@@ -37,9 +45,12 @@ __all__ = [
     "CampaignRecipient",
     "CampaignState",
     "Channel",
+    "CountryRules",
     "DecisionKind",
+    "DocumentKind",
     "EventKind",
     "ForeignCount",
+    "GoLiveRequest",
     "Impact",
     "InboundMessage",
     "InboundNumber",
@@ -49,6 +60,7 @@ __all__ = [
     "MessageEvent",
     "MessageStatus",
     "MessageTally",
+    "NetworkState",
     "OwnNumber",
     "ProviderAccount",
     "ProviderCallback",
@@ -60,7 +72,9 @@ __all__ = [
     "Route",
     "RouteDecision",
     "SavedReply",
+    "SenderDocument",
     "SenderId",
+    "SenderNetwork",
     "SenderState",
     "SendingHours",
     "SendingProcess",

@@ -1,7 +1,10 @@
 """When people may be written to: dated data, by country and class of message."""
 
+from datetime import date
+
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 
 class MessageClass(models.TextChoices):
@@ -36,3 +39,33 @@ class SendingHours(models.Model):
 
     def __str__(self) -> str:
         return f"{self.country or 'others'}, {self.message_class}: {self.opens:%H:%M} to {self.closes:%H:%M}"
+
+
+class CountryRules(models.Model):
+    """What a country asks of those who write to its people, from `valid_from` until the next row of that country.
+
+    opt_out_text: ends promotions of clients that wrote none of their own. documents: kinds of models.senders that a
+    sender ID needs. separate_classes: information may not leave by a sender ID
+    for promotions either; a promotion never leaves by one for information.
+    """
+
+    country = models.CharField(max_length=2, help_text="ISO 3166 code")
+    valid_from = models.DateField(help_text="First day on which it holds")
+    opt_out_text = models.CharField(max_length=80, blank=True)
+    documents = models.JSONField(default=list, blank=True)
+    separate_classes = models.BooleanField(default=True)
+    note = models.CharField(max_length=200, blank=True, help_text="Where the rule is written")
+
+    class Meta:
+        ordering = ["country", "-valid_from"]
+        verbose_name_plural = "country rules"
+        constraints = [models.UniqueConstraint(fields=["country", "valid_from"], name="country_rules_once")]
+
+    def __str__(self) -> str:
+        return f"{self.country} from {self.valid_from}"
+
+    @classmethod
+    def of(cls, country: str, day: date | None = None) -> "CountryRules":
+        """What holds in a country on a day (today, in UTC); an unsaved one that asks for nothing where no row does."""
+        rows = cls.objects.filter(country=country, valid_from__lte=day or timezone.now().date())
+        return rows.order_by("-valid_from").first() or cls(country=country, separate_classes=False)

@@ -3,7 +3,7 @@
 from django.db import models
 
 from crm.common.tenancy import TenantManager
-from messaging.models.hours import MessageClass
+from messaging.models.hours import CountryRules, MessageClass
 
 
 class SendingRules(models.Model):
@@ -54,7 +54,10 @@ class SendingRules(models.Model):
 
     def ending(self, message_class: str) -> str:
         """What follows the text of a message of this class, with the line breaks before it; "" for nothing."""
-        lines = [self.signature, self.opt_out_text if message_class == MessageClass.PROMOTION else ""]
+        way_out = ""
+        if message_class == MessageClass.PROMOTION:
+            way_out = self.opt_out_text or CountryRules.of(self.client.country).opt_out_text
+        lines = [self.signature, way_out]
         return "".join(f"\n{line}" for line in lines if line)
 
 

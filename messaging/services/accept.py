@@ -25,9 +25,10 @@ from messaging.errors import (
     TextTooLong,
     TrialNumber,
 )
-from messaging.models import Channel, EventKind, Message, MessageStatus, Route, SenderId
+from messaging.models import Channel, EventKind, Message, MessageClass, MessageStatus, Route, SenderId
 from messaging.models.messages import public_id
 from messaging.services.guards import HOUR, Guard
+from messaging.services.hours import HoursBook, OutsideHours
 from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook
 from messaging.services.tallies import count_steps
@@ -126,6 +127,7 @@ def accept_messages(
     or_default_sender: bool = False,
     as_batch: bool = False,
     unit_rule: UnitRule | None = None,
+    message_class: str = "",
 ) -> list[Accepted | Refused]:
     """Store, charge and queue a call's messages in one transaction; one result per draft, in order.
 
@@ -134,7 +136,9 @@ def accept_messages(
     all_or_nothing: the first draft that is refused for its sender, number or text, in this order, refuses the call;
     its error has the fact `position`. A message that repeats another of the call word for word is Refused all the same.
     or_default_sender: a sender ID that is not approved means the default one. as_batch: what is accepted shares a
-    `batch_id`. unit_rule: counts units where the caller's contract has a rule of its own; None for the price plan's.
+    `batch_id`. message_class: what the text is; "" for what its sender ID is approved for. What leaves by one that is
+    for promotions is refused outside their hours. unit_rule: counts units where the caller's contract has a rule of its
+    own; None for the price plan's.
     Raises, and then nothing happened: ClientSuspended, ChannelNotAvailable, SenderNotApproved, NoSender, EmptyText,
     UnreadableText, TextTooLong, InvalidSchedule, DailyLimit, wallet.errors.InsufficientBalance.
     """
@@ -145,7 +149,7 @@ def accept_messages(
     book = SenderBook(client)
     origins = _attempt(
         {draft.sender or sender for draft in drafts} or {sender},
-        lambda name: book.choose(name, or_default=or_default_sender),
+        lambda name: book.choose(name, or_default=or_default_sender, message_class=message_class),
     )
     texts = _attempt({draft.text for draft in drafts}, check_text)
     if not all_or_nothing:
@@ -227,7 +231,7 @@ def _take(
     if schedule_at is not None and not now < schedule_at <= now + FURTHEST_SCHEDULE:
         raise InvalidSchedule()
     parts = [(origins[draft.sender or sender], texts[draft.text]) for draft in drafts]
-    results, rows = _price_drafts(guard.client, drafts, parts, unit_rule, guard)
+    results, rows = _price_drafts(guard.client, drafts, parts, unit_rule, guard, schedule_at or now)
     _leave_crowded(drafts, results, rows, guard)
     if all_or_nothing:
         _refuse_whole(results)
@@ -301,6 +305,7 @@ def _price_drafts(
     parts: Sequence[tuple[SenderId | DomainError, str | DomainError]],
     unit_rule: UnitRule | None,
     guard: Guard,
+    leaves_at: datetime,
 ) -> tuple[list[Refused | None], list[NewMessage | None]]:
     """Read numbers, leave out whom we must not write to, find price and road. Queries do not grow with the drafts.
 
@@ -325,6 +330,7 @@ def _price_drafts(
     )
     prices = pricing.load_prices(client.pk)
     routes = None if client.simulation else RouteTable(Channel.SMS)
+    hours = HoursBook(MessageClass.PROMOTION, client.time_zone)
     seen: dict[tuple[str, str, str], int] = {}
     for index, origin, phone, text in ready:
         draft = drafts[index]
@@ -334,13 +340,15 @@ def _price_drafts(
             if (client.pk, phone.e164, origin.name) in gone:
                 raise OptedOut()
             guard.check_place(phone.e164, phone.region)
+            if origin.message_class == MessageClass.PROMOTION and not hours.allows(leaves_at, [phone.region]):
+                raise OutsideHours(next_slot=hours.next_slot(leaves_at, [phone.region]))
             quote = prices.quote(text, Channel.SMS, phone.region, unit_rule)
             choice = (
                 routes.choose(country=phone.region, sender=origin.name, number=phone.e164)
                 if routes is not None
                 else None
             )
-        except (OptedOut, DuplicateRecipient, CountryClosed, TrialNumber, NoPrice, NoRoute) as error:
+        except (OptedOut, DuplicateRecipient, CountryClosed, TrialNumber, OutsideHours, NoPrice, NoRoute) as error:
             refusals[index] = Refused(draft.recipient, error)
             continue
         seen[phone.e164, origin.name, text] = index

@@ -4,6 +4,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from contacts import queries as contacts
 from crm.common.errors import DomainError, WrongState
 from messaging.models import (
@@ -26,6 +27,7 @@ RETRYABLE = tuple(code for code, failure in FAILURES.items() if failure.retry_he
 _GONE = (MessageStatus.FAILED, MessageStatus.CANCELLED)
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def duplicate_campaign(*, client: Client, campaign_id: int, by: User | None) -> Campaign:
     """A draft with the same people, text, sender and type, without a time. Raises: NotFound."""
@@ -36,6 +38,7 @@ def duplicate_campaign(*, client: Client, campaign_id: int, by: User | None) -> 
     return draft
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def retry_campaign(*, client: Client, campaign_id: int, by: User | None) -> Campaign:
     """A draft to the people of `retryable`, which is reviewed and paid for like any other.
@@ -81,6 +84,7 @@ def other_channels(campaign: Campaign) -> list[str]:
     return found
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def reach_again(*, client: Client, campaign_id: int, channel: str, by: User | None) -> Campaign:
     """A draft on another channel to those whom a campaign did not reach; it is written, reviewed and paid for as any.

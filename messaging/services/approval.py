@@ -4,6 +4,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput, WrongState
 from messaging.errors import OwnCampaign
@@ -18,6 +19,7 @@ def may_approve(campaign: Campaign, by: User) -> bool:
     return by.pk not in (campaign.submitted_by_id, campaign.updated_by_id)
 
 
+@needs("campaigns.send")
 def approve_campaign(
     *,
     client: Client,
@@ -47,6 +49,7 @@ def approve_campaign(
     )
 
 
+@needs("campaigns.send", "campaigns.write")
 @transaction.atomic
 def return_campaign(*, client: Client, campaign_id: int, by: User, note: str = "") -> Campaign:
     """Make a submitted campaign a draft again. The second person says why; who submitted it takes it back without.

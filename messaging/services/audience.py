@@ -18,6 +18,7 @@ from messaging.services.filling import OPT_OUT_LINK, Filler, language_of
 from messaging.services.guards import ForeignRun, Guard
 from messaging.services.mail_rendering import MailRenderer
 from messaging.services.routing import RouteTable
+from messaging.services.senders import class_problem
 from wallet import pricing
 from wallet.errors import NoPrice
 
@@ -226,8 +227,8 @@ def walk_audience(
 
 def ending_of(campaign: Campaign) -> str:
     """What follows the text of a campaign."""
-    rules = SendingRules.objects.for_client(campaign.client_id).first()
-    return rules.ending(campaign.message_class) if rules else ""
+    rules = SendingRules.objects.for_client(campaign.client_id).first() or SendingRules(client=campaign.client)
+    return rules.ending(campaign.message_class)
 
 
 def quote_campaign(campaign: Campaign) -> Quote:
@@ -265,6 +266,8 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
         found.append("Choose the address it comes from." if mail else "Choose a sender ID.")
     elif campaign.sender.state != "approved":
         found.append(f"The sender ID {campaign.sender.name} is not approved yet.")
+    elif problem := class_problem(campaign.sender, campaign.message_class):
+        found.append(problem)
     try:
         check_may_send(campaign.client, campaign.channel)
     except ChannelNotAvailable as error:

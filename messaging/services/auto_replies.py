@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts import queries as contacts
 from crm.common.errors import DomainError, InvalidInput
@@ -101,6 +102,7 @@ def _send(thread: Thread, word: str, text: str) -> int:
     return row.id
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def save_auto_replies(*, client: Client, texts: Mapping[tuple[str, str], str]) -> None:
     """Set what people get for each (word, language); an empty text: nothing. Raises: InvalidInput (<word>_<language>).

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts.models import Contact, Group
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
@@ -50,6 +51,7 @@ def get_campaign(*, client: Client, campaign_id: int) -> Campaign:
     return campaign
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def save_draft(
     *,
@@ -177,6 +179,7 @@ def _read_version(version: str) -> datetime | None:
         return None
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def delete_draft(*, client: Client, campaign_id: int) -> None:
     """Raises: NotFound, WrongState for a campaign that was started: it is history."""
@@ -194,6 +197,7 @@ class Unlisted:
     error: DomainError
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def list_recipients(
     *, client: Client, campaign_id: int, recipients: Sequence[str] = (), contact_ids: Sequence[int] = ()
@@ -234,6 +238,7 @@ def list_recipients(
     return left_out
 
 
+@needs("campaigns.send")
 def confirm_campaign(
     *,
     client: Client,
@@ -380,6 +385,7 @@ def _reserve(campaign: Campaign, quote: Quote) -> None:
         wallet.reserve(client=campaign.client, amount=from_micros(quote.cost_micros), reference=campaign.reservation)
 
 
+@needs("campaigns.send")
 @transaction.atomic
 def pause_campaign(*, client: Client, campaign_id: int) -> Campaign:
     """Keep back everything that has not been written to a provider. Raises: NotFound, WrongState.
@@ -401,6 +407,7 @@ def pause_campaign(*, client: Client, campaign_id: int) -> Campaign:
     return campaign
 
 
+@needs("campaigns.send")
 @transaction.atomic
 def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
     """Send the rest, and only the rest. Raises: NotFound, WrongState, ClientSuspended, OutsideHours."""
@@ -434,6 +441,7 @@ def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
     return get_campaign(client=client, campaign_id=campaign_id)
 
 
+@needs("campaigns.send")
 @transaction.atomic
 def cancel_campaign(*, client: Client, campaign_id: int) -> Campaign:
     """End a campaign: nothing more leaves from this moment, and the money of what has not left goes back.

@@ -8,6 +8,7 @@ import orjson
 from django.utils import timezone
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from accounts.services.idempotency import answer_once
 from contacts import queries as contacts
 from contacts.models import Contact
@@ -193,6 +194,7 @@ class Run:
     is_repeat: bool
 
 
+@needs("messages.send")
 def send_direct(
     *,
     client: Client,
@@ -220,7 +222,7 @@ def send_direct(
 
     def send() -> tuple[int, str]:
         check_may_send(client, Channel.SMS)
-        name = choose_sender(client=client, name=sender).name
+        name = choose_sender(client=client, name=sender, message_class=MessageClass.INFORMATION).name
         found = gather_recipients(client=client, typed=typed, group_ids=group_ids, contact_ids=contact_ids, sender=name)
         if found.too_many:
             raise InvalidInput({"to": [f"More than {MOST_AT_ONCE:,} people are written to by a campaign."]})

@@ -8,12 +8,13 @@ from django.db.models.functions import Now
 
 from crm.common.sql import database_now, later_sql, now_sql
 from messaging.errors import DailyLimit
-from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging.models import Campaign, CampaignState, Message, MessageStatus, SenderState
 from messaging.sending.claims import new_owner
 from messaging.sending.recording import cancel_messages
 from messaging.services.accept import NewMessage, store_messages
 from messaging.services.audience import CHUNK, Place, renderer_for, walk_audience
 from messaging.services.guards import Guard
+from messaging.services.senders import class_problem
 from messaging.services.watching import pause_for
 from wallet import queries as wallet_queries
 from wallet import services as wallet
@@ -39,6 +40,9 @@ def expand_campaign(*, campaign_id: int) -> int:
     if campaign and campaign.state == CampaignState.CANCELLED:
         return _give_back(campaign)
     if campaign is None or not mine:
+        return 0
+    if problem := _sender_problem(campaign):
+        pause_for(campaign, kind="sender", reason=problem)
         return 0
     written = 0
     renderer = renderer_for(
@@ -66,6 +70,16 @@ def expand_campaign(*, campaign_id: int) -> int:
             break
     _finish(campaign, owner)
     return written
+
+
+def _sender_problem(campaign: Campaign) -> str:
+    """Why the rest may not leave by the campaign's sender ID, which may have changed since it was confirmed."""
+    sender = campaign.sender
+    if campaign.simulated or sender is None:
+        return ""
+    if sender.state != SenderState.APPROVED:
+        return f"The sender ID {sender.name} is not approved any more."
+    return class_problem(sender, campaign.message_class)
 
 
 def _take_lease(campaign_id: int, owner: str) -> bool:

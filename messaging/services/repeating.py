@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.errors import DomainError, InvalidInput, WrongState
 from crm.common.sql import database_now
@@ -27,6 +28,7 @@ MOST_TIMES = 366
 SHOWN = 5  # next runs
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def set_repeat(
     *, client: Client, campaign_id: int, repeat: str = "", until: date | None = None, times: int | None = None

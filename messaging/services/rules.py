@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.errors import DomainError, InvalidInput
 from crm.common.text_units import clean_text
@@ -54,6 +55,7 @@ def set_limits(
     return rules
 
 
+@needs("campaigns.policy")
 @transaction.atomic
 def set_approval_policy(*, client: Client, above_people: int | None, above_micros: int | None) -> SendingRules:
     """Which campaigns wait for a second person: more people, or a higher cost; None: no limit of that kind.
@@ -77,6 +79,7 @@ def set_approval_policy(*, client: Client, above_people: int | None, above_micro
     return rules
 
 
+@needs("campaigns.policy")
 @transaction.atomic
 def set_endings(*, client: Client, signature: str, opt_out_text: str) -> SendingRules:
     """What ends the messages written on the pages. Raises: InvalidInput (signature, opt_out_text)."""
@@ -99,6 +102,7 @@ def set_endings(*, client: Client, signature: str, opt_out_text: str) -> Sending
     return rules
 
 
+@needs("campaigns.policy")
 @transaction.atomic
 def set_policy(
     *, client: Client, signature: str, opt_out_text: str, above_people: int | None, above_micros: int | None

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Client
+from accounts.services.access import needs
 from crm.common.errors import InvalidInput, WrongState
 from crm.common.sql import database_now
 from messaging import wake
@@ -20,6 +21,7 @@ LONGEST_SPREAD = 12  # hours
 MISSED_AFTER = timedelta(minutes=30)
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def set_timing(
     *,
@@ -52,6 +54,7 @@ def set_timing(
     return get_campaign(client=client, campaign_id=campaign_id)
 
 
+@needs("campaigns.send")
 @transaction.atomic
 def withdraw_campaign(*, client: Client, campaign_id: int) -> Campaign:
     """Make a campaign that has not begun a draft again and free its money. Raises: NotFound, WrongState."""

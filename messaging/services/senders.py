@@ -5,13 +5,15 @@ import re
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput
 from messaging.conversations import own_number
 from messaging.errors import NoSender, SenderNotApproved
-from messaging.models import Channel, SenderId, SenderState
+from messaging.models import Channel, CountryRules, MessageClass, NetworkState, SenderId, SenderNetwork, SenderState
 
 # Alphanumeric names: at most 11 characters (3GPP TS 23.040 §9.1.2.5). Short codes and long numbers: digits only.
 NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9 ._&-]{1,9}[A-Za-z0-9]|\+?[0-9]{3,14}")
@@ -87,14 +89,37 @@ def _approve(client: Client, channel: str, name: str, default: bool, shown: dict
     sender, _ = SenderId.objects.update_or_create(
         client=client, name=name, defaults={"state": SenderState.APPROVED, "channel": channel, **shown}
     )
+    senders.filter(pk=sender.pk).update(approved_at=Coalesce("approved_at", Now()), reason="", fix="")
+    SenderNetwork.objects.for_client(client).filter(sender=sender).exclude(state=NetworkState.APPROVED).update(
+        state=NetworkState.APPROVED, decided_at=Now(), reason="", fix=""
+    )
     if default or not senders.filter(is_default=True).exists():
-        senders.filter(is_default=True).exclude(pk=sender.pk).update(is_default=False)
-        senders.filter(pk=sender.pk).update(is_default=True)
-        sender.is_default = True
+        prefer_sender(sender)
     after = {"state": SenderState.APPROVED.value, "is_default": sender.is_default}
     if before != after:
         record_audit(client=client, action="sender.approved", target=f"sender:{name}", before=before, after=after)
     return sender
+
+
+def prefer_sender(sender: SenderId) -> None:
+    """Make an approved sender ID the one that is used where a call or campaign names none."""
+    senders = SenderId.objects.for_client(sender.client_id).filter(channel=sender.channel)
+    senders.filter(is_default=True).exclude(pk=sender.pk).update(is_default=False)
+    sender.is_default = bool(senders.filter(pk=sender.pk, state=SenderState.APPROVED).update(is_default=True))
+
+
+def class_problem(sender: SenderId, message_class: str) -> str:
+    """Why a message of this class may not leave by this sender ID; "" where it may."""
+    if message_class == MessageClass.PROMOTION and sender.message_class == MessageClass.INFORMATION:
+        return _("The sender ID %(name)s is approved for information only: a promotion needs another.") % {
+            "name": sender.name
+        }
+    mixed = message_class == MessageClass.INFORMATION and sender.message_class == MessageClass.PROMOTION
+    if mixed and CountryRules.of(sender.client.country).separate_classes:
+        return _("The sender ID %(name)s is for promotions: say that this is one, or choose another.") % {
+            "name": sender.name
+        }
+    return ""
 
 
 @transaction.atomic
@@ -122,12 +147,18 @@ class SenderBook:
         found = SenderId.objects.for_client(client).filter(state=SenderState.APPROVED, channel=channel)
         self._approved = list(found)
 
-    def choose(self, name: str | None, *, or_default: bool = False) -> SenderId:
+    def choose(self, name: str | None, *, or_default: bool = False, message_class: str = "") -> SenderId:
         """The approved sender ID called `name`, letter case ignored where that is unambiguous; the default for None.
 
-        or_default: a name that could be a sender ID but is not approved means the default one.
-        Raises: SenderNotApproved (fact: sender), NoSender.
+        or_default: a name that could be a sender ID but is not approved means the default one. message_class: what is
+        to be sent; "" for what the sender ID is for. Raises: SenderNotApproved (fact: sender), NoSender.
         """
+        chosen = self._find(name, or_default)
+        if problem := class_problem(chosen, message_class):
+            raise SenderNotApproved(problem, sender=chosen.name)
+        return chosen
+
+    def _find(self, name: str | None, or_default: bool) -> SenderId:
         if not name:
             return self._default()
         exact = [sender for sender in self._approved if sender.name == name]
@@ -145,6 +176,6 @@ class SenderBook:
         raise NoSender()
 
 
-def choose_sender(*, client: Client, name: str | None, channel: str = Channel.SMS) -> SenderId:
+def choose_sender(*, client: Client, name: str | None, channel: str = Channel.SMS, message_class: str = "") -> SenderId:
     """`SenderBook.choose` for a single name. Raises: SenderNotApproved (fact: sender), NoSender."""
-    return SenderBook(client, channel).choose(name)
+    return SenderBook(client, channel).choose(name, message_class=message_class)

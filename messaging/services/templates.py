@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.db import IntegrityError, transaction
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from crm.common.errors import DomainError, InvalidInput, NotFound
 from messaging import queries
 from messaging.models import Channel, Template, TemplateLanguage, TemplateVersion
@@ -20,6 +21,7 @@ def get_template(*, client: Client, template_id: int) -> Template:
     return template
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def save_template(
     *,
@@ -88,6 +90,7 @@ def _read(channel: str, text: str, parts: Mapping[str, str]) -> dict[str, str]:
     return {"text": mail.text, "subject": mail.subject, "html": mail.html}
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def delete_template(*, client: Client, template_id: int) -> None:
     """Delete a template and its versions; messages keep what was sent. Raises: NotFound."""

@@ -5,6 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from accounts.services.idempotency import answer_once
 from contacts import queries as contacts
 from crm.common.crypto import digest
@@ -20,6 +21,7 @@ from messaging.services.mails import MailDraft, accept_mails
 ENDPOINT = "/app/campaigns/test"  # names these runs among the kept answers
 
 
+@needs("messages.send")
 def send_test(*, client: Client, by: User, campaign_id: int, to: str, token: str) -> Run:
     """Send what the draft's first person would read to `to`, once per `token`, and keep the number for the next time.
     A mail goes to an address, and its subject says that it is a test.
@@ -46,6 +48,7 @@ def send_test(*, client: Client, by: User, campaign_id: int, to: str, token: str
             sender=campaign.sender_name or None,
             source="dashboard",
             as_batch=True,
+            message_class=campaign.message_class,
         )
         if not isinstance(result, Accepted):
             raise result.error

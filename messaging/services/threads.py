@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from accounts.models import Client, Membership, User
+from accounts.services.access import needs
 from accounts.services.idempotency import answer_once
 from contacts.models import Contact
 from crm.common.crypto import digest
@@ -72,6 +73,7 @@ def say_replying(*, thread: Thread, by: User) -> None:
     Thread.objects.for_client(thread.client_id).filter(pk=thread.pk).update(replying_by=by, replying_at=Now())
 
 
+@needs("messages.send", of="thread")
 @transaction.atomic
 def assign_thread(*, thread: Thread, to_id: int | None, by: User) -> bool:
     """Give a thread to a colleague, or to nobody (None). Returns whether that changed anything.
@@ -92,6 +94,7 @@ def assign_thread(*, thread: Thread, to_id: int | None, by: User) -> bool:
     return True
 
 
+@needs("messages.send", of="thread")
 def add_note(*, thread: Thread, text: str, by: User) -> ThreadEvent:
     """What colleagues should know; the person does not see it. Raises: InvalidInput (note)."""
     text = text.replace("\x00", "").strip()
@@ -146,6 +149,7 @@ class Replied:
     is_repeat: bool
 
 
+@needs("messages.send")
 def reply(*, thread: Thread, client: Client, by: User, token: str, text: str, expected_cost_micros: int) -> Replied:
     """Answer from the number that was written to, for exactly the price that was shown, once per `token`.
 
@@ -197,6 +201,7 @@ def reply(*, thread: Thread, client: Client, by: User, token: str, text: str, ex
 # --- saved replies ----------------------------------------------------------------------------------------------------
 
 
+@needs("campaigns.write")
 @transaction.atomic
 def save_reply(*, client: Client, name: str, text: str, reply_id: int | None = None) -> SavedReply:
     """Keep words to answer with. name: one word, in lower case. Raises: InvalidInput (name, text), NotFound."""
@@ -217,6 +222,7 @@ def save_reply(*, client: Client, name: str, text: str, reply_id: int | None = N
     return SavedReply.objects.for_client(client).get(pk=reply_id)
 
 
+@needs("campaigns.write")
 def delete_reply(*, client: Client, reply_id: int) -> bool:
     """Whether there was one."""
     return bool(SavedReply.objects.for_client(client).filter(pk=reply_id).delete()[0])

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from contacts.models import ContactImport, Group, ImportState
 from contacts.services import create_group
 from contacts.services.imports import begin_import, configure_import, start_import
@@ -24,6 +25,7 @@ class Upload:
     started: bool
 
 
+@needs("campaigns.write")
 def upload_list(*, client: Client, by: User | None, campaign_id: int, upload: Any) -> Upload:
     """Read a file into a new group and add that to a draft. upload: `name` and `chunks()`.
 

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import F
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from crm.common.errors import DomainError
 from crm.common.sql import database_now
 from wallet.models import MorningPrompt
@@ -14,6 +15,7 @@ HOUR = 8  # of the client's own clock; whoever was missed is asked within the ho
 MOST_AT_ONCE = 20
 
 
+@needs("wallet.topup")
 def set_morning_prompt(*, client: Client, amount: int, phone: str, by: User | None) -> MorningPrompt:
     """Ask for `amount` (whole shillings) on `phone` each morning while the balance is low. Raises: InvalidInput,
     TopUpsClosed."""
@@ -22,6 +24,7 @@ def set_morning_prompt(*, client: Client, amount: int, phone: str, by: User | No
     return MorningPrompt.objects.update_or_create(client=client, defaults=facts)[0]
 
 
+@needs("wallet.topup")
 def drop_morning_prompt(*, client: Client) -> None:
     MorningPrompt.objects.for_client(client).delete()
 

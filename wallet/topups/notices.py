@@ -8,6 +8,7 @@ from django.db.models import F, Max
 from django.urls import reverse
 
 from accounts.models import Client
+from accounts.services.access import needs
 from accounts.services.notices import notify
 from crm.common.errors import InvalidInput
 from crm.common.money import format_money, from_micros, to_micros
@@ -18,6 +19,7 @@ from wallet.topups.outcomes import words_of
 MOST_AT_ONCE = 200
 
 
+@needs("wallet.topup")
 def set_low_balance(*, client: Client, amount: int) -> None:
     """Below which balance the client wants to be warned; whole units, 0 for never. Raises: InvalidInput."""
     if isinstance(amount, bool) or not 0 <= amount <= 100_000_000:

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from crm.common.addresses import is_within
 from crm.common.errors import InvalidInput
 from crm.common.money import MICROS
@@ -153,6 +154,7 @@ def dismiss_payment(*, payment: PaybillPayment, reason: str, by: User) -> None:
         raise PaymentRefused("This payment was credited or dismissed before.")
 
 
+@needs("wallet.topup")
 def claim_payment(*, client: Client, code: str, by: User | None) -> PaymentClaim:
     """A client names the M-Pesa code of a payment that is not in its wallet; staff see it beside the payment.
 

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 
 from accounts.models import Client, User
+from accounts.services.access import needs
 from crm.common.crypto import digest
 from crm.common.errors import InvalidInput
 from crm.common.money import format_money
@@ -35,6 +36,7 @@ class Started:
     token: str = field(repr=False)
 
 
+@needs("wallet.topup")
 @transaction.atomic
 def start_top_up(
     *,
