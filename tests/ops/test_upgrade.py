@@ -20,13 +20,22 @@ from tests.ops.places import Place
 
 RELEASES = Path(__file__).parent / "releases"
 KEY = urlsafe_b64encode(b"tarishi: key of a test's fixture").decode()  # which its credentials were encrypted with
+GONE = {"messaging_campaignrecipient.phone"}
+WANTED = {
+    *(f"accounts_apikey.{name}" for name in ("last_four", "last_used_address", "last_used_for", "simulation")),
+    *(f"accounts_client.{name}" for name in ("address", "language", "require_second_factor", "tax_id")),
+    *(f"accounts_user.{name}" for name in ("density", "is_confirmed", "language", "phone", "single_keys", "theme")),
+    "accounts_membership.skipped_steps", "messaging_campaignrecipient.address", "wallet_rate.valid_from",
+}  # fmt: skip
 LOOK = """
-import json
+import io, json
+from django.core.management import call_command
 from messaging.models import *
 from messaging.sending.sweep import sweep
 from tests.messaging.core.world import *
 run_sql(f"UPDATE messaging_message SET lease_until = {later_sql(-1)} WHERE lease_until IS NOT NULL")
 sweep()
+call_command("reconcile", stdout=io.StringIO())  # raises where anything differs
 road = ProviderAccount.objects.get()
 before = dict(Message.objects.unscoped().values_list("pk", "status"))
 print(json.dumps({"before": before, "sent": submit(road), "balance": Wallet.objects.unscoped().get().balance_micros}))
@@ -83,22 +92,21 @@ def test_a_database_of_the_release_before_becomes_one_of_this(place: Place) -> N
     assert "migrations applied" in place.manage("prepare")
     assert "nothing to do" in place.manage("prepare")
     assert place.run("prepare", "--check").returncode == 0
-    assert "difference" in place.manage("reconcile")  # and exits 0: there are none
 
     found = json.loads(place.manage("shell", "--no-imports", "-c", LOOK).splitlines()[-1])
     assert found["before"] == {"1": "sent", "2": "sent", "3": "queued"}
     assert found["sent"] == [3], "something that may have left was sent again"
     assert found["balance"] == 997 * 1_000_000
-    assert "difference" in place.manage("reconcile")
 
-    # While hosts are replaced one by one, the code of the release before writes to these tables.
+    # While hosts are replaced one by one, the code of the release before writes to these tables. It cannot yet: this
+    # step needs a pause (docs/operating/upgrading.md), and what makes it so may only become less.
     new = columns(place)
     gone = {f"{table}.{column}" for table in old for column in old[table] if column not in new.get(table, {})}
-    assert gone == set(), "the old code names what is no longer there"
+    assert gone <= GONE, "the old code names what is no longer there"
     wanted = {
         f"{table}.{column}"
         for table in old
         for column, optional in new[table].items()
         if column not in old[table] and not optional
     }
-    assert wanted == set(), "the old code does not name what must be given"
+    assert wanted <= WANTED, "the old code does not name what must be given"
