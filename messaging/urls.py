@@ -7,7 +7,6 @@ from messaging.views import (
     campaigns,
     compat,
     composing,
-    dry_run,
     inbox,
     messages,
     policy,
@@ -68,6 +67,5 @@ urlpatterns = [
     path("app/campaigns/<int:pk>/delete", campaigns.delete, name="campaign_delete"),
     path("app/messages", messages.message_list, name="message_list"),
     path("app/settings/api-webhooks/compat", compat.compatibility, name="compatibility"),
-    path("staff/messaging/provideraccount/<int:pk>/dry-run/", dry_run.page, name="provider_dry_run"),
     path("callbacks/<slug:adapter>/<str:token>/<slug:kind>", callbacks.provider_callback, name="provider_callback"),
 ]
