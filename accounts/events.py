@@ -67,6 +67,8 @@ EVENTS: dict[str, EventType] = {
                 "sender": "254712345678",
                 "recipient": "22345",
                 "text": "Asante",
+                "name": None,
+                "media": [],
                 "received_at": "2025-10-09T14:31:00Z",
             },
         ),

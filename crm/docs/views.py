@@ -36,6 +36,7 @@ GUIDES = {
     "conventions": "Answers, lists and limits",
     "prices": "Prices and units",
     "webhooks": "Receiving webhooks",
+    "two-way": "Receiving messages",
     "testing": "Before you go live",
     "problems": "Common problems",
 }

@@ -48,6 +48,7 @@ class Thread(models.Model):
         indexes = [
             models.Index(fields=["client", "-last_at", "-id"], name="thread_by_client"),
             models.Index(fields=["client", "-last_at", "-id"], condition=Q(unread__gt=0), name="thread_unread"),
+            models.Index(fields=["client", "channel", "-last_at", "-id"], name="thread_by_channel"),
             models.Index(fields=["client", "assigned_to", "-last_at", "-id"], name="thread_by_colleague"),
             models.Index(fields=["client", "person"], name="thread_by_person"),
             models.Index(fields=["assigned_to"], condition=Q(assigned_to__isnull=False), name="thread_assigned"),

@@ -9,9 +9,7 @@ from django.db import transaction
 from accounts.models import Client
 from accounts.services.access import needs
 from accounts.services.audit import record_audit
-from contacts import queries as contacts
 from crm.common.errors import DomainError, InvalidInput
-from crm.common.phones import region_of
 from crm.common.sql import as_datetime, database_now
 from messaging.models import (
     AutoReply,
@@ -23,11 +21,8 @@ from messaging.models import (
     ThreadEventKind,
 )
 from messaging.models.messages import ANSWERS_WORD
-from messaging.services.accept import NewMessage, check_may_send, check_text, store_messages
-from messaging.services.guards import Guard
-from messaging.services.routing import RouteTable
-from messaging.services.senders import choose_sender
-from wallet import pricing
+from messaging.services.accept import check_text
+from messaging.services.answering import send_into
 
 log = logging.getLogger(__name__)
 
@@ -67,39 +62,17 @@ def _answered_lately(inbound: InboundMessage) -> bool:
 
 
 def _send(thread: Thread, word: str, text: str) -> int:
-    client = thread.client
-    check_may_send(client, thread.channel)
-    sender = choose_sender(client=client, name=thread.sender or None, channel=thread.channel).name
-    country = region_of(thread.person)
-    guard = Guard(client)
-    guard.check_place(thread.person, country)
-    quote = pricing.load_prices(client.pk).quote(text, thread.channel, country, None)
-    choice = None
-    if not client.simulation:
-        choice = RouteTable(thread.channel).choose(country=country, sender=sender, number=thread.person)
-    people = contacts.people_by_address(client.pk, [thread.person], sender="")
-    row = NewMessage(
-        recipient=thread.person,
-        sender=sender,
-        text=text,
-        units=quote.units,
-        segments=quote.segments,
-        encoding=quote.encoding,
-        cost_micros=0 if client.simulation else quote.cost_micros,
-        account_id=choice.pick() if choice else None,
-        next_attempt_at=choice.not_before if choice else None,
-        country=country,
-        channel=thread.channel,
-        content={ANSWERS_WORD: word},
-        contact_id=people[0][0] or None if people else None,
-    )
-    now = database_now()
-    store_messages(client=client, rows=[row], now=now, source="inbox", guard=guard)
-    Thread.objects.for_client(client).filter(pk=thread.pk, sender="").update(sender=sender)
+    sent = send_into(thread=thread, text=text, content={ANSWERS_WORD: word}, to_opted_out=True)
+    Thread.objects.for_client(thread.client_id).filter(pk=thread.pk, sender="").update(sender=sent.sender)
     ThreadEvent.objects.create(
-        client=client, thread=thread, kind=ThreadEventKind.ANSWERED, message_id=row.id, at=now, text=word
+        client_id=thread.client_id,
+        thread=thread,
+        kind=ThreadEventKind.ANSWERED,
+        message_id=sent.id,
+        at=database_now(),
+        text=word,
     )
-    return row.id
+    return sent.id
 
 
 @needs("campaigns.write")

@@ -63,6 +63,8 @@ def _receive_one(account_id: int, notice: InboundNotice) -> bool:
         "sender": digits(notice.sender) if notice.sender.startswith("+") else notice.sender,
         "recipient": notice.recipient,
         "text": notice.text,
+        "name": notice.name or None,
+        "media": [{"kind": file.kind, "url": file.url or None, "mime_type": file.mime_type} for file in notice.media],
         "received_at": moment(now),
     }
     record_events(client_id, [("message.received", data)])

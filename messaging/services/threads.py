@@ -10,15 +10,14 @@ from django.db.models.functions import Now
 from accounts.models import Client, Membership, User
 from accounts.services.access import needs
 from accounts.services.idempotency import answer_once
-from contacts.models import Contact
 from crm.common.crypto import digest
 from crm.common.errors import InvalidInput, NotFound
-from crm.common.phones import region_of
 from crm.common.sql import database_now
 from messaging.conversations import WINDOW
 from messaging.errors import QuoteChanged, WindowClosed
 from messaging.models import Channel, SavedReply, Thread, ThreadEvent, ThreadEventKind
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages, check_text
+from messaging.services.answering import contact_of, price_of
 from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
 from wallet import pricing
 
@@ -51,7 +50,12 @@ def note_inbound(*, client_id: int, inbound_id: int, sender: str, wants_answer: 
 
 def get_thread(*, client: Client, thread_id: int) -> Thread:
     """With its colleagues. Raises: NotFound, for another client's thread as for none."""
-    found = Thread.objects.for_client(client).select_related("assigned_to", "replying_by").filter(pk=thread_id).first()
+    found = (
+        Thread.objects.for_client(client)
+        .select_related("client", "assigned_to", "replying_by")
+        .filter(pk=thread_id)
+        .first()
+    )
     if found is None:
         raise NotFound("There is no such thread.")
     return found
@@ -127,13 +131,8 @@ class ReplyQuote:
 def quote_reply(*, client: Client, thread: Thread, text: str) -> ReplyQuote:
     """By the price list that accepting uses. Raises: EmptyText, UnreadableText, TextTooLong, NoPrice."""
     text = check_text(text)
-    prices, region = pricing.load_prices(client.pk), region_of(thread.person)
-    quote = prices.quote(text, thread.channel, region)
-    if thread.channel == Channel.SMS:
-        cost = 0 if client.simulation else quote.cost_micros
-        return ReplyQuote(quote.units, quote.segments, quote.characters, quote.encoding, cost)
-    price = 0 if client.simulation else prices.unit_price_micros(thread.channel, region)
-    return ReplyQuote(1, 1, len(text), "utf8", price)
+    units, segments, encoding, cost = price_of(pricing.load_prices(client.pk), thread, text)
+    return ReplyQuote(units, segments, len(text), encoding, 0 if client.simulation else cost)
 
 
 def window_end(thread: Thread) -> datetime | None:
@@ -163,25 +162,10 @@ def reply(*, thread: Thread, client: Client, by: User, token: str, text: str, ex
         ends = window_end(thread)
         if ends is not None and ends <= now:
             raise WindowClosed()
-        contact_id = Contact.objects.for_client(client).filter(phone=thread.person).values_list("pk", flat=True).first()
-        sender = thread.sender or None
-        result: Accepted | Refused
-        if thread.channel == Channel.WHATSAPP:
-            draft = WhatsAppDraft(thread.person, text, contact_id=contact_id)
-            result = accept_whatsapp(client=client, draft=draft, sender=sender, source="inbox")
-        else:
-            (result,) = accept_messages(
-                client=client,
-                drafts=[Draft(thread.person, text, contact_id=contact_id)],
-                channel=thread.channel,
-                sender=sender,
-                source="inbox",
-            )
-        if isinstance(result, Refused):
-            raise result.error
-        if result.cost_micros != expected_cost_micros:
+        message_id, sender, cost = _send(client, thread, text)
+        if cost != expected_cost_micros:
             raise QuoteChanged(quote=None)
-        _note_event(thread, ThreadEventKind.REPLIED, by, message_id=result.id)
+        _note_event(thread, ThreadEventKind.REPLIED, by, message_id=message_id)
         Thread.objects.for_client(client).filter(pk=thread.pk).update(
             last_at=now,
             last_text=text[:160],
@@ -189,13 +173,28 @@ def reply(*, thread: Thread, client: Client, by: User, token: str, text: str, ex
             unread=0,
             replying_by=None,
             replying_at=None,
-            sender=result.sender,
+            sender=sender,
         )
-        return 201, orjson.dumps({"message": result.id}).decode()
+        return 201, orjson.dumps({"message": message_id}).decode()
 
     content = digest(orjson.dumps([thread.pk, text]).decode())
     answer = answer_once(client=client, endpoint=ENDPOINT, key=token, body_hash=content, act=send)
     return Replied(orjson.loads(answer.body)["message"], answer.is_replay)
+
+
+def _send(client: Client, thread: Thread, text: str) -> tuple[int, str, int]:
+    """The message's id, its sender and its cost in micros."""
+    contact_id, sender = contact_of(thread), thread.sender or None
+    result: Accepted | Refused
+    if thread.channel == Channel.WHATSAPP:
+        asked = WhatsAppDraft(thread.person, text, contact_id=contact_id)
+        result = accept_whatsapp(client=client, draft=asked, sender=sender, source="inbox")
+    else:
+        draft = Draft(thread.person, text, contact_id=contact_id)
+        (result,) = accept_messages(client=client, drafts=[draft], sender=sender, source="inbox")
+    if isinstance(result, Refused):
+        raise result.error
+    return result.id, result.sender, result.cost_micros
 
 
 # --- saved replies ----------------------------------------------------------------------------------------------------
@@ -209,7 +208,7 @@ def save_reply(*, client: Client, name: str, text: str, reply_id: int | None = N
     name, text = name.strip().lstrip("/").casefold(), text.replace("\x00", "").strip()
     if not name or len(name) > 40 or len(name.split()) != 1:
         errors["name"] = ["Give it a name of one word and at most 40 characters."]
-    elif SavedReply.objects.for_client(client).filter(name=name).exclude(pk=reply_id).exists():
+    elif SavedReply.objects.for_client(client).filter(name=name).exclude(pk=reply_id or 0).exists():
         errors["name"] = ["There is a saved reply of this name already."]
     if not 1 <= len(text) <= 1600:
         errors["text"] = ["Write the text, at most 1,600 characters."]

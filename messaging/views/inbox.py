@@ -107,10 +107,11 @@ def thread(request: HttpRequest, pk: int) -> HttpResponse:
     found = _thread_or_404(request, pk)
     service.mark_read(thread=found)
     context = _talk(request, found)
-    if context["window"] != request.GET.get("window", context["window"]):
-        context |= {"swap_reply": True} | _answer(request, found, "", secrets.token_urlsafe(18))
+    has_changed = context["window"] != request.GET.get("window", context["window"])
     if not wants_fragment(request):
         context |= _aside(request, found) | _answer(request, found, "", secrets.token_urlsafe(18))
+    elif has_changed:
+        context |= {"swap_reply": True} | _answer(request, found, "", secrets.token_urlsafe(18))
     return render_part(request, "messaging/thread.html", "messaging/_talk.html", context)
 
 
@@ -278,7 +279,7 @@ def _answer(request: HttpRequest, found: Thread, text: str, token: str) -> dict[
     """The answer box: its price, the number it goes from, and whether the person can write back to that."""
     senders = list(queries.approved_senders(request.client, found.channel))
     default = next((sender.name for sender in senders if sender.is_default), "")
-    sender = found.sender or default
+    sender = found.sender or (found.own if found.channel == Channel.WHATSAPP else default)
     return {
         "text": text,
         "token": token,

@@ -3,7 +3,8 @@
 import threading
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, User
 from accounts.personal_data import Person
@@ -17,10 +18,13 @@ from messaging.models import InboundMessage, InboundNumber, Message, Thread, Thr
 from messaging.providers.base import InboundNotice
 from messaging.services import inbound
 from messaging.services import threads as service
+from messaging.services.accept import OptedOut
 from messaging.services.auto_replies import save_auto_replies
 from messaging.services.number_owners import give_number, take_number
-from messaging.services.senders import approve_sender_id
+from messaging.services.providers import add_route
+from messaging.services.senders import approve_sender, approve_sender_id
 from tests.messaging.core import world
+from wallet.models import Rate
 
 pytestmark = pytest.mark.django_db
 
@@ -145,6 +149,28 @@ class TestThreads:
         assert found("profile 4") == [world.number(4)]
         assert found("0710 000 002") == [world.number(2)]
         assert found("nobody") == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL chooses by the size of the table")
+@pytest.mark.parametrize(
+    ("show", "channel", "index"),
+    [("", "", "thread_by_client"), ("unread", "", "thread_unread"), ("unassigned", "", "thread_by_colleague"),
+     ("", "whatsapp", "thread_by_channel")],
+)  # fmt: skip
+def test_every_list_follows_an_index_in_its_order(acme, show, channel, index):
+    plan = threads_for(acme, show=show, channel=channel)[:31].explain()
+
+    assert f"USING INDEX {index}" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL chooses by the size of the table")
+def test_counting_the_unread_reads_the_unread_only(acme):
+    with CaptureQueriesContext(connection) as taken:
+        assert unread_threads(acme) == 0
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {taken[0]['sql']}")
+        assert "INDEX thread_unread" in str(cursor.fetchall())
 
 
 class TestOwners:
@@ -304,6 +330,22 @@ class TestReplies:
         with pytest.raises(WindowClosed):
             self.send(acme, amina)
         assert Message.objects.unscoped().count() == 0
+
+    def test_whatsapp_takes_free_text_within_a_day_from_the_number_that_was_written_to(self, acme, road, amina):
+        add_route(account=road, channel="whatsapp")
+        Rate.objects.create(plan=Rate.objects.first().plan, channel="whatsapp", country="", unit_price_micros=500_000)
+        approve_sender(client=acme, channel="whatsapp", name="+254709000001")
+        write(road, "Habari", channel="whatsapp", to="254709000001")
+
+        done = self.send(acme, amina, expected_cost_micros=500_000)
+
+        message = world.message(done.message_id)
+        assert (message.channel, message.sender, message.units) == ("whatsapp", "+254709000001", 1)
+        assert [line.kind for line in talk_of(thread(acme), size=9).lines] == ["in", "out"]
+        world.check_books()
+        write(road, "STOP", first=2, channel="whatsapp", to="254709000001")
+        with pytest.raises(OptedOut):
+            self.send(acme, amina, token="t2", expected_cost_micros=500_000)  # noqa: S106
 
 
 class TestData:
