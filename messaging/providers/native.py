@@ -27,6 +27,7 @@ from messaging.providers.base import (
     HttpRequest,
     HttpResponse,
     InboundNotice,
+    Media,
     Notice,
     OptOutNotice,
     Outbound,
@@ -248,7 +249,12 @@ def _inbound(row: Mapping[str, Any], raw: str) -> InboundNotice:
         text=field(row, "text"),
         provider_message_id=field(row, "id")[:128],
         channel=field(row, "channel") or "sms",
+        media=tuple(
+            Media(kind=field(file, "kind"), url=field(file, "url"), mime_type=field(file, "mime_type"))
+            for file in rows_of(row.get("media"))
+        ),
         at=moment_of_iso(row.get("received_at")),
+        name=field(row, "name"),
         raw=raw,
     )
 

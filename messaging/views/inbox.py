@@ -128,6 +128,8 @@ def reply(request: HttpRequest, pk: int) -> HttpResponse:
         saved = SavedReply.objects.for_client(request.client).filter(pk=insert).first()
         text = f"{text.rstrip()} {saved.text}".strip() if saved else text
         return _page(request, found, text, token)
+    if not text.strip():
+        return _page(request, found, text, token, error=_("Write the text first."), status=422)
     expected = request.POST.get("expected_cost_micros", "")
     if not expected.isascii() or not expected.isdigit() or len(expected) > 15:
         return _page(request, found, text, token, price_first=True)

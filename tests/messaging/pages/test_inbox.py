@@ -138,6 +138,11 @@ class TestThread:
         assert "Tuko Westlands" in shown
         assert "amina@acme.test" in shown
 
+    def test_nothing_typed_is_said_and_not_sent(self, browser, thread, acme):
+        empty = browser.post(f"{INBOX}/{thread.pk}/reply", {"token": "t", "text": "  "})
+        assert (empty.status_code, "Write the text first." in words(empty)) == (422, True)
+        assert Message.objects.for_client(acme).count() == 0
+
     def test_the_live_check_prices_and_colleagues_see_who_is_replying(self, browser, thread, acme):
         baraka = add_member(acme, "sender")
         part = baraka.post(f"{INBOX}/{thread.pk}/check", {"text": "x" * 161}, headers=FRAGMENT)
