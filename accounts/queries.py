@@ -24,8 +24,13 @@ from accounts.models import (
     WebhookEndpoint,
 )
 from crm.common.crypto import digest
+from crm.common.reading import CompiledRead
 
 _LIVE = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
+
+_LIVE_KEY = CompiledRead(
+    lambda key_hash: ApiKey.objects.unscoped().select_related("client").filter(_LIVE, key_hash=key_hash)
+)
 
 
 def find_key(api_key: str) -> ApiKey | None:
@@ -34,7 +39,7 @@ def find_key(api_key: str) -> ApiKey | None:
     Found by the index on its digest, which tells nothing about the key; expiry goes by the database's clock (D11).
     """
     wanted = digest(api_key)
-    found = ApiKey.objects.unscoped().select_related("client").filter(_LIVE, key_hash=wanted).first()
+    found = _LIVE_KEY.first(wanted)
     return _acting(found) if found and hmac.compare_digest(found.key_hash, wanted) else None
 
 

@@ -3,16 +3,17 @@
 `PriceList.quote` is the one function behind preview, reservation, charge and the API's cost.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db import connection
 from django.utils import timezone
 
+from crm.common.reading import Part, read_part
 from crm.common.text_units import Encoding, UnitRule, count_units
 from wallet.errors import NoPrice
-from wallet.models import PricePlan, Rate
+from wallet.models import PricePlan
 
 
 class Quote(NamedTuple):
@@ -70,17 +71,32 @@ def load_prices(client_id: int, at: datetime | None = None) -> PriceList:
     """The price list of the client's wallet as it holds at a moment (None: now), in one query; one without rates (or
     wallet) refuses every quote.
     """
-    return _listed(Rate.objects.filter(plan__wallets__client_id=client_id), at)
+    return list_prices(read_part(rates_part(client_id, at)))
 
 
 def prices_of(plan: PricePlan, at: datetime | None = None) -> PriceList:
     """A plan's own list as it holds at a moment (None: now)."""
-    return _listed(Rate.objects.filter(plan=plan), at)
+    return list_prices(read_part(_part("p.id = %s", plan.pk, at)))
 
 
-def _listed(rates: QuerySet[Rate], at: datetime | None) -> PriceList:
-    # The latest that holds comes last and takes the place of those before it.
-    found = list(rates.filter(valid_from__lte=at or timezone.now()).select_related("plan").order_by("valid_from", "pk"))
-    rule: UnitRule = found[0].plan.unit_rule if found else "per_160"  # type: ignore[assignment]
-    prices = {(rate.channel, rate.country): rate.unit_price_micros for rate in found}
-    return PriceList(rule, prices, {(rate.channel, rate.country): rate.unit_cost_micros for rate in found})
+def rates_part(client_id: int, at: datetime | None = None) -> Part:
+    """The read behind `load_prices`; `list_prices` makes a list of its rows."""
+    return _part("p.id = (SELECT w.price_plan_id FROM wallet_wallet w WHERE w.client_id = %s)", client_id, at)
+
+
+def _part(which: str, pk: int, at: datetime | None) -> Part:
+    moment = connection.ops.adapt_datetimefield_value(at or timezone.now())
+    return Part(
+        ("ROW_NUMBER() OVER (ORDER BY r.valid_from, r.id)", "p.unit_rule", "r.channel", "r.country",
+         "r.unit_price_micros", "r.unit_cost_micros"),
+        f"wallet_rate r JOIN wallet_priceplan p ON p.id = r.plan_id WHERE {which} AND r.valid_from <= %s",
+        [pk, moment],
+    )  # fmt: skip
+
+
+def list_prices(rows: Sequence[Sequence[Any]]) -> PriceList:
+    """A price list of what `rates_part` gave. Of a price given twice the latest that holds counts."""
+    found = sorted(rows)
+    rule: UnitRule = found[0][1] if found else "per_160"
+    prices = {(channel, country): price for _, _, channel, country, price, _ in found}
+    return PriceList(rule, prices, {(channel, country): cost for _, _, channel, country, _, cost in found})

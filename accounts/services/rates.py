@@ -72,8 +72,12 @@ def _count_in_cache(name: str, limit: int) -> Rate:
     # The minute is part of the key, so a counter outlives its use by a minute and never expires between the two steps.
     minute, passed = divmod(int(time.time()), _WINDOW)
     key = f"rate:{name}:{minute}"
-    cache.add(key, 0, timeout=2 * _WINDOW)
-    return Rate(limit, cache.incr(key), _WINDOW - passed)
+    try:
+        calls = cache.incr(key)
+    except ValueError:  # the first of its minute; of several that see this, each adds one to the same nought
+        cache.add(key, 0, timeout=2 * _WINDOW)
+        calls = cache.incr(key)
+    return Rate(limit, calls, _WINDOW - passed)
 
 
 def _count_in_database(name: str, limit: int) -> Rate:

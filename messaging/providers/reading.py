@@ -1,5 +1,6 @@
 """Reading what vendors write: JSON and forms of any shape become text that is fit to keep, or nothing."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -11,6 +12,7 @@ import orjson
 from messaging.providers.base import Balance, Callback, HttpResponse, UnreadableCallback, clip, e164_or_empty
 
 MOST_FIELDS = 200
+_NO_DIGIT = re.compile(r"[^0-9]+")
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -61,7 +63,7 @@ def number_in(row: Mapping[str, Any], *names: str) -> int:
 
 def digits(number: Any) -> str:
     """Only the ASCII digits of a number however it is written."""
-    return "".join(char for char in str(number) if char in "0123456789")
+    return _NO_DIGIT.sub("", str(number))
 
 
 def person_of(text: str) -> str:

@@ -12,6 +12,7 @@ from contacts import queries as contacts
 from crm.common.errors import DomainError
 from crm.common.networks import likely_network
 from crm.common.phones import Phone, PhoneReader, region_of
+from crm.common.reading import read_together
 from crm.common.sql import allocate_ids, database_now, insert_rows, on_postgres
 from crm.common.text_units import MAX_CHARACTERS, EmptyText, UnitRule, clean_text
 from messaging import wake
@@ -27,10 +28,10 @@ from messaging.errors import (
 )
 from messaging.models import Channel, EventKind, Message, MessageClass, MessageStatus, Route, SenderId
 from messaging.models.messages import public_id
-from messaging.services.guards import HOUR, Guard
+from messaging.services.guards import HOUR, Guard, rules_part
 from messaging.services.hours import HoursBook, OutsideHours
-from messaging.services.routing import RouteTable
-from messaging.services.senders import SenderBook
+from messaging.services.routing import RouteTable, routes_part
+from messaging.services.senders import SenderBook, senders_part
 from messaging.services.tallies import count_steps
 from messaging.services.timeline import charge_reference, write_events
 from wallet import pricing
@@ -145,11 +146,10 @@ def accept_messages(
     check_may_send(client, channel)
     if channel != Channel.SMS:  # other channels have parts besides a text, and doors of their own
         raise ChannelNotAvailable(channel=channel)
-    guard = Guard(client)
-    book = SenderBook(client)
+    terms = _read_terms(client)
     origins = _attempt(
         {draft.sender or sender for draft in drafts} or {sender},
-        lambda name: book.choose(name, or_default=or_default_sender, message_class=message_class),
+        lambda name: terms.book.choose(name, or_default=or_default_sender, message_class=message_class),
     )
     texts = _attempt({draft.text for draft in drafts}, check_text)
     if not all_or_nothing:
@@ -158,12 +158,12 @@ def accept_messages(
     for last_try in (False, False, False, True):
         try:
             results, rows = _take(
-                guard, drafts, origins, texts, sender, all_or_nothing, schedule_at, unit_rule,
+                terms, drafts, origins, texts, sender, all_or_nothing, schedule_at, unit_rule,
                 source=source, api_key_id=api_key_id, as_batch=as_batch, last_try=last_try,
             )  # fmt: skip
             break
         except _Overtaken:
-            continue
+            terms = _read_terms(client)  # they may have changed while we waited for the others
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
     answer: list[Accepted | Refused] = []
     for refused, row in zip(results, rows, strict=True):
@@ -206,13 +206,41 @@ class NewMessage:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What holds for a client's messages at the moment of a call. routes: None in simulation mode."""
+
+    guard: Guard
+    book: SenderBook
+    prices: pricing.PriceList
+    routes: RouteTable | None
+
+
+def _read_terms(client: Client) -> _Terms:
+    """One statement: a single send is dominated by its round trips."""
+    parts = {
+        "rules": rules_part(client),
+        "senders": senders_part(client),
+        "rates": pricing.rates_part(client.pk),
+    }
+    if not client.simulation:
+        parts["routes"] = routes_part(Channel.SMS)
+    found = read_together(parts)
+    return _Terms(
+        guard=Guard(client, rows=found["rules"]),
+        book=SenderBook(client, rows=found["senders"]),
+        prices=pricing.list_prices(found["rates"]),
+        routes=RouteTable(Channel.SMS, rows=found["routes"]) if "routes" in found else None,
+    )
+
+
 class _Overtaken(Exception):
     """Calls at the same time wrote to the same numbers; what they did is seen when we look again."""
 
 
 @transaction.atomic
 def _take(
-    guard: Guard,
+    terms: "_Terms",
     drafts: Sequence[Draft],
     origins: dict[str | None, SenderId | DomainError],
     texts: dict[str, str | DomainError],
@@ -227,11 +255,11 @@ def _take(
     last_try: bool,
 ) -> tuple[list[Refused | None], list[NewMessage | None]]:
     """Price, store and charge; one refusal or one row per draft. Raises: _Overtaken, where it is not the last try."""
-    now = database_now()
+    now, guard = database_now(), terms.guard
     if schedule_at is not None and not now < schedule_at <= now + FURTHEST_SCHEDULE:
         raise InvalidSchedule()
     parts = [(origins[draft.sender or sender], texts[draft.text]) for draft in drafts]
-    results, rows = _price_drafts(guard.client, drafts, parts, unit_rule, guard, schedule_at or now)
+    results, rows = _price_drafts(drafts, parts, unit_rule, terms, schedule_at or now)
     _leave_crowded(drafts, results, rows, guard)
     if all_or_nothing:
         _refuse_whole(results)
@@ -300,17 +328,17 @@ def _leave_crowded(
 
 
 def _price_drafts(
-    client: Client,
     drafts: Sequence[Draft],
     parts: Sequence[tuple[SenderId | DomainError, str | DomainError]],
     unit_rule: UnitRule | None,
-    guard: Guard,
+    terms: "_Terms",
     leaves_at: datetime,
 ) -> tuple[list[Refused | None], list[NewMessage | None]]:
     """Read numbers, leave out whom we must not write to, find price and road. Queries do not grow with the drafts.
 
     parts: each draft's sender and text as read, or why they cannot be.
     """
+    guard, client, prices, routes = terms.guard, terms.guard.client, terms.prices, terms.routes
     refusals: list[Refused | None] = [None] * len(drafts)
     found: list[NewMessage | None] = [None] * len(drafts)
     reader = PhoneReader(client.country)
@@ -328,8 +356,6 @@ def _price_drafts(
     gone = contacts.opted_out_among(
         Channel.SMS, [(client.pk, phone.e164, origin.name) for _, origin, phone, _ in ready]
     )
-    prices = pricing.load_prices(client.pk)
-    routes = None if client.simulation else RouteTable(Channel.SMS)
     hours = HoursBook(MessageClass.PROMOTION, client.time_zone)
     seen: dict[tuple[str, str, str], int] = {}
     for index, origin, phone, text in ready:

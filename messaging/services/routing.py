@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
-from django.db.models.functions import Now
-
 from crm.common.countries import COUNTRIES
 from crm.common.networks import likely_network
-from crm.common.sql import database_now
+from crm.common.reading import Part, read_part
+from crm.common.sql import database_now, now_sql
 from messaging.errors import NoRoute
 from messaging.models import Route
 from messaging.windows import read_window
@@ -72,22 +70,28 @@ class Choice:
         return random.choices(self.accounts, [weight for _, weight in self.shares])[0]
 
 
+def routes_part(channel: str) -> Part:
+    """The read of every active route of a channel."""
+    return Part(
+        ("r.account_id", "r.country", "r.prefix", "r.network", "r.sender", "r.preference", "r.weight",
+         f"a.rest_until > {now_sql()}", 'r."window"', "r.time_zone"),
+        "messaging_route r JOIN messaging_provideraccount a ON a.id = r.account_id "
+        "WHERE r.channel = %s AND a.is_active",
+        [channel],
+    )  # fmt: skip
+
+
 class RouteTable:
     """Every active route of one channel. One query, whatever the number of messages asked about.
 
     without: an account whose routes are left out.
     """
 
-    def __init__(self, channel: str, *, without: int | None = None) -> None:
-        rows = list(
-            Route.objects.filter(channel=channel, account__is_active=True)
-            .exclude(account_id=without)
-            .annotate(resting=Q(account__rest_until__gt=Now()))
-            .values_list(
-                "account_id", "country", "prefix", "network", "sender", "preference", "weight", "resting", "window",
-                "time_zone",
-            )
-        )  # fmt: skip
+    def __init__(self, channel: str, *, without: int | None = None, rows: Sequence[Sequence] | None = None) -> None:
+        """rows: what `routes_part` gave, where it was read with other things."""
+        if rows is None:
+            rows = read_part(routes_part(channel))
+        rows = [row for row in rows if row[0] != without]
         now = database_now() if any(row[8] for row in rows) else None
         self.roads = [
             Road(*row[:7], resting=bool(row[7]), opens=_opens(row[8], row[9], row[1], now) if row[8] and now else None)

@@ -1,6 +1,7 @@
 """Sender IDs and From addresses: opened by the operator, chosen by every send."""
 
 import re
+from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Client
 from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput
+from crm.common.reading import Part, read_part
 from messaging.conversations import own_number
 from messaging.errors import NoSender, SenderNotApproved
 from messaging.models import Channel, CountryRules, MessageClass, NetworkState, SenderId, SenderNetwork, SenderState
@@ -140,12 +142,28 @@ def reject_sender_id(*, sender: SenderId) -> bool:
     return bool(changed)
 
 
+def senders_part(client: Client, channel: str = Channel.SMS) -> Part:
+    """The read of a client's approved sender IDs of a channel."""
+    return Part(
+        ("id", "name", "display_name", "is_default", "message_class"),
+        "messaging_senderid WHERE client_id = %s AND channel = %s AND state = 'approved'",
+        [client.pk, channel],
+    )
+
+
 class SenderBook:
     """A client's approved sender IDs of a channel, loaded once for a call that may name several."""
 
-    def __init__(self, client: Client, channel: str = Channel.SMS) -> None:
-        found = SenderId.objects.for_client(client).filter(state=SenderState.APPROVED, channel=channel)
-        self._approved = list(found)
+    def __init__(self, client: Client, channel: str = Channel.SMS, *, rows: Sequence[Sequence] | None = None) -> None:
+        """rows: what `senders_part` gave, where it was read with other things."""
+        found = read_part(senders_part(client, channel)) if rows is None else rows
+        self._approved = [
+            SenderId(
+                pk=pk, client=client, channel=channel, state=SenderState.APPROVED, name=name, display_name=shown,
+                is_default=bool(is_default), message_class=message_class,
+            )
+            for pk, name, shown, is_default, message_class in found
+        ]  # fmt: skip
 
     def choose(self, name: str | None, *, or_default: bool = False, message_class: str = "") -> SenderId:
         """The approved sender ID called `name`, letter case ignored where that is unambiguous; the default for None.
