@@ -96,7 +96,7 @@ def _part(which: str, pk: int, at: datetime | None) -> Part:
 
 def list_prices(rows: Sequence[Sequence[Any]]) -> PriceList:
     """A price list of what `rates_part` gave. Of a price given twice the latest that holds counts."""
-    found = sorted(rows)
+    found = sorted(rows, key=lambda row: row[0])
     rule: UnitRule = found[0][1] if found else "per_160"
     prices = {(channel, country): price for _, _, channel, country, price, _ in found}
     return PriceList(rule, prices, {(channel, country): cost for _, _, channel, country, _, cost in found})

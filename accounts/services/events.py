@@ -10,13 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from accounts import wake
 from accounts.events import EVENTS
 from accounts.models import WebhookDelivery, WebhookEndpoint, WebhookFormat
 from crm.common.js_json import js_json
-from crm.common.sql import database_now, insert_rows
+from crm.common.reading import Part, json_column, read_part
+from crm.common.sql import as_json, database_now, ids_sql, insert_rows
 
 Event = tuple[str, Mapping[str, Any]]  # name, data
 _COLUMNS = (
@@ -35,17 +35,21 @@ def listening_clients(client_ids: Iterable[int], *events: str) -> set[int]:
     """
     if not (ids := set(client_ids)):
         return set()
-    active = WebhookEndpoint.objects.unscoped().filter(client_id__in=ids, active=True)
-    return _wanting(active, events)
+    part = Part(
+        ("client_id", json_column("events")),
+        f"accounts_webhookendpoint WHERE active AND client_id IN {ids_sql()}",
+        [as_json(sorted(ids))],
+    )
+    return _wanting(read_part(part), events)
 
 
 def every_listening_client(event: str) -> set[int]:
     """All clients that have an endpoint for `event`. One query."""
-    return _wanting(WebhookEndpoint.objects.unscoped().filter(active=True), (event,))
+    active = WebhookEndpoint.objects.unscoped().filter(active=True)
+    return _wanting(active.values_list("client_id", "events"), (event,))
 
 
-def _wanting(endpoints: QuerySet[WebhookEndpoint], events: Collection[str]) -> set[int]:
-    rows = endpoints.values_list("client_id", "events")
+def _wanting(rows: Iterable[Sequence[Any]], events: Collection[str]) -> set[int]:
     return {client_id for client_id, wanted in rows if "*" in wanted or any(event in wanted for event in events)}
 
 

@@ -12,8 +12,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -34,16 +36,23 @@ class Tally:
         return 1000 * ordered[min(int(part * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 
 
-async def send_until(deadline: float, host: str, port: int, path: str, key: str, first: int, tally: Tally) -> None:
+async def send_until(
+    deadline: float,
+    host: str,
+    port: int,
+    path: str,
+    key: str,
+    first: int,
+    tally: Tally,
+    body_of: Callable[[int], dict[str, Any]],
+) -> None:
     """Sends on one connection, one after the other, each to another number."""
     reader, writer = await asyncio.open_connection(host, port)
     number = first
     try:
         while time.perf_counter() < deadline:
             number += 1
-            body = json.dumps(
-                {"channel": "sms", "recipient": f"07{number % 10**8:08d}", "body": f"Your order {number} is ready"}
-            ).encode()
+            body = json.dumps(body_of(number % 10**8)).encode()
             head = (
                 f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nX-API-Key: {key}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -59,8 +68,20 @@ async def send_until(deadline: float, host: str, port: int, path: str, key: str,
         await writer.wait_closed()
 
 
+def single(number: int) -> dict[str, Any]:
+    """The body of a single send."""
+    return {"channel": "sms", "recipient": f"07{number:08d}", "body": f"Your order {number} is ready"}
+
+
 async def measure(url: str, client_id: int, key: str, connections: int, seconds: float) -> Tally:
     """All connections at once. Raises: OSError, and what asyncio raises where a connection breaks."""
+    return await measure_posts(f"{url}/api/{client_id}/messages/send", connections, seconds, single, key)
+
+
+async def measure_posts(
+    url: str, connections: int, seconds: float, body_of: Callable[[int], dict[str, Any]], key: str = ""
+) -> Tally:
+    """The same to any address; body_of: a number below 10**8 → what is posted."""
     address = urlsplit(url)
     host, port = address.hostname or "", address.port or 80
     if not ip_address("127.0.0.1" if host == "localhost" else host).is_loopback:
@@ -68,9 +89,11 @@ async def measure(url: str, client_id: int, key: str, connections: int, seconds:
     tally, deadline = Tally(), time.perf_counter() + seconds
     span = 10**8 // connections
     start = int(time.time()) % span
-    path = f"/api/{client_id}/messages/send"
     await asyncio.gather(
-        *(send_until(deadline, host, port, path, key, turn * span + start, tally) for turn in range(connections))
+        *(
+            send_until(deadline, host, port, address.path, key, turn * span + start, tally, body_of)
+            for turn in range(connections)
+        )
     )
     return tally
 

@@ -1,7 +1,7 @@
 """A carrier that accepts at once: Africa's Talking's answer and nothing else, so that a benchmark measures us.
 
-Run as `python -m crm.bench.sink`; prints its port. GET /counts gives how many messages and how many numbers it was
-sent, and the most that one number got.
+Run as `python -m crm.bench.sink [SECONDS OF LATENCY | mail]`; prints its port. GET /counts gives how many messages and
+how many numbers it was sent, and the most that one number got.
 """
 
 import asyncio
@@ -62,10 +62,42 @@ class Carrier(asyncio.Protocol):
         self.transport.write(head.encode() + body)  # type: ignore[attr-defined]
 
 
-async def serve(latency: float, seconds: float) -> None:
+class MailServer(asyncio.Protocol):
+    """Takes every mail: greets, agrees, reads up to the dot. Keeps nothing but the number."""
+
+    taken = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.data = b""
+        self.in_mail = False
+        self.say(b"220 sink\r\n")
+
+    def say(self, words: bytes) -> None:
+        self.transport.write(words)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        while True:
+            stop = b"\r\n.\r\n" if self.in_mail else b"\r\n"
+            line, found, rest = self.data.partition(stop)
+            if not found:
+                return
+            self.data = rest
+            if self.in_mail:
+                self.in_mail = False
+                MailServer.taken += 1
+                self.say(b"250 taken\r\n")
+                continue
+            word = line[:4].upper()
+            self.in_mail = word == b"DATA"
+            self.say({b"EHLO": b"250-sink\r\n250 PIPELINING\r\n", b"DATA": b"354 go on\r\n"}.get(word, b"250 ok\r\n"))
+
+
+async def serve(latency: float, seconds: float, *, mail: bool = False) -> None:
     """Listen on a free port of loopback; ends by itself after `seconds`."""
     Carrier.latency = latency
-    server = await asyncio.get_running_loop().create_server(Carrier, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(MailServer if mail else Carrier, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     until = time.monotonic() + seconds
@@ -74,4 +106,5 @@ async def serve(latency: float, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(latency=float(sys.argv[1]) if len(sys.argv) > 1 else 0.0, seconds=900))
+    mail = sys.argv[1:2] == ["mail"]
+    asyncio.run(serve(latency=float(sys.argv[1]) if len(sys.argv) > 1 and not mail else 0.0, seconds=1800, mail=mail))

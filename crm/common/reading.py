@@ -82,7 +82,7 @@ class CompiledRead(Generic[_Row]):
         columns = kinds["select_fields"]
         names = [selected[place][0].target.attname for place in columns]
         found = kinds["model"].from_db(connection.alias, names, row[columns[0] : columns[-1] + 1])
-        for related in get_related_populators(kinds, selected, connection.alias):
+        for related in get_related_populators(kinds, selected, connection.alias):  # type: ignore[call-arg]
             related.populate(row, found)
         return found
 

@@ -1,18 +1,59 @@
-"""Measure accepting, pricing, queueing and sending in a database of their own, beside none of yours."""
+"""Measure accepting, importing, queueing, sending and reading in a database of their own, beside none of yours."""
 
 import logging
 from argparse import ArgumentParser
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from celery import current_app
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
+from django.test.utils import override_settings
 
-from crm.bench import measures
+from crm.bench import arriving, machine, report, sending, straw
+from crm.bench.machine import Figure
+from wallet.queries import check_wallets
 
-MOST_PEOPLE = 200_000
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of each is measured. runs: of what the median is taken of."""
+
+    runs: int
+    campaign: int
+    straw: int
+    seconds: float
+    bulk: int
+    start: int
+    imported: int
+    history: int
+    reports: int
+    mails: int
+    growth: tuple[int, ...]
+    crowd: int
+
+
+FULL = Size(3, 50_000, 1_000, 10, 50_000, 1_000_000, 1_000_000, 10_000_000, 10_000, 10_000, (10_000, 100_000), 100_000)
+MEDIUM = Size(1, 20_000, 500, 5, 20_000, 100_000, 100_000, 500_000, 5_000, 4_000, (10_000,), 50_000)
+QUICK = Size(1, 2_000, 100, 2, 3_000, 5_000, 5_000, 20_000, 500, 400, (1_000,), 2_000)
+PARTS = (
+    "strawman",
+    "single",
+    "bulk",
+    "campaign",
+    "reports",
+    "email",
+    "start",
+    "import",
+    "history",
+    "growth",
+    "fairness",
+)
 
 
 class Command(BaseCommand):
@@ -22,49 +63,76 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--people", type=int, default=10_000, help=f"recipients, 1,000 to {MOST_PEOPLE:,}")
-        parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md for this database as well")
+        size = parser.add_mutually_exclusive_group()
+        size.add_argument("--quick", action="store_true", help="small numbers: whether everything runs, in a minute")
+        size.add_argument("--medium", action="store_true", help="middling numbers, one run of each")
+        parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=" ".join(PARTS))
+        parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plot as well")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        people = options["people"]
-        if not 1000 <= people <= MOST_PEOPLE:
-            raise CommandError(f"--people is between 1,000 and {MOST_PEOPLE:,}.")
-        logging.getLogger().setLevel(logging.WARNING)
+        size = QUICK if options["quick"] else MEDIUM if options["medium"] else FULL
+        logging.getLogger().setLevel(logging.ERROR)
+        broker = settings.CELERY_BROKER_URL
         current_app.conf.broker_url = "memory://localhost"  # nobody is woken: the measures call what a worker would
-        connection.settings_dict["TEST"]["NAME"] += "-bench" if connection.vendor == "sqlite" else "_bench"
+        connection.settings_dict["TEST"]["NAME"] = _name()
+        self.stderr.write("making an empty database")
         name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
         try:
-            figures = measures.run_all(people=people, say=self.stderr.write)
-            table = _table(figures)
-            money = measures.money_adds_up()
+            with TemporaryDirectory() as folder, override_settings(MEDIA_ROOT=folder):
+                figures = self._measure(size, options["only"], broker)
+            differing = check_wallets()
         finally:
             connection.creation.destroy_test_db(name, verbosity=0)
-        self.stdout.write(table)
-        self.stdout.write(f"{measures.machine()}; every wallet {money}")
+        money = "a wallet differs from its entries" if differing else "every wallet equals its entries"
+        words = f"{report.table(figures, connection.vendor)}\n\n{machine.describe()}; {money}."
+        self.stdout.write(words)
         if options["write"]:
-            _write(table, f"{measures.machine()}; every wallet {money}")
-        if money == "differs":
+            self.stdout.write(f"written: {report.write(connection.vendor, words, figures)}")
+        if differing:
             raise CommandError("A wallet differs from its entries.")
 
+    def _measure(self, size: Size, only: Sequence[str], broker: str) -> list[Figure]:
+        figures: list[Figure] = []
 
-def _table(figures: Any) -> str:
-    lines = ["| what | rows | per second | CPU s per 1,000 | remark |", "|---|---:|---:|---:|---|"]
-    for figure in figures:
-        extra = ", ".join(f"{name} {value:.0f}" for name, value in figure.extra.items())
-        remark = "; ".join(part for part in (figure.remark, extra) if part)
-        lines.append(
-            f"| {figure.what} | {figure.count:,} | {figure.per_second:,.0f} | {figure.cpu_per_1000:.2f} | {remark} |"
-        )
-    return "\n".join(lines)
+        def add(part: str, measure: Callable[[], Figure | list[Figure]], *, runs: int = 1) -> None:
+            if part in only:
+                self.stderr.write(f"{part} …")
+                found = [measure() for _ in range(runs)]
+                middle = _middle(found)
+                for figure in middle if isinstance(middle, list) else [middle]:
+                    self.stderr.write(f"  {figure.what}: {figure.per_second:,.0f}/s")
+                    figures.append(figure)
+
+        if straw.is_there():
+            usable = broker if broker.startswith(("redis", "amqp")) else ""
+            add("strawman", lambda: straw.measure_strawman(size.straw, size.seconds, usable))
+        add("single", lambda: arriving.single_sends(size.seconds), runs=size.runs)
+        add("bulk", lambda: arriving.bulk_sends(size.bulk), runs=size.runs)
+        for latency in (0.0, 0.05):
+            add("campaign", partial(sending.campaign, size.campaign, latency), runs=size.runs)
+        add("reports", lambda: sending.reports(size.reports))
+        add("email", lambda: sending.mails(size.mails), runs=size.runs)
+        add("start", lambda: arriving.start_of(size.start))
+        add("import", lambda: arriving.imports(size.imported))
+        for people in size.growth:
+            add("growth", partial(sending.campaign, people, 0.0))
+        for processes in (2, 4):
+            add("growth", partial(sending.campaign, size.growth[0], 0.05, processes=processes))
+        for clients in (1, 100):
+            add("fairness", partial(sending.fairness, size.crowd, clients))
+        add("history", lambda: arriving.history(size.history))
+        return figures
 
 
-def _write(table: str, machine: str) -> None:
-    """Replace this database's part of docs/benchmarks.md."""
-    path = Path(settings.BASE_DIR) / "docs" / "benchmarks.md"
-    parts = dict(part.split("\n", 1) for part in path.read_text().split("\n## ")[1:]) if path.exists() else {}
-    parts[connection.vendor] = f"\n{table}\n\n{machine}\n"
-    head = (
-        "# Benchmarks\n\nWritten by `manage.py bench --write`. One shared machine: compare figures within a table, "
-        "not with another day's. CPU is that of the measuring process alone.\n"
-    )
-    path.write_text(head + "".join(f"\n## {name}\n{text.rstrip()}\n" for name, text in sorted(parts.items())))
+def _name() -> str:
+    name = connection.settings_dict["TEST"].get("NAME") or f"test_{connection.settings_dict['NAME']}"
+    return f"{name}-bench" if connection.vendor == "sqlite" else f"{name}_bench"
+
+
+def _middle(runs: Sequence[Figure | list[Figure]]) -> Figure | list[Figure]:
+    """The run in the middle by its speed; for measures of several figures there is one run."""
+    single = [run for run in runs if isinstance(run, Figure)]
+    if len(single) < 2:
+        return runs[0]
+    wanted = median([run.per_second for run in single])
+    return min(single, key=lambda run: abs(run.per_second - wanted))

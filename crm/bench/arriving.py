@@ -1,0 +1,219 @@
+"""Measures of what comes in: single and bulk sends over HTTP, imports, the start of a large campaign, the history."""
+
+import asyncio
+import csv
+import io
+import os
+import socket
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.test import Client as Browser
+
+from accounts.models import Client
+from accounts.services.keys import create_api_key
+from contacts.models import Contact, ContactImport
+from contacts.services import begin_import, run_import, start_import
+from crm.bench.load import measure
+from crm.bench.machine import Figure, database_cpu, end, environment, family, family_cpu, peak_mib, start, timed
+from crm.bench.world import confirmed_campaign, connect, make_client
+from messaging import queries
+from messaging.services.expansion import expand_campaign
+from messaging.services.tallies import recount
+
+CONNECTIONS = 16
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def web(application: str = "crm.wsgi:application", **more: str) -> Iterator[tuple[str, int]]:
+    """The web server as `manage.py serve` starts it, one process per core at most two; its address and process id."""
+    port = free_port()
+    threads = "4" if connection.vendor == "postgresql" else "2"
+    child = start(
+        "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "critical",
+        "--host", "127.0.0.1", "--port", str(port), "--workers", str(min(2, os.cpu_count() or 1)),
+        "--blocking-threads", threads, application,
+        env=environment(**more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 90
+        while time.monotonic() < until:
+            try:
+                requests.get(f"http://127.0.0.1:{port}/", timeout=30)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", child.pid
+    finally:
+        end([child])
+
+
+def key_of(client: Client) -> str:
+    return create_api_key(client=client, name="bench", scopes=["messages:send"]).api_key
+
+
+def single_sends(seconds: float) -> Figure:
+    """Single sends by API: committed, charged and queued before the answer."""
+    connect("http://127.0.0.1:9")
+    client = make_client("Single")
+    key = key_of(client)
+    with web() as (url, pid):
+        asyncio.run(measure(url, client.pk, key, CONNECTIONS, min(1.0, seconds)))  # warm
+        cpu, theirs = family_cpu(pid), database_cpu()
+        tally = asyncio.run(measure(url, client.pk, key, CONNECTIONS, seconds))
+        figure = Figure("single send by API, 16 connections", tally.statuses.get(200, 0), seconds)
+        figure.cpu = family_cpu(pid) - cpu + database_cpu() - theirs
+        figure.peak_mib = sum(peak_mib(one) for one in family(pid))
+    figure.extra["p95 ms"] = tally.quantile(0.95)
+    refused = {status: count for status, count in tally.statuses.items() if status != 200}
+    figure.remark = f"other answers: {refused}" if refused else ""
+    return figure
+
+
+def bulk_sends(count: int) -> Figure:
+    """Calls of 1,000 recipients each, one after the other."""
+    connect("http://127.0.0.1:9")
+    client = make_client("Bulk")
+    headers = {"X-API-Key": key_of(client)}
+    with web() as (url, pid), requests.Session() as session:
+        cpu, theirs, began = family_cpu(pid), database_cpu(), time.perf_counter()
+        for first in range(0, count, 1000):
+            numbers = [f"07{30_000_000 + first + n:08d}" for n in range(1000)]
+            body = {"recipients": numbers, "message": "Closed on Friday", "sender_id": "BENCH"}
+            session.post(f"{url}/api/{client.pk}/sms/send", json=body, headers=headers, timeout=60).raise_for_status()
+        figure = Figure("bulk send, 1,000 recipients a request", count, time.perf_counter() - began)
+        figure.cpu = family_cpu(pid) - cpu + database_cpu() - theirs
+    return figure
+
+
+def start_of(people: int) -> Figure:
+    """A campaign priced, reserved and queued."""
+    connect("http://127.0.0.1:9")
+    client = make_client("Large")
+    before = peak_mib()
+    with timed(f"campaign of {people:,} priced, reserved and queued", people) as figure:
+        began = time.perf_counter()
+        campaign_id = confirmed_campaign(client, people)
+        made = time.perf_counter() - began
+        expand_campaign(campaign_id=campaign_id)
+        figure.extra["writing the queue, s"] = time.perf_counter() - began - made
+    figure.remark = f"with filling the group; memory grew by {peak_mib() - before:.0f} MiB"
+    return figure
+
+
+def imports(rows: int) -> list[Figure]:
+    """A CSV file of people, new and again; one row in a hundred cannot be read."""
+    client = make_client("Importer")
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["Name", "Phone", "Town"])
+    for n in range(rows):
+        writer.writerow([f"Person {n}", "not a number" if n % 100 == 99 else f"07{10_000_000 + n:08d}", "Kisumu"])
+    content = text.getvalue().encode()
+    figures = []
+    for what in ("new", "again"):
+        batch = start_import(client=client, by=None, upload=ContentFile(content, name="people.csv"))
+        begin_import(contact_import=batch, background=False, screen=False)
+        with timed(f"CSV import of {rows:,} rows, {what}", rows) as figure:
+            run_import(import_id=batch.pk)
+        done = ContactImport.objects.for_client(client).get(pk=batch.pk)
+        figure.remark = (
+            f"{done.imported:,} new, {done.updated:,} changed, {done.failed:,} refused; "
+            f"{Contact.objects.for_client(client).count():,} in the book"
+        )
+        figures.append(figure)
+    return figures
+
+
+_MANY = """
+INSERT INTO messaging_message (client_id, channel, recipient, sender, text, reference, source, simulated, status,
+    priority, units, segments, encoding, cost_micros, provider_message_id, network_code, attempts, lease_owner,
+    unconfirmed, error_code, error_message, created_at, queued_at, country, network, closed, provider_account_id)
+SELECT %s, 'sms', '+2547' || (10000000 + n %% 900000), CASE n %% 3 WHEN 0 THEN 'OTHER' ELSE 'BENCH' END,
+    'Dear parent, fees are due', CASE n %% 4 WHEN 0 THEN 'order-' || n ELSE '' END, 'api', {false},
+    CASE n %% 20 WHEN 0 THEN 'failed' WHEN 1 THEN 'sent' ELSE 'delivered' END, 0, 1, 1, 'gsm7', 1000000,
+    'id-' || n, '', 1, '', {false}, '', '', {at}, {at}, 'KE', '', {false}, %s
+FROM {numbers}
+"""
+
+
+def fill_history(client: Client, count: int, account_id: int) -> None:
+    """Messages by one statement; on PostgreSQL their indexes are built after it, as a restore does."""
+    postgres = connection.vendor == "postgresql"
+    if postgres:
+        numbers, at, false = f"generate_series(1, {count}) AS n", "NOW() - ((%d - n) * INTERVAL '0.5 seconds')", "FALSE"
+    else:
+        numbers = f"(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count}) SELECT n FROM s)"
+        at, false = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '-' || ((%d - n) / 2) || ' seconds')", "0"
+    at = at.replace("%d", str(count))
+    with connection.cursor() as cursor:
+        kept = []
+        if postgres:
+            cursor.execute(
+                "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'messaging_message' "
+                "AND indexdef NOT LIKE '%%UNIQUE%%'", []
+            )  # fmt: skip
+            kept = cursor.fetchall()
+            for name, _ in kept:
+                cursor.execute(f'DROP INDEX "{name}"')
+        cursor.execute(_MANY.format(numbers=numbers, at=at, false=false), [client.pk, account_id])
+        for _, definition in kept:
+            cursor.execute(definition)
+        cursor.execute("ANALYZE messaging_message" if postgres else "ANALYZE")
+    recount(client_id=client.pk)
+
+
+def history(count: int) -> list[Figure]:
+    """The list of a client's messages with one filter: first and deep pages, in the database and as a page."""
+    client = make_client("Archive")
+    account = connect("http://127.0.0.1:9")
+    fill_history(client, count, account.pk)
+    newest = queries.messages_for(client).values_list("pk", flat=True).first() or 0
+    key = create_api_key(client=client, name="reader", scopes=["messages:read"]).api_key
+    headers = {"X-API-Key": key}
+    filters = {
+        "none": ("", {}),
+        "status": ("status=failed", {"status": "failed"}),
+        "recipient": ("recipient=254710000777", {"recipient": "+254710000777"}),
+        "sender": ("sender=BENCH", {"sender": "BENCH"}),
+        "reference": ("reference=order-40", {"reference": "order-40"}),
+    }
+    deep = max(newest - min(count // 2, 10_000 * 50), 1)
+    inside: list[float] = []
+    outside: list[float] = []
+    slowest = ("", 0.0)
+    browser = Browser(headers=headers)
+    for name, (query, chosen) in filters.items():
+        for cursor_at in (0, deep):
+            for _ in range(10):
+                found = queries.messages_for(client, **chosen)  # type: ignore[arg-type]
+                began = time.perf_counter()
+                list((found.filter(pk__lt=cursor_at) if cursor_at else found)[:50])
+                inside.append(1000 * (time.perf_counter() - began))
+                where = f"?{query}&per_page=50" + (f"&cursor={cursor_at}" if cursor_at else "")
+                began = time.perf_counter()
+                answer = browser.get(f"/api/{client.pk}/sms/history{where}")
+                outside.append(1000 * (time.perf_counter() - began))
+                if answer.status_code != 200:
+                    raise RuntimeError(f"history answered {answer.status_code} for {where}")
+            if inside[-1] > slowest[1]:
+                slowest = (name, inside[-1])
+    figures = []
+    for what, waits in (("history among {:,}, read from the database", inside), ("the same as an API page", outside)):
+        figure = Figure(what.format(count), len(waits), sum(waits) / 1000)
+        figure.extra |= {"p95 ms": statistics.quantiles(waits, n=20)[-1], "median ms": statistics.median(waits)}
+        figure.remark = f"first page and one {newest - deep:,} rows down, five filters; slowest by {slowest[0]}"
+        figures.append(figure)
+    return figures

@@ -1,0 +1,155 @@
+"""What a measure costs, and the child processes in which the parts of an installation are measured."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.db import connection
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(slots=True)
+class Figure:
+    """One line of the table: `count` of `what` in `seconds`. cpu: seconds, those of the database's processes for us
+    included where `with_database`; queries: statements in all, None where nobody counted."""
+
+    what: str
+    count: int
+    seconds: float = 0.0
+    cpu: float = 0.0
+    remark: str = ""
+    queries: int | None = None
+    peak_mib: float = 0.0
+    extra: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def per_second(self) -> float:
+        return self.count / self.seconds if self.seconds else 0.0
+
+    @property
+    def cpu_per_1000(self) -> float:
+        return 1000 * self.cpu / self.count if self.count else 0.0
+
+
+class Statements:
+    """Counts what passes through a connection, as an execute wrapper."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        self.count += 1
+        return execute(sql, params, many, context)
+
+
+def process_cpu(pid: int | str) -> float:
+    """CPU seconds of a process so far; 0.0 where it has gone."""
+    try:
+        values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(values[11]) + int(values[12])) / _TICKS
+
+
+def database_cpu() -> float:
+    """CPU seconds of the PostgreSQL processes that serve this database now, where they run on this host; else 0.0."""
+    if connection.vendor != "postgresql":
+        return 0.0
+    name = f" {connection.settings_dict['NAME']} "
+    total = 0.0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                told = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            except OSError:
+                continue
+            if told.startswith("postgres:") and name in told:
+                total += process_cpu(folder.name)
+    return total
+
+
+def peak_mib(pid: int | str = "self") -> float:
+    """The most memory a process ever held, in MiB; 0.0 where nobody tells."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 if pid == "self" else 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+@contextmanager
+def timed(what: str, count: int) -> Iterator[Figure]:
+    """Measure the block in this process; `count` and `remark` may be changed inside by the figure it yields."""
+    figure, statements = Figure(what, count), Statements()
+    with connection.execute_wrapper(statements):
+        began, cpu, theirs = time.perf_counter(), time.process_time(), database_cpu()
+        yield figure
+        figure.seconds = time.perf_counter() - began
+        figure.cpu = time.process_time() - cpu + database_cpu() - theirs
+    figure.queries, figure.peak_mib = statements.count, peak_mib()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """For a child that works on the database at hand; it wakes nobody by itself."""
+    held = connection.settings_dict
+    if connection.vendor == "sqlite":
+        address = f"sqlite:///{held['NAME']}"
+    else:
+        who = quote(held["USER"] or "") + (f":{quote(held['PASSWORD'])}" if held["PASSWORD"] else "")
+        address = f"postgres://{who}@{held['HOST'] or '127.0.0.1'}:{held['PORT'] or 5432}/{held['NAME']}"
+    own = {"DATABASE_URL": address, "CELERY_BROKER_URL": "memory://localhost", "DEBUG": "0", "ALLOWED_HOSTS": "*"}
+    own |= {"SECURE": "0", "PYTHONPATH": str(settings.BASE_DIR)}
+    return {**os.environ, **own, **more}
+
+
+def start(*arguments: str, env: dict[str, str], **options: Any) -> subprocess.Popen[str]:
+    """A Python of ours as a child process."""
+    return subprocess.Popen(  # noqa: S603 - our own modules
+        [sys.executable, *arguments], env=env, cwd=settings.BASE_DIR, text=True, **options
+    )
+
+
+def end(children: Sequence[subprocess.Popen]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait(5)
+
+
+def family(pid: int) -> list[int]:
+    """A process and those it started, as far as they live."""
+    found = [pid]
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                values = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(values[1]), []).append(int(folder.name))
+    for one in found:
+        found += parents.get(one, [])
+    return found
+
+
+def family_cpu(pid: int) -> float:
+    return sum(process_cpu(one) for one in family(pid))
+
+
+def describe() -> str:
+    """The line under a table: database and cores."""
+    return f"{connection.vendor}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"

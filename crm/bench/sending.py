@@ -1,0 +1,144 @@
+"""Measures of what leaves: campaigns, mails, delivery reports, several senders, many clients at once."""
+
+import subprocess
+import time
+
+import orjson
+
+from crm.bench.machine import Figure, end, environment, start, timed
+from crm.bench.world import Carrier, connect, empty_queue, make_client, queued_campaign
+from messaging.models import Message, ProviderAccount
+from messaging.services.accept import Accepted, Draft, Refused, accept_messages
+from messaging.services.mails import MailDraft, accept_mails
+from messaging.services.reports import process_callbacks, store_callback
+
+
+def run_senders(account: ProviderAccount, processes: int, what: str) -> Figure:
+    """What `processes` senders need for everything that is queued; the database's CPU for them included."""
+    children = [
+        start(
+            "-m", "crm.bench.sender", str(account.pk),
+            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )
+        for _ in range(processes)
+    ]  # fmt: skip
+    try:
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        told = [orjson.loads(child.stdout.readline()) for child in children if child.stdout]
+        for child in children:
+            child.wait(30)
+    finally:
+        end([child for child in children if child.poll() is None])
+    worked = [one for one in told if one["count"]] or told
+    return Figure(
+        what,
+        count=sum(one["count"] for one in told),
+        seconds=max(one["ended"] for one in worked) - min(one["began"] for one in worked),
+        cpu=sum(one["cpu"] for one in told),
+        queries=sum(one["queries"] for one in told),
+        peak_mib=max(one["peak"] for one in told),
+    )
+
+
+def campaign(people: int, latency: float, *, processes: int = 1) -> Figure:
+    """A personalised campaign that waits in the queue, sent."""
+    empty_queue()
+    with Carrier(latency) as carrier:
+        account = connect(carrier.url)
+        queued_campaign(make_client(f"Campaign {latency} {processes}"), people)
+        many = "" if processes == 1 else f", {processes} senders"
+        figure = run_senders(account, processes, f"campaign of {people:,}, carrier at {latency * 1000:g} ms{many}")
+        counts = carrier.counts()
+    figure.remark = f"{counts['messages']:,} arrived, most to one number: {counts['most']}"
+    return figure
+
+
+def mails(count: int) -> Figure:
+    """Mails over kept connections by two sender processes."""
+    client = make_client("Mails")
+    connect("smtp://127.0.0.1:9")
+    for begin in range(0, count, 500):
+        drafts = [
+            MailDraft(f"person{n}@bench.test", f"Fees of {n}", "Dear parent,\n\nfees are due.\n")
+            for n in range(begin, min(begin + 500, count))
+        ]
+        refused = [one for one in accept_mails(client=client, drafts=drafts) if isinstance(one, Refused)]
+        if refused:
+            raise refused[0].error
+    with Carrier("mail") as carrier:
+        figure = run_senders(connect(carrier.url), 2, "email over SMTP, two sender processes")
+    sent = Message.objects.for_client(client).filter(status="sent").count()
+    figure.remark = f"{sent:,} of {count:,} taken by the server, 8 connections a process"
+    return figure
+
+
+def reports(count: int) -> Figure:
+    """Delivery reports of sent messages: stored as they come, then applied."""
+    account = ProviderAccount.objects.get(name="bench sms")
+    ids = (
+        Message.objects.unscoped()
+        .filter(status="sent", provider_account=account)
+        .exclude(provider_message_id="")
+        .order_by("-pk")
+        .values_list("provider_message_id", flat=True)
+    )
+    bodies = [f"id={pk}&status=Success&networkCode=63902".encode() for pk in ids[:count]]
+    with timed("delivery reports, stored and applied", len(bodies)) as figure:
+        for body in bodies:
+            store_callback(
+                account=account, kind="delivery", content_type="application/x-www-form-urlencoded", query="", body=body
+            )
+        began = time.perf_counter()
+        while process_callbacks():
+            pass
+        figure.extra["applied a second"] = len(bodies) / (time.perf_counter() - began)
+    figure.remark = "one commit a report, one thread, then applied in batches"
+    return figure
+
+
+def fairness(people: int, clients: int) -> Figure:
+    """How long another's single message takes to leave while `clients` campaigns of `people` in all wait."""
+    empty_queue()
+    connect("http://127.0.0.1:9")
+    for number in range(clients):
+        queued_campaign(make_client(f"Crowd {clients}-{number}"), max(people // clients, 1))
+    other = make_client("The other")
+    with Carrier(0.05) as carrier:
+        account = connect(carrier.url)
+        child = start(
+            "-m", "crm.bench.sender", str(account.pk),
+            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            assert child.stdout is not None
+            assert child.stdin is not None
+            child.stdout.readline()
+            child.stdin.write("go\n")
+            child.stdin.flush()
+            while not Message.objects.unscoped().filter(status="sent", provider_account=account).exists():
+                time.sleep(0.02)
+            waits = []
+            for turn in range(5):
+                time.sleep(0.3)
+                began = time.perf_counter()
+                taken = accept_messages(client=other, drafts=[Draft(f"07{40_000_000 + turn:08d}", "Your code is 1")])[0]
+                assert isinstance(taken, Accepted)
+                while Message.objects.for_client(other).get(pk=taken.id).status not in ("sent", "failed"):
+                    if time.perf_counter() - began > 30:
+                        break
+                    time.sleep(0.01)
+                waits.append(time.perf_counter() - began)
+            busy = Message.objects.unscoped().filter(status="queued").exists()
+        finally:
+            empty_queue()
+            end([child])
+    figure = Figure(f"another's single message beside {clients} clients' campaigns", len(waits), sum(waits))
+    figure.extra["longest ms"] = 1000 * max(waits)
+    figure.remark = f"{people:,} queued" + ("" if busy else "; the queue ran dry before the last one")
+    return figure
