@@ -57,8 +57,8 @@ class Kind:
     permission: str
     waiting: Callable[[], Iterable[Item]]
     load: Callable[[int], Any]
-    approve: Callable[[Any, User, Decision], None]
-    give_back: Callable[[Any, User, Decision], None]
+    approve: Callable[[Any, User, Decision], object]
+    give_back: Callable[[Any, User, Decision], object]
     reasons: tuple[str | Promise, ...] = field(default=())
 
 
@@ -170,7 +170,7 @@ KINDS = {
             "contacts.change_contactimport",
             _imports,
             _import,
-            lambda batch, _by, _said: release_import(contact_import=batch) and None,
+            lambda batch, _by, _said: release_import(contact_import=batch),
             _refuse_import,
             (
                 _("The numbers follow one another as invented ones do."),

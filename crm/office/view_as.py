@@ -63,7 +63,7 @@ class ViewAsMiddleware:
         request.viewing_as = client  # type: ignore[attr-defined]
         if client is None or request.path.startswith(_OWN_PATHS):
             return self.get_response(request)
-        membership = Membership(pk=0, user=request.user, client=client, role=Role.VIEWER)
+        membership = Membership(pk=0, user=request.user, client=client, role=Role.VIEWER)  # type: ignore[misc]
         request.client, request.membership, request.memberships = client, membership, [membership]  # type: ignore[attr-defined]
         if request.method not in ("GET", "HEAD"):
             return render(

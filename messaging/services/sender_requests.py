@@ -252,5 +252,6 @@ def usual_wait(network: str) -> timedelta | None:
     rows = SenderNetwork.objects.unscoped().filter(
         network=network, state=NetworkState.APPROVED, submitted_at__isnull=False, decided_at__gt=F("submitted_at")
     )
-    spans = [end - begin for begin, end in rows.order_by("-decided_at").values_list("submitted_at", "decided_at")[:50]]
-    return median(spans) if len(spans) >= FEWEST_FOR_A_MEDIAN else None
+    pairs = rows.order_by("-decided_at").values_list("submitted_at", "decided_at")[:50]
+    spans = [(end - begin).total_seconds() for begin, end in pairs if begin and end]
+    return timedelta(seconds=median(spans)) if len(spans) >= FEWEST_FOR_A_MEDIAN else None
