@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 LOCAL_POSTGRES = postgres://$(or $(PGUSER),$(shell id -un))@127.0.0.1:5432/postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-postgres lint settings-docs catalogues clean
+.PHONY: help run test test-browser test-postgres lint settings-docs catalogues clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ run: $(VENV)/installed ## set up what is missing, then start everything; Ctrl-C 
 
 test: $(VENV)/installed-dev ## the whole test suite, on SQLite, with no server installed
 	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n auto --dist loadgroup $(ARGS)
+
+test-browser: $(VENV)/installed-dev ## the pages in a real browser; skipped, with a word, where there is no Chromium
+	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n 0 -rs tests/browser $(ARGS)
 
 test-postgres: $(VENV)/installed-dev ## the same tests on DATABASE_URL, CELERY_BROKER_URL, CACHE_URL (default: local servers)
 	@DATABASE_URL="$${DATABASE_URL:-$(LOCAL_POSTGRES)}" \

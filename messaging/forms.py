@@ -13,10 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from accounts.models import Client
+from accounts.queries import keys_for
 from contacts.queries import groups_with_counts
 from crm.common.phones import InvalidPhone, read_phone
 from messaging import queries
 from messaging.models import Campaign, CampaignState, Channel, Message, MessageClass, Repeat, SenderId, TemplateLanguage
+from messaging.providers.failures import FAILURES
 from messaging.queries import LARGEST_ID
 from messaging.services.direct import read_emails, read_numbers
 from wallet.queries import start_of_day
@@ -383,10 +385,21 @@ class HistoryForm(forms.Form):
         label=_("Sender ID"), required=False, error_messages={"invalid_choice": _("There is no such sender ID.")}
     )
     reference = forms.CharField(label=_("Your reference"), required=False, max_length=100)
+    channel = forms.ChoiceField(label=_("Channel"), required=False, choices=[("", _("Any")), *Channel.choices])
+    cause = forms.ChoiceField(label=_("Why it failed"), required=False)
+    key = forms.TypedChoiceField(label=_("API key"), required=False, coerce=int, empty_value=None)
+    simulated = forms.ChoiceField(
+        label=_("Simulated"),
+        required=False,
+        choices=[("", _("Both")), ("no", _("Only real ones")), ("yes", _("Only simulated ones"))],
+    )
 
     def __init__(self, data: Any, *, client: Client) -> None:
         super().__init__(data)
         self.client = client
+        keys = keys_for(client).order_by("-pk").values_list("pk", "name")[:CAMPAIGNS_OFFERED]
+        self.fields["key"].choices = [("", _("Any")), *keys]  # type: ignore[attr-defined]
+        self.fields["cause"].choices = [("", _("Any")), *_causes()]  # type: ignore[attr-defined]
         senders = list(SenderId.objects.for_client(client).filter(channel="sms").values_list("name", flat=True))
         self.fields["sender"].choices = [("", _("Any")), *((name, name) for name in senders)]  # type: ignore[attr-defined]
         self.fields["campaign"].choices = [("", _("Any")), *self._campaigns(data.get("campaign", ""))]  # type: ignore[attr-defined]
@@ -441,6 +454,10 @@ class HistoryForm(forms.Form):
             reference=fields["reference"],
             since=start_of_day(fields["start"], zone) if fields["start"] else None,
             before=until,
+            channel=fields["channel"],
+            api_key_id=fields["key"],
+            causes=_alike(fields["cause"]),
+            simulated={"yes": True, "no": False}.get(fields["simulated"]),
         )
 
     @property
@@ -449,7 +466,7 @@ class HistoryForm(forms.Form):
 
     @property
     def more_filters(self) -> list[forms.BoundField]:
-        return [self[name] for name in ("start", "end", "sender", "reference")]
+        return [self[name] for name in ("start", "end", "channel", "sender", "cause", "key", "simulated", "reference")]
 
     @property
     def is_filtered(self) -> bool:
@@ -462,6 +479,22 @@ class HistoryForm(forms.Form):
 
     def _is_set(self, names: Iterable[str]) -> bool:
         return any(self.data.get(self.add_prefix(name), "").strip() for name in names)
+
+
+def _causes() -> list[tuple[str, str]]:
+    """Each cause once by its words, under the first code that has them."""
+    found: dict[str, str] = {}
+    for failure in FAILURES.values():
+        found.setdefault(str(failure.words), failure.code)
+    return sorted(((code, words) for words, code in found.items()), key=lambda pair: pair[1])
+
+
+def _alike(code: str) -> list[str]:
+    """The codes that people read the same words for."""
+    if code not in FAILURES:
+        return []
+    words = str(FAILURES[code].words)
+    return [each.code for each in FAILURES.values() if str(each.words) == words]
 
 
 def read_id(typed: str) -> int | None:

@@ -96,10 +96,14 @@ def messages_for(
     channel: str = "",
     since: datetime | None = None,
     before: datetime | None = None,
+    api_key_id: int | None = None,
+    causes: Sequence[str] = (),
+    simulated: bool | None = None,
 ) -> QuerySet[Message]:
     """A client's messages, newest first. status: a shown one ("queued", "sending", …), "" or "all" for every one.
 
-    recipient: E.164, or the beginning of one. since/before: accepted at or after, and before.
+    recipient: E.164, or the beginning of one. since/before: accepted at or after, and before. causes: codes of
+    messaging/providers/failures.py, of failed ones.
     """
     found = Message.objects.for_client(client).order_by("-pk")
     if status and status != "all":
@@ -118,6 +122,12 @@ def messages_for(
         found = found.filter(reference=reference)
     if channel:
         found = found.filter(channel=channel)
+    if api_key_id is not None:
+        found = found.filter(api_key_id=api_key_id)
+    if causes:
+        found = found.filter(status=MessageStatus.FAILED, error_code__in=causes)
+    if simulated is not None:
+        found = found.filter(simulated=simulated)
     if since:
         found = found.filter(created_at__gte=since)
     if before:

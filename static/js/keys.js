@@ -37,6 +37,9 @@ palette?.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     move(event.key === "ArrowDown" ? 1 : -1);
+  } else if (event.key === "Escape") {
+    event.preventDefault(); // a search field would only empty itself
+    palette.close();
   } else if (event.key === "Enter" && document.activeElement === box) {
     event.preventDefault();
     hits()[0]?.click();

@@ -70,6 +70,23 @@ def test_filters_narrow_and_combine(acme, browser, draft):
         assert set(listed(browser.get(HISTORY, query))) == wanted, query
 
 
+def test_cause_channel_and_simulation_narrow_the_list(acme, browser):
+    [off] = add(acme, status="failed", error_code="unreachable")
+    [wrong] = add(acme, start=1, status="failed", error_code="invalid_number")
+    [gone] = add(acme, start=2, status="failed", error_code="unknown_subscriber")
+    [safe] = add(acme, start=3, status="delivered", simulated=True)
+    [mail] = add(acme, start=4, status="sent", channel="email")
+    for query, wanted in (
+        ({"cause": "unreachable"}, {off.pk}),
+        ({"cause": "invalid_number"}, {wrong.pk, gone.pk}),  # both are read as "Number does not exist"
+        ({"simulated": "yes"}, {safe.pk}),
+        ({"simulated": "no", "status": "failed"}, {off.pk, wrong.pk, gone.pk}),
+        ({"channel": "email"}, {mail.pk}),
+    ):
+        assert set(listed(browser.get(HISTORY, query))) == wanted, query
+    assert browser.get(HISTORY, {"cause": "nonsense"}).status_code == 422
+
+
 def test_days_are_those_of_the_clients_time_zone(acme, browser):
     # Nairobi is three hours ahead: its 20 November begins at 21:00 UTC on the 19th.
     [before] = add(acme, created_at=datetime(2026, 11, 19, 20, 59, tzinfo=UTC))
