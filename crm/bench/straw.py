@@ -57,10 +57,10 @@ def _campaign(count: int, latency: float, more: dict[str, str]) -> Figure:
         )  # fmt: skip
         try:
             _run("queue 20", more)  # warm
-            _until_none_left(60)
+            _until_none_left(20)
             cpu, theirs, began = family_cpu(worker.pid), database_cpu(), time.perf_counter()
             _run(f"queue {count}", more)
-            left = _until_none_left(300)
+            left = _until_none_left(60)
             figure = Figure(f"strawman: campaign, carrier at {latency * 1000:g} ms", count - left)
             figure.seconds = time.perf_counter() - began
             figure.cpu = family_cpu(worker.pid) - cpu + database_cpu() - theirs
