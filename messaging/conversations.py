@@ -90,7 +90,8 @@ def threads_for(
 
     search: a part of a contact's name, or the beginning or end of a number.
     """
-    found = Thread.objects.for_client(client).select_related("assigned_to").order_by("-last_at", "-pk")
+    found: QuerySet[Thread] = Thread.objects.for_client(client).select_related("assigned_to")
+    found = found.order_by("-last_at", "-pk")
     if show == "unread":
         found = found.extra(where=[_UNREAD])  # noqa: S610 - a constant
     elif show == "mine":

@@ -94,7 +94,7 @@ class RouteTable:
         rows = [row for row in rows if row[0] != without]
         now = database_now() if any(row[8] for row in rows) else None
         self.roads = [
-            Road(*row[:7], bool(row[7]), _opens(row[8], row[9], row[1], now) if row[8] and now else None)
+            Road(*row[:7], bool(row[7]), _opens(row[8], row[9], row[1], now) if row[8] and now else None)  # type: ignore[call-arg]
             for row in rows
         ]
         self._longest = max((len(road.prefix) for road in self.roads), default=0)
