@@ -25,6 +25,8 @@ def program(language):
     found = shutil.which(PROGRAMS[language])
     if found is None or (language == "curl" and shutil.which("curl") is None):
         pytest.skip(f"{language} is not installed here")
+    if language == "php" and subprocess.run([found, "-r", "exit((int) !function_exists('curl_init'));"]).returncode:
+        pytest.skip("PHP has no curl extension here")
     return found
 
 

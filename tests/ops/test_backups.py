@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from django.db import connection
 
 from crm import backups
+from crm.common.crypto import encrypt_text
 from tests.ops.places import Place
 
 KEY = Fernet.generate_key().decode()
@@ -127,6 +128,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_changes(tmp_path: Pa
             "database": connection.vendor,
             "taken": "2026-01-01T00:00:00+00:00",
             "migrations": [],
+            "lock": encrypt_text("tarishi"),
         }
         with tarfile.open(path, "w") as tar:
             backups._add_text(tar, "manifest.json", json.dumps(manifest | facts))

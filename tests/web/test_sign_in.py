@@ -83,9 +83,11 @@ def test_signing_out_needs_a_post_and_ends_the_session(browser):
     assert browser.get("/app").status_code == 302
 
 
-def test_the_root_address_leads_to_work_or_to_the_door(browser):
+def test_the_root_address_leads_to_work_or_shows_visitors_what_this_is(browser):
     assert browser.get("/")["Location"] == "/app"
-    assert Browser().get("/")["Location"] == "/login"
+    page = Browser().get("/")
+    assert page.status_code == 200
+    assert 'href="/login"' in page.content.decode()
 
 
 def test_A1_a_changed_password_ends_the_other_sessions(browser):

@@ -178,7 +178,7 @@ class TestTrouble:
 
     def _age_callbacks_and_settle(self, road):
         """Its id was never learnt: the receipt finds it by its number, once that is beyond doubt."""
-        deadline = time.monotonic() + 6
+        deadline = time.monotonic() + 30
 
         def stop() -> bool:
             run_sql(f"UPDATE messaging_providercallback SET received_at = {later_sql(-60)}")
