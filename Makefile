@@ -14,8 +14,8 @@ help: ## list these commands
 run: $(VENV)/installed ## set up what is missing, then start everything; Ctrl-C stops it
 	@exec $(PYTHON) manage.py serve
 
-test: $(VENV)/installed-dev ## the whole test suite, on SQLite, with no server installed
-	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n auto --dist loadgroup $(ARGS)
+test: $(VENV)/installed-dev ## the test suite, on SQLite, with no server installed; a browser's part is test-browser
+	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n auto --dist loadgroup --ignore=tests/browser $(ARGS)
 
 test-browser: $(VENV)/installed-dev ## the pages in a real browser; skipped, with a word, where there is no Chromium
 	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n 0 -rs tests/browser $(ARGS)
@@ -24,7 +24,7 @@ test-postgres: $(VENV)/installed-dev ## the same tests on DATABASE_URL, CELERY_B
 	@DATABASE_URL="$${DATABASE_URL:-$(LOCAL_POSTGRES)}" \
 	CELERY_BROKER_URL="$${CELERY_BROKER_URL:-redis://127.0.0.1:6379/14}" \
 	CACHE_URL="$${CACHE_URL:-redis://127.0.0.1:6379/15}" \
-	$(PYTHON) -m pytest -n auto --dist loadgroup $(ARGS)
+	$(PYTHON) -m pytest -n auto --dist loadgroup --ignore=tests/browser $(ARGS)
 
 lint: $(VENV)/installed-dev ## style, types, import contract, migrations, production settings
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh .ci/lint

@@ -140,6 +140,9 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not chromium():
         pytest.skip("no Chromium is installed: the pages were not tried in a browser")
+    pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: the pages were not tried in a browser"
+    )
     running = Server(tmp_path_factory.mktemp("installation"))
     running.start()
     yield running
