@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 LOCAL_POSTGRES = postgres://$(or $(PGUSER),$(shell id -un))@127.0.0.1:5432/postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-postgres lint settings-docs catalogues clean
+.PHONY: help run test test-browser test-long test-postgres lint settings-docs catalogues clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: $(VENV)/installed-dev ## the test suite, on SQLite, with no server install
 
 test-browser: $(VENV)/installed-dev ## the pages in a real browser; skipped, with a word, where there is no Chromium
 	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n 0 -rs tests/browser $(ARGS)
+
+test-long: $(VENV)/installed-dev ## whole installations for minutes: a chain of two, an upgrade, a restored backup
+	@exec env LONG_TESTS=1 $(PYTHON) -m pytest -n 0 -m long tests/ops $(ARGS)
 
 test-postgres: $(VENV)/installed-dev ## the same tests on DATABASE_URL, CELERY_BROKER_URL, CACHE_URL (default: local servers)
 	@DATABASE_URL="$${DATABASE_URL:-$(LOCAL_POSTGRES)}" \

@@ -1,5 +1,6 @@
 """What every test gets: a closed network (tests/network_guard.py) and an empty cache. Factories are imported."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,15 @@ network_guard.close_network()
 ledger_flush.allow_flush()
 # pytest --hypothesis-profile=nightly: the state machines for as long as a night allows
 hypothesis_settings.register_profile("nightly", max_examples=2000, deadline=None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked long run only where they are asked for: make test-long."""
+    if "LONG_TESTS" in os.environ:
+        return
+    asked = [item for item in items if not item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    items[:] = asked
 
 
 @pytest.fixture(autouse=True)

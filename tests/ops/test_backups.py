@@ -56,7 +56,7 @@ def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
         place.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_a_restored_backup_agrees_and_sends_nothing_that_may_have_left(places: tuple[Place, Place]) -> None:
     old, new = places

@@ -93,6 +93,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Chained, Chained]]:
                 one.process.wait(timeout=60)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_message_goes_down_and_its_report_comes_up_with_the_money_right_on_both(
     pair: tuple[Chained, Chained],

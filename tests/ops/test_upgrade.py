@@ -83,7 +83,7 @@ def columns(place: Place) -> dict[str, dict[str, bool]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_a_database_of_the_release_before_becomes_one_of_this(place: Place) -> None:
     load(place, "0.1.0")
