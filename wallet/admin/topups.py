@@ -17,16 +17,22 @@ from crm.common.addresses import normalize_network
 from crm.common.errors import DomainError
 from crm.common.money import format_money, from_micros
 from wallet.models import NEEDS_REVIEW, MpesaEvent, PaybillPayment, PaybillState, PaymentAccount, PaymentClaim, TopUp
+from wallet.payments.base import AccountField
 from wallet.payments.registry import METHODS, get_method
 from wallet.topups.accounts import register_paybill
 from wallet.topups.paybill import credit_payment, dismiss_payment
 from wallet.topups.reviews import mark_seen
 
 
+def every_field() -> dict[str, AccountField]:
+    """The values that any of the ways to pay asks for, by name; two that ask alike share one."""
+    return {field.name: field for method in METHODS.values() for field in method.fields}
+
+
 class PaymentAccountForm(forms.ModelForm):
     """A field for each value of the method; a secret that is left empty stays as it is, and is never shown."""
 
-    method = forms.ChoiceField(choices=[(name, method.label) for name, method in METHODS.items()])
+    method = forms.ChoiceField()
     allowed = forms.CharField(
         required=False,
         label="Addresses that callbacks must come from",
@@ -41,7 +47,8 @@ class PaymentAccountForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         kept = self.instance.credentials or {}
         self.fields["allowed"].initial = ", ".join(self.instance.allowed_addresses or [])
-        for field in METHODS["mpesa"].fields:
+        self.fields["method"].choices = [(name, method.label) for name, method in METHODS.items()]  # type: ignore[attr-defined]
+        for field in every_field().values():
             made: forms.Field
             if field.choices:
                 made = forms.ChoiceField(choices=[(choice, choice) for choice in field.choices])
@@ -49,7 +56,7 @@ class PaymentAccountForm(forms.ModelForm):
                 widget = forms.PasswordInput(attrs={"autocomplete": "off"}) if field.secret else forms.TextInput()
                 made = forms.CharField(widget=widget)
             is_kept = field.secret and bool(kept.get(field.name))
-            made.required = field.required and not is_kept
+            made.required = field.required and not is_kept and len(METHODS) == 1  # else `clean` knows which is meant
             made.label, made.help_text = field.label, "Kept; give it again to change it" if is_kept else field.help
             made.initial = "" if field.secret else kept.get(field.name, "")
             self.fields[f"value_{field.name}"] = made
@@ -64,13 +71,18 @@ class PaymentAccountForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         kept = dict(self.instance.credentials or {})
-        for field in get_method(data.get("method", "mpesa")).fields:
+        if "method" not in data:
+            return data
+        method = get_method(data["method"])
+        for field in method.fields:
             if value := (data.get(f"value_{field.name}") or "").strip():
                 kept[field.name] = value
             elif not field.secret:
                 kept.pop(field.name, None)
-        if kept.get("kind") == "till" and not kept.get("till"):
-            self.add_error("value_till", "A till needs its number.")
+            if field.required and not kept.get(field.name) and f"value_{field.name}" not in self.errors:
+                self.add_error(f"value_{field.name}", f"{method.label} needs this.")
+        for name, sentence in method.problems_with(kept).items():
+            self.add_error(f"value_{name}", sentence)
         if not data.get("confirm_by_query") and not data.get("allowed"):
             self.add_error("confirm_by_query", "Only with a list of addresses that callbacks must come from.")
         self.instance.credentials = kept
@@ -87,7 +99,7 @@ class PaymentAccountAdmin(admin.ModelAdmin):
     actions = ("register_addresses",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        values = [f"value_{field.name}" for field in METHODS["mpesa"].fields]
+        values = [f"value_{name}" for name in every_field()]
         return [
             (None, {"fields": ["name", "method", "base_url", "is_active", *values]}),
             ("Confirmation", {"fields": ["has_statement", "confirm_by_query", "allowed"]}),
@@ -122,7 +134,9 @@ class PaymentAccountAdmin(admin.ModelAdmin):
             if problem:
                 messages.error(request, f"{account}: {problem}")
             else:
-                messages.success(request, f"{account}: M-Pesa tells of payments from now on.")
+                messages.success(
+                    request, f"{account}: {get_method(account.method).label} tells of payments from now on."
+                )
 
 
 class LookOnly(admin.ModelAdmin):

@@ -165,6 +165,11 @@ class PaymentMethod(ABC):
         self.http = http
 
     @classmethod
+    def problems_with(cls, values: Mapping[str, str]) -> dict[str, str]:
+        """What is wrong with the values of an account beyond a missing one: a sentence by the name of the field."""
+        return {}
+
+    @classmethod
     def words_for(cls, code: str) -> Words:
         return cls.words.get(code, cls.other_words)
 

@@ -165,6 +165,11 @@ class Mpesa(PaymentMethod):
         if self.is_till and not self.values.get("till"):
             raise UnusableAccount("A till needs its till number.")
 
+    @classmethod
+    def problems_with(cls, values: Mapping[str, str]) -> dict[str, str]:
+        missing = values.get("kind") == "till" and not values.get("till")
+        return {"till": "A till needs its number."} if missing else {}
+
     @property
     def paybill(self) -> str:
         return "" if self.is_till else self.shortcode

@@ -11,7 +11,6 @@ from wallet.payments.registry import METHODS, get_method
 from wallet.payments.tokens import CachedToken
 
 ENVIRONMENT = "Environment"  # name of the account that MPESA_SHORTCODE and its companions describe
-BASE_URLS = {"mpesa": lambda: settings.MPESA_BASE_URL}
 
 
 def current_account(method: str = "mpesa") -> PaymentAccount:
@@ -41,10 +40,11 @@ def fill_from_environment() -> PaymentAccount | None:
 
 def open_method(account: PaymentAccount) -> PaymentMethod:
     """The adapter for an account. Raises: TopUpsClosed where its values are not complete."""
-    base_url = account.base_url or BASE_URLS[account.method]()
-    key = account.credentials.get("consumer_key", ""), account.credentials.get("consumer_secret", "")
+    method = get_method(account.method)
+    base_url = account.base_url or getattr(settings, f"{account.method.upper()}_BASE_URL", "")
+    secrets = [account.credentials.get(field.name, "") for field in method.fields if field.secret]
     try:
-        return get_method(account.method)(account.credentials, base_url, CachedToken(base_url, *key), PaymentHttp())
+        return method(account.credentials, base_url, CachedToken(base_url, *secrets), PaymentHttp())
     except UnusableAccount as error:
         raise TopUpsClosed(f"Top-ups are closed: {error}") from None
 
