@@ -7,3 +7,7 @@ class Channel(TextChoices):
     SMS = "sms", "SMS"
     WHATSAPP = "whatsapp", "WhatsApp"
     EMAIL = "email", "Email"
+
+
+# One text is written to many by these; WhatsApp asks for a template, which campaigns do not fill in.
+CAMPAIGN_CHANNELS = (Channel.SMS, Channel.EMAIL)

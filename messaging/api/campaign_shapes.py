@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from crm.common.channels import Channel
+from crm.common.channels import CAMPAIGN_CHANNELS, Channel
 from crm.common.money import json_money
 from messaging.models import Campaign, CampaignState, MessageClass
 from messaging.queries import Progress
@@ -61,7 +61,9 @@ class CampaignRequest(serializers.Serializer):
     groups = _ids("Ids of groups.")
     contacts = _ids("Ids of contacts.")
     channel = serializers.ChoiceField(
-        choices=["sms", "email"], default="sms", help_text="What it goes out by; a draft keeps its channel."
+        choices=[str(one) for one in CAMPAIGN_CHANNELS],
+        default="sms",
+        help_text="What it goes out by; a draft keeps its channel.",
     )
     subject = serializers.CharField(
         required=False, max_length=200, help_text="Email only, and needed there; with {placeholders} like the text."

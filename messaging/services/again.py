@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import Client, User
 from accounts.services.access import needs
 from contacts import queries as contacts
+from crm.common.channels import CAMPAIGN_CHANNELS
 from crm.common.errors import DomainError, WrongState
 from messaging.models import (
     Campaign,
@@ -69,11 +70,11 @@ def undelivered(campaign: Campaign) -> QuerySet[Message]:
 
 
 def other_channels(campaign: Campaign) -> list[str]:
-    """Channels besides its own by which its people may be written to now: those this installation sends by, with a
-    provider that carries them."""
+    """Channels besides its own by which its people may be written to now: those of campaigns that this installation
+    sends by, with a provider that carries them."""
     found = []
     carried = set(Route.objects.filter(account__is_active=True).values_list("channel", flat=True).distinct())
-    for channel in Channel.values:
+    for channel in CAMPAIGN_CHANNELS:
         if channel == campaign.channel or channel not in carried:
             continue
         try:

@@ -13,12 +13,13 @@ from accounts.models import Client, User
 from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts.models import Contact, Group
+from crm.common.channels import CAMPAIGN_CHANNELS
 from crm.common.errors import DomainError, InvalidInput, NotFound, WrongState
 from crm.common.money import from_micros
 from crm.common.phones import PhoneReader
 from crm.common.sql import database_now, in_key_order, insert_rows, now_sql, skip_locked
 from messaging import wake
-from messaging.errors import EditedMeanwhile, NoSender, QuoteChanged
+from messaging.errors import ChannelNotAvailable, EditedMeanwhile, NoSender, QuoteChanged
 from messaging.models import (
     Campaign,
     CampaignRecipient,
@@ -85,6 +86,8 @@ def save_draft(
         errors["name"] = ["The name has at most 120 characters."]
     campaign = get_campaign(client=client, campaign_id=campaign_id) if campaign_id is not None else None
     channel = campaign.channel if campaign else channel
+    if channel not in CAMPAIGN_CHANNELS:
+        raise ChannelNotAvailable("Campaigns go by SMS or e-mail.", channel=channel)
     content: dict[str, Any] = {}
     texts: dict[str, str] = {}
     if channel == Channel.EMAIL:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods
 from contacts.errors import UnreadableFile
 from contacts.queries import Recipient
 from crm.common.access import page
+from crm.common.channels import CAMPAIGN_CHANNELS
 from crm.common.errors import DomainError, InvalidInput, NotFound
 from crm.common.money import format_money, from_micros
 from messaging import queries
@@ -37,7 +38,6 @@ from messaging.services.rules import rules_of
 from messaging.views.fragments import render_part
 from wallet.queries import balance_of
 
-CAMPAIGN_CHANNELS = (Channel.SMS, Channel.EMAIL)
 MOST_UNITS = 15  # of 480 characters: emoji only
 TEMPLATES_OFFERED = 50
 MOST_SHOWN = 2_000  # listed numbers that the box holds; more stay listed unseen

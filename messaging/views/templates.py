@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from crm.common.access import page
+from crm.common.channels import CAMPAIGN_CHANNELS
 from crm.common.errors import InvalidInput, NotFound
 from messaging import queries
 from messaging.forms import TemplateForm
@@ -81,7 +82,7 @@ def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
         "form": form,
         "template": template,
         "channel": channel,
-        "channels": [] if template else [(one, Channel(one).label) for one in (Channel.SMS, Channel.EMAIL)],
+        "channels": [] if template else [(one, Channel(one).label) for one in CAMPAIGN_CHANNELS],
         "versions": queries.versions_of(template)[:VERSIONS_SHOWN] if template else [],
     }
     return render(request, "messaging/template_form.html", context, status=422 if form.errors else 200)
