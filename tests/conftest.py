@@ -8,10 +8,12 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from django.core.cache import cache
 from django.dispatch import receiver
+from django.test.utils import setup_databases, teardown_databases
 from hypothesis import settings as hypothesis_settings
+from pytest_django.fixtures import _disable_migrations
 
 from crm.common import linger
-from tests import ledger_flush, network_guard
+from tests import ledger_flush, network_guard, schema
 
 network_guard.close_network()
 ledger_flush.allow_flush()
@@ -26,6 +28,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     asked = [item for item in items if not item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
     items[:] = asked
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request, django_test_environment, django_db_blocker, django_db_use_migrations, django_db_keepdb, django_db_createdb,
+    django_db_modify_db_settings,
+) -> Iterator[None]:  # fmt: skip
+    """pytest-django's own, but that the migrations run once and are copied from then on (tests/schema.py)."""
+    if not django_db_use_migrations:
+        _disable_migrations()
+    keep = django_db_keepdb and not django_db_createdb
+    with django_db_blocker.unblock():
+        if keep or not django_db_use_migrations:
+            made = setup_databases(verbosity=0, interactive=False, keepdb=keep)
+        else:
+            with schema.prepared() as is_there:
+                made = setup_databases(verbosity=0, interactive=False, keepdb=is_there)
+    yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            teardown_databases(made, verbosity=0)
 
 
 @pytest.fixture(autouse=True)

@@ -216,8 +216,10 @@ _PREFER = {
     "name": "Prefer",
     "in": "header",
     "required": False,
-    "description": "`wait=10`: hold the answer until the message has left, at most that many seconds.",
-    "schema": {"type": "string", "pattern": "^wait=([0-9]|10)$"},
+    "description": "`wait=10`: hold the answer until the message has left, at most ten seconds. "
+    "Other preferences are ignored, as RFC 7240 asks.",
+    "schema": {"type": "string"},
+    "example": "wait=10",
 }
 
 

@@ -15,6 +15,7 @@ import pytest
 from crm import worker
 from crm.celery import app
 from crm.common import wake
+from tests import schema
 from tests.ops.installation import ROOT, manage, own_environment, wait_for
 
 
@@ -94,8 +95,9 @@ def test_the_schedule_goes_through_wake_with_its_expiry(monkeypatch: pytest.Monk
 @pytest.mark.slow
 def test_D3_queued_messages_leave_while_the_broker_is_down(tmp_path: Path) -> None:
     away = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
-    for words in (["migrate", "-v0"], ["createcachetable"]):
-        assert manage(tmp_path, *words).returncode == 0
+    if not schema.copy_to(tmp_path / "tarishi.sqlite3"):
+        for words in (["migrate", "-v0"], ["createcachetable"]):
+            assert manage(tmp_path, *words).returncode == 0
     made = manage(
         tmp_path, "createclient", "--name", "Acme", "--email", "amina@acme.test", "--password", "kikombe cha chai 7",
         "--sender-id", "ACME", "--simulation", "--json",

@@ -149,6 +149,7 @@ PUBLIC = {
     "/register/e-mail", "/login/second", "/login/passkey", "/login/inactive", "/password/forgotten",
     "/password/forgotten/sent", "/invite/<str:token>", "/o/<str:token>", "/callbacks/pay/<str:token>",
     "/callbacks/pay/<str:token>/<slug:kind>", "/callbacks/<slug:adapter>/<str:token>/<slug:kind>",
+    "/pricing", "/sms-counter", "/status", "/metrics", "/brand/accent.css", "/brand/logo",
 }  # fmt: skip
 
 
