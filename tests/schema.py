@@ -84,10 +84,8 @@ def _templates(name: str) -> Iterator[bool]:
         yield is_there
         if not is_there:
             connection.close()  # a database that somebody uses cannot be copied
-            cursor.execute(
-                "SELECT datname FROM pg_database WHERE datname LIKE 'test_tarishi_schema_%%' ORDER BY oid DESC OFFSET %s",
-                [KEPT - 1],
-            )
+            found = "SELECT datname FROM pg_database WHERE datname LIKE %s ORDER BY oid DESC OFFSET %s"
+            cursor.execute(found, ["test_tarishi_schema_%", KEPT - 1])
             for (old,) in cursor.fetchall():
                 cursor.execute(f'DROP DATABASE "{old}"')
             cursor.execute(f'CREATE DATABASE "{template}" TEMPLATE "{name}"')
