@@ -9,10 +9,9 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models.functions import Now
 
 from accounts.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from crm.common.sql import as_json, later_sql, now_sql, on_postgres, skip_locked
+from crm.common.sql import DatabaseNow, as_json, later_sql, now_sql, on_postgres, skip_locked
 
 LEASE_SECONDS = 20
 RENEW_EVERY = 3.0
@@ -99,7 +98,7 @@ def give_back(*, owner: str, ids: Iterable[int]) -> None:
 def due_deliveries(*, endpoint_id: int, limit: int, besides: Collection[int]) -> list[WebhookDelivery]:
     """What is due for an endpoint in our hands, the longest due first, without those we are at already."""
     due = WebhookDelivery.objects.unscoped().filter(
-        endpoint_id=endpoint_id, state=DeliveryState.WAITING, next_at__lte=Now()
+        endpoint_id=endpoint_id, state=DeliveryState.WAITING, next_at__lte=DatabaseNow()
     )
     return list(due.exclude(pk__in=besides).order_by("next_at", "pk")[:limit])
 

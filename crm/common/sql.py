@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from django.db import connection, models
+from django.db.models.functions import Now
 
 Row = Sequence[Any]
 
@@ -20,11 +21,12 @@ def on_postgres() -> bool:
 
 
 def now_sql() -> str:
-    """SQL for the database's own clock (D11), in the text form Django keeps on SQLite.
+    """SQL for the database's own clock (D11), in the text form Django keeps on SQLite: six digits of the second.
 
+    With the three that SQLite counts, what is written now would not be due until the next millisecond, as a text.
     Percent signs are escaped: execute it with parameters, were it an empty list, or SQLite reads them as they stand.
     """
-    return "STATEMENT_TIMESTAMP()" if on_postgres() else "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
+    return "STATEMENT_TIMESTAMP()" if on_postgres() else "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"
 
 
 def later_sql(seconds: float) -> str:
@@ -32,7 +34,16 @@ def later_sql(seconds: float) -> str:
     seconds = float(seconds)
     if on_postgres():
         return f"(STATEMENT_TIMESTAMP() + INTERVAL '{seconds} seconds')"
-    return f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '{seconds:+} seconds')"
+    return f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', '{seconds:+} seconds')"
+
+
+class DatabaseNow(Now):
+    """The database's clock in a query, to compare stored times with: `now_sql()` for the ORM."""
+
+    def as_sqlite(self, compiler, connection, **extra_context):
+        return self.as_sql(
+            compiler, connection, template="STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'NOW')", **extra_context
+        )
 
 
 def skip_locked() -> str:

@@ -3,8 +3,8 @@
 import threading
 
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
+from crm.common.sql import DatabaseNow
 from messaging.models import Message, MessageStatus, ProviderAccount
 from messaging.providers.registry import keeps_line
 from messaging.sending.loop import Loop
@@ -66,8 +66,8 @@ def accounts_with_work() -> list[int]:
     return list(
         Message.objects.unscoped()
         .filter(
-            Q(next_attempt_at=None) | Q(next_attempt_at__lte=Now()),
-            Q(provider_account__rest_until=None) | Q(provider_account__rest_until__lte=Now()),
+            Q(next_attempt_at=None) | Q(next_attempt_at__lte=DatabaseNow()),
+            Q(provider_account__rest_until=None) | Q(provider_account__rest_until__lte=DatabaseNow()),
             status=MessageStatus.QUEUED,
             provider_account__is_active=True,
         )
