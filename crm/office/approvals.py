@@ -75,6 +75,7 @@ def approval(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _decide(request, about, thing, form):
         rest = [item for item in _queue(request) if (item.kind, item.pk) != (kind, pk)]
         return redirect("approval", rest[0].kind, rest[0].pk) if rest else redirect("approvals")
+    before, following = _beside(_queue(request), kind, pk)
     context = {
         **admin.site.each_context(request),
         "title": f"{about.label}: {thing}",
@@ -82,11 +83,18 @@ def approval(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
         "thing": thing,
         "client": thing.client,
         "form": form,
-        "following": next((item for item in _queue(request) if (item.kind, item.pk) != (kind, pk)), None),
+        "before": before,
+        "following": following,
         **_facts(thing),
     }
     status = 422 if form.is_bound else 200
     return TemplateResponse(request, "admin/office/approval.html", context, status=status)
+
+
+def _beside(queue: list[Item], kind: str, pk: int) -> tuple[Item | None, Item | None]:
+    """The items before and after this one, None at either end."""
+    at = next((n for n, item in enumerate(queue) if (item.kind, item.pk) == (kind, pk)), -1)
+    return queue[at - 1] if at > 0 else None, queue[at + 1] if at + 1 < len(queue) else None
 
 
 def _open_networks(thing: Any) -> list[str]:

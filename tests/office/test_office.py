@@ -112,10 +112,16 @@ def test_a_held_import_and_a_campaign_are_decided_there_too(staff, acme, draft):
     set_approval_policy(client=acme, above_people=1, above_micros=None)
     confirm_campaign(client=acme, campaign_id=draft.pk, by=None, expected_recipients=None, expected_cost_micros=None)
     assert "300 in a row" in staff.get(f"/staff/approvals/import/{batch.pk}/").content.decode()
+    page = staff.get(f"/staff/approvals/campaign/{draft.pk}/").content.decode()
+    assert "Karibu" in page
+    assert f'href="/staff/approvals/import/{batch.pk}/" data-previous' in page
+    assert "data-next" not in page
+    page = staff.get(f"/staff/approvals/import/{batch.pk}/").content.decode()
+    assert f'href="/staff/approvals/campaign/{draft.pk}/" data-next' in page
+    assert "data-previous" not in page
     staff.post(f"/staff/approvals/import/{batch.pk}/", {"do": "back", "reason": "Where do these come from?"})
     batch.refresh_from_db()
     assert batch.error.endswith("Where do these come from?")
-    assert "Karibu" in staff.get(f"/staff/approvals/campaign/{draft.pk}/").content.decode()
     staff.post(f"/staff/approvals/campaign/{draft.pk}/", {"do": "back", "reason": "Say who writes."})
     assert Campaign.objects.for_client(acme).get().returned_note == "Say who writes."
 
