@@ -4,13 +4,13 @@ from celery import shared_task
 
 from contacts import search
 from contacts.services import bin as contact_bin
-from contacts.services import bulk, import_undo, imports
+from contacts.services import bulk, import_runs, import_undo
 
 
 @shared_task(name="contacts.heavy.run_import", ignore_result=True)
 def run_import(import_id: int) -> None:
     """Run an import that waits, or go on with one whose worker died. Does nothing if another worker holds it."""
-    imports.run_import(import_id=import_id)
+    import_runs.run_import(import_id=import_id)
 
 
 @shared_task(name="contacts.heavy.undo_import", ignore_result=True)
@@ -28,7 +28,7 @@ def run_bulk(bulk_id: int) -> None:
 @shared_task(name="contacts.sweep", ignore_result=True)
 def sweep() -> None:
     """Wake what waits or whose worker died; remove uploads that nobody started and what is too old for the bin."""
-    imports.sweep_imports()
+    import_runs.sweep_imports()
     bulk.sweep_bulk()
     contact_bin.sweep_bin()
     search.index_contacts()

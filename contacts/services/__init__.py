@@ -17,17 +17,14 @@ from contacts.services.groups import (
     remove_from_group,
     rename_group,
 )
+from contacts.services.import_runs import refuse_import, release_import, run_import, stop_import
 from contacts.services.import_undo import run_undo, undo_import
 from contacts.services.imports import (
     begin_import,
     configure_import,
     discard_import,
-    refuse_import,
-    release_import,
     retake_rejects,
-    run_import,
     start_import,
-    stop_import,
 )
 from contacts.services.merging import merge_contacts, plan_merge
 from contacts.services.opt_outs import (

@@ -23,9 +23,9 @@ def guarded() -> dict[str, object]:
     """Every service that says what it needs, by its full name."""
     found = {}
     for package in (accounts.services, contacts.services, messaging.services, wallet.topups):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for name, thing in vars(importlib.import_module(module.name)).items():
-                if hasattr(thing, "needs") and thing.__module__ == module.name:
+                if hasattr(thing, "needs") and getattr(thing, "__module__", "") == module.name:
                     found[f"{module.name}.{name}"] = thing
     return found
 
@@ -85,7 +85,8 @@ MUST_ASK = [
     "accounts.services.closing.ask_closure", "accounts.services.privacy.request_erasure",
     "contacts.services.contacts.create_contact", "contacts.services.imports.start_import",
     "contacts.services.bin.delete_contacts", "contacts.services.merging.merge_contacts",
-    "messaging.services.campaigns.confirm_campaign", "messaging.services.campaigns.cancel_campaign",
+    "messaging.services.campaigns.confirming.confirm_campaign",
+    "messaging.services.campaigns.running.cancel_campaign",
     "messaging.services.approval.approve_campaign", "messaging.services.direct.send_direct",
     "messaging.services.sender_requests.save_request",
     "messaging.services.sender_requests.submit_request", "messaging.services.going_live.ask_to_go_live",

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from contacts.models import Contact, ContactImport, Group, GroupMember
 from contacts.services import add_to_group, create_contact, create_group, record_opt_out, run_import
-from contacts.services.imports import stop_import
+from contacts.services.import_runs import stop_import
 
 from .conftest import load, started
 

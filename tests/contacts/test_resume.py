@@ -13,7 +13,7 @@ from django.db import connection
 from contacts import tasks
 from contacts.importing import engine
 from contacts.models import Contact, ContactImport, GroupMember, ImportReject
-from contacts.services import begin_import, configure_import, create_group, imports, run_import, stop_import
+from contacts.services import begin_import, configure_import, create_group, import_runs, run_import, stop_import
 from crm.common.errors import WrongState
 from crm.common.sql import database_now
 
@@ -137,7 +137,7 @@ def test_two_files_of_one_client_take_turns_and_the_sweep_wakes_them(acme, zuri_
     other = started(zuri_ltd, a_file())
     for batch in (first, second, other):
         begin_import(contact_import=batch, background=False)
-    assert imports._claim(first.pk)
+    assert import_runs._claim(first.pk)
 
     assert not run_import(import_id=second.pk)
     assert run_import(import_id=other.pk)
@@ -170,7 +170,7 @@ def test_uploads_that_nobody_starts_are_removed_after_a_week(acme):
     old, fresh = started(acme, a_file()), started(acme, a_file())
     ContactImport.objects.filter(client=acme, pk=old.pk).update(created_at=database_now() - timedelta(days=8))
 
-    imports.sweep_imports()
+    import_runs.sweep_imports()
 
     assert list(ContactImport.objects.for_client(acme)) == [fresh]
 
@@ -183,10 +183,10 @@ def test_statements_per_chunk_do_not_grow_with_rows(acme, rows, django_assert_nu
     batch = started(acme, text)
     configure_import(contact_import=batch, group=group)
     begin_import(contact_import=batch, background=False)
-    token = imports._claim(batch.pk)
+    token = import_runs._claim(batch.pk)
     batch.refresh_from_db()
-    table = imports.Table(batch.path, batch.encoding, batch.delimiter)
-    reader = imports.RowReader(batch.mapping, "KE")
+    table = import_runs.Table(batch.path, batch.encoding, batch.delimiter)
+    reader = import_runs.RowReader(batch.mapping, "KE")
     chunk, next_row = next(engine.read_chunks(table, reader, start=batch.next_row, size=5000))
 
     # savepoint, known, [ids on SQLite: sequence; PostgreSQL: nextval], upsert, members, rejects, cursor, release

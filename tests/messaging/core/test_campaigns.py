@@ -128,17 +128,17 @@ def test_a_draft_that_was_edited_is_confirmed_like_any_other(acme, road):
 
 
 def test_a_confirmation_of_what_was_changed_meanwhile_moves_nothing(acme, road, monkeypatch):
-    from messaging.services import campaigns
+    from messaging.services.campaigns import confirming
 
     group = make_group(acme, make_contacts(acme, 3))
     campaign = make_draft(acme, group)
-    real = campaigns.problems_of
+    real = confirming.problems_of
 
     def edited_meanwhile(*arguments):
         save_draft(client=acme, by=None, name="Sale", text="x" * 161, group_ids=[group.pk], campaign_id=campaign.pk)
         return real(*arguments)
 
-    monkeypatch.setattr(campaigns, "problems_of", edited_meanwhile)
+    monkeypatch.setattr(confirming, "problems_of", edited_meanwhile)
     with pytest.raises(WrongState):
         confirm(campaign)
     assert (reserved(acme), fresh(campaign).state) == (0, "draft")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from contacts.services.imports import run_import
+from contacts.services.import_runs import run_import
 from crm.common.sql import database_now
 from messaging.models import Campaign, Message
 from messaging.services.audience import quote_campaign
