@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Client, ClientState, StaffNote
 from accounts.services.audit import record_audit
@@ -21,6 +22,8 @@ from crm.models import Lease
 from crm.office.clients import facts_of_client, failed_share, with_figures
 from crm.opening import open_ready_client
 from crm.watching.facts import all_figures
+
+admin.site.index_title = gettext_lazy("Back office")  # type: ignore[assignment]
 
 _DETAILS = ("name", "contact_email", "country", "currency", "time_zone", "simulation", "rate_limit")
 

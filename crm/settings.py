@@ -254,6 +254,7 @@ SYSTEM_CLIENT_ID = env.int(
 # --- language, time, files --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", "en")  # for those who never chose one, and whose browser names none of ours
 LANGUAGES = [("en", "English"), ("fr", "Français"), ("sw", "Kiswahili")]  # each in its own words
+FORMAT_MODULE_PATH = "crm.formats"
 LOCALE_PATHS = [RESOURCES / "locale"]
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_HTTPONLY = True

@@ -1,5 +1,6 @@
 """The back office beyond lists: one queue of approvals, a client's page, and looking as a client without touching."""
 
+import re
 from datetime import date
 
 import pytest
@@ -152,6 +153,10 @@ def change(acme, **fields):
 def test_a_clients_page_shows_its_figures_and_keeps_notes(staff, acme):
     listed = staff.get("/staff/accounts/client/").content.decode()
     assert "1,049.00" in listed
+    # dates as the dashboard writes them, never "Nov. 28, 2026, 1:12 p.m."
+    assert re.search(
+        r"\b\d{1,2} [A-Z][a-z]{2} 20\d\d, \d\d:\d\d\b", staff.get("/staff/accounts/membership/").content.decode()
+    )
     where = f"/staff/accounts/client/{acme.pk}/change/"
     staff.post(where, change(acme, note="Called Amina about the invoice."))
     page = staff.get(where).content.decode()
