@@ -23,6 +23,7 @@ from accounts.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from accounts.roles import PERMISSIONS
 from crm.common.crypto import digest
 from crm.common.reading import CompiledRead
 
@@ -171,6 +172,13 @@ def view_query(query: str) -> str:
 def members_of(client: Client) -> QuerySet[Membership]:
     """The organisation's members with their people, owners first."""
     return Membership.objects.filter(client=client).select_related("user").order_by("pk")
+
+
+def who_may(client: Client, permission: str) -> Membership | None:
+    """The member whom a colleague asks for something, an owner before an admin before others; None where nobody may."""
+    holders = [member for member in members_of(client).filter(user__is_active=True) if member.may(permission)]
+    order = list(PERMISSIONS)
+    return min(holders, key=lambda member: (order.index(member.role), member.pk), default=None)
 
 
 def members_with_sign_in(client: Client) -> list[Membership]:

@@ -3,10 +3,14 @@
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views import defaults
 
+from accounts.queries import who_may
+from accounts.roles import NAMES
 from crm.common.api.errors import http_failure
 
 log = logging.getLogger("tarishi.refused")
@@ -21,7 +25,15 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     user = getattr(request, "user", None)
     route = request.resolver_match.route if request.resolver_match else "?"
     log.warning("refused: user %s, %s %s", user.pk if user else None, request.method, route)
-    return _answer(request, HTTPStatus.FORBIDDEN, lambda: defaults.permission_denied(request, exception))
+    return _answer(request, HTTPStatus.FORBIDDEN, lambda: _whom_to_ask(request, str(exception)))
+
+
+def _whom_to_ask(request: HttpRequest, permission: str) -> HttpResponse:
+    """A member reads what is missing and who in the organisation may do it or give it."""
+    context: dict[str, Any] = {"permission": NAMES.get(permission, "")}
+    if context["permission"] and getattr(request, "membership", None):
+        context["holder"] = who_may(request.client, permission)  # type: ignore[attr-defined]
+    return render(request, "403.html", context, status=HTTPStatus.FORBIDDEN)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client as Browser
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.models import Role
+from accounts.models import Role, User
 from crm.context_processors import NAVIGATION
 from tests.web.conftest import add_member
 
@@ -157,3 +157,13 @@ def test_the_error_page_of_a_broken_view_needs_nothing(db):
     page = render_to_string("500.html")
     assert "Before you repeat something that sends or pays" in page
     assert_nothing_inline(page)
+
+
+def test_a_refusal_names_what_is_missing_and_whom_to_ask(acme):
+    viewer = add_member(acme, Role.VIEWER)
+    refused = viewer.get("/app/settings/team/invite")
+    text = " ".join(refused.content.decode().split())
+    assert refused.status_code == 403
+    assert "Ask amina@acme.test (Owner) for: Invite people and give roles." in text
+    User.objects.filter(email="amina@acme.test").update(is_active=False)
+    assert "Ask an owner or admin" in viewer.get("/app/settings/team/invite").content.decode()
