@@ -27,6 +27,8 @@ ACTS: dict[str, Promise] = {
     "wallet.plan_changed": _("Price plan changed"),
     "sender.approved": _("Sender ID approved"),
     "sender.rejected": _("Sender ID rejected"),
+    "template.submitted": _("WhatsApp template handed in"),
+    "template.removed": _("WhatsApp template taken away"),
     "campaign.confirmed": _("Campaign started"),
     "campaign.paused": _("Campaign paused"),
     "campaign.resumed": _("Campaign resumed"),

@@ -43,6 +43,8 @@ KINDS = (
     NoticeKind("campaign.approval", _CAMPAIGNS, _("A campaign waits for approval"), "campaigns.send", APPROVERS),
     NoticeKind("sender.approved", _CAMPAIGNS, _("A sender ID was approved"), "campaigns.read", SENDERS),
     NoticeKind("sender.rejected", _CAMPAIGNS, _("A sender ID was rejected"), "campaigns.read", SENDERS),
+    NoticeKind("template.stopped", _CAMPAIGNS, _("WhatsApp stopped a template"), "campaigns.read", SENDERS),
+    NoticeKind("template.category", _CAMPAIGNS, _("WhatsApp changed a template’s category"), "campaigns.read", SENDERS),
     NoticeKind("webhook.failing", _PROGRAMS, _("A webhook has been failing for a day"), "keys.read", PROGRAMS),
     NoticeKind("webhook.paused", _PROGRAMS, _("A webhook was paused"), "keys.read", PROGRAMS),
 )

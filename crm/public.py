@@ -75,16 +75,25 @@ class PriceRow:
         return 1000 * self.price.price
 
 
+def category_word(category: str) -> str:
+    """What WhatsApp bills a message as, in a word."""
+    words = {"utility": _("utility"), "marketing": _("marketing"), "authentication": _("authentication")}
+    return words.get(category, _("answers within 24 hours"))
+
+
 def _rows(prices: list[PublicPrice]) -> list[PriceRow]:
     """A price that stands alone in its currency and channel is that of every country, else that of the others."""
-    priced = {(price.currency, price.channel) for price in prices if price.country}
+    priced = {(price.currency, price.channel, price.category) for price in prices if price.country}
     channels = {"sms": _("SMS"), "whatsapp": _("WhatsApp"), "email": _("Email")}
     rows = []
     for price in prices:
-        rest = _("Other countries") if (price.currency, price.channel) in priced else _("Every country")
+        rest = _("Other countries") if (price.currency, price.channel, price.category) in priced else _("Every country")
         country = country_name(price.country) if price.country else rest
-        key = f"{price.currency}-{price.channel}-{price.country}"
-        rows.append(PriceRow(key, country, channels[price.channel], price))
+        key = f"{price.currency}-{price.channel}-{price.country}" + (f"-{price.category}" if price.category else "")
+        channel = channels[price.channel]
+        if price.category:
+            channel = f"{channel} ({category_word(price.category)})"
+        rows.append(PriceRow(key, country, channel, price))
     return rows
 
 

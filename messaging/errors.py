@@ -91,3 +91,15 @@ class WindowClosed(DomainError):
 
     code = "window_closed"
     default_message = "The person wrote more than 24 hours ago: WhatsApp now takes a template only."
+
+
+class TemplateNotTaken(WrongState):
+    """WhatsApp refused what was asked for a template; the sentence is WhatsApp's own."""
+
+    default_message = "WhatsApp did not take this."
+
+
+class TemplateUnclear(WrongState):
+    """No clear answer came to a template that was handed in: it is asked after by and by."""
+
+    default_message = "WhatsApp gave no clear answer. It is asked again within minutes."

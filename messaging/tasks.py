@@ -7,7 +7,7 @@ from messaging import wake
 from messaging.sending import lookups, runner
 from messaging.sending import simulation as simulated
 from messaging.sending import sweep as sweeping
-from messaging.services import campaigns, expansion, reports, scheduling, trials, watching
+from messaging.services import campaigns, expansion, reports, scheduling, template_news, trials, watching
 
 
 @shared_task(name=wake.DISPATCH, ignore_result=True)
@@ -55,6 +55,12 @@ def look_up(account_id: int) -> None:
 def read_balance(account_id: int) -> None:
     """Ask one provider how much credit is left."""
     trials.read_balance(account_id=account_id)
+
+
+@shared_task(name=wake.TEMPLATES, ignore_result=True)
+def read_templates(account_id: int) -> None:
+    """Ask WhatsApp for one account's templates."""
+    template_news.read_templates(account_id=account_id)
 
 
 @shared_task(name="messaging.sweep", ignore_result=True)

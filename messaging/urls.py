@@ -15,11 +15,16 @@ from messaging.views import (
     senders,
     sending,
     templates,
+    whatsapp_templates,
 )
 
 urlpatterns = [
     path("app/templates", templates.template_list, name="template_list"),
     path("app/templates/new", templates.template_new, name="template_new"),
+    path("app/templates/whatsapp/new", whatsapp_templates.new, name="whatsapp_template_new"),
+    path("app/templates/whatsapp/<int:pk>", whatsapp_templates.detail, name="whatsapp_template"),
+    path("app/templates/whatsapp/<int:pk>/copy", whatsapp_templates.duplicate, name="whatsapp_template_copy"),
+    path("app/templates/whatsapp/<int:pk>/delete", whatsapp_templates.remove, name="whatsapp_template_remove"),
     path("app/templates/<int:pk>", templates.template_edit, name="template_edit"),
     path("app/templates/<int:pk>/delete", templates.template_delete, name="template_delete"),
     path("app/send", sending.send, name="send"),

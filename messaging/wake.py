@@ -13,6 +13,7 @@ START = "messaging.start_campaigns"
 CALLBACKS = "messaging.process_callbacks"
 LOOK_UP = "messaging.look_up"
 BALANCE = "messaging.read_balance"
+TEMPLATES = "messaging.read_templates"
 
 
 def senders(account_ids: Iterable[int | None]) -> None:
@@ -47,6 +48,12 @@ def balances(account_ids: Iterable[int]) -> None:
     """Ask the providers of these accounts how much credit is left."""
     for account_id in account_ids:
         nudge_after_commit(BALANCE, account_id)
+
+
+def templates(account_ids: Iterable[int]) -> None:
+    """Ask WhatsApp what became of the templates of these accounts."""
+    for account_id in account_ids:
+        nudge_after_commit(TEMPLATES, account_id)
 
 
 def callbacks() -> None:

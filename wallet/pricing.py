@@ -28,20 +28,31 @@ class Quote(NamedTuple):
 
 
 class PriceList:
-    """A client's plan, loaded; pure and cheap to ask a million times. `rates` maps (channel, country) to micros."""
+    """A client's plan, loaded; pure and cheap to ask a million times. `rates` maps (channel, country) to micros.
+
+    by_category: the rates of what WhatsApp bills by category, by (channel, country, category).
+    """
 
     def __init__(
         self,
         unit_rule: UnitRule,
         rates: Mapping[tuple[str, str], int],
         costs: Mapping[tuple[str, str], int | None] | None = None,
+        by_category: Mapping[tuple[str, str, str], int] | None = None,
     ) -> None:
         self.unit_rule = unit_rule
         self._rates = dict(rates)
         self._costs = dict(costs or {})
+        self._by_category = dict(by_category or {})
 
-    def unit_price_micros(self, channel: str, region: str) -> int:
-        """The country's own rate, else the one for any country.    Raises: NoPrice."""
+    def unit_price_micros(self, channel: str, region: str, category: str = "") -> int:
+        """The country's own rate, else the one for any country; of a category the rates of that category first, since
+        those of one may be many times those of another.    Raises: NoPrice.
+        """
+        if category:
+            for place in (region, ""):
+                if (own := self._by_category.get((channel, place, category))) is not None:
+                    return own
         price = self._rates.get((channel, region))
         if price is None:
             price = self._rates.get((channel, ""))
@@ -88,7 +99,7 @@ def _part(which: str, pk: int, at: datetime | None) -> Part:
     moment = connection.ops.adapt_datetimefield_value(at or timezone.now())
     return Part(
         ("ROW_NUMBER() OVER (ORDER BY r.valid_from, r.id)", "p.unit_rule", "r.channel", "r.country",
-         "r.unit_price_micros", "r.unit_cost_micros"),
+         "r.unit_price_micros", "r.unit_cost_micros", "r.category"),
         f"wallet_rate r JOIN wallet_priceplan p ON p.id = r.plan_id WHERE {which} AND r.valid_from <= %s",
         [pk, moment],
     )  # fmt: skip
@@ -98,5 +109,12 @@ def list_prices(rows: Sequence[Sequence[Any]]) -> PriceList:
     """A price list of what `rates_part` gave. Of a price given twice the latest that holds counts."""
     found = sorted(rows, key=lambda row: row[0])
     rule: UnitRule = found[0][1] if found else "per_160"
-    prices = {(channel, country): price for _, _, channel, country, price, _ in found}
-    return PriceList(rule, prices, {(channel, country): cost for _, _, channel, country, _, cost in found})
+    prices: dict[tuple[str, str], int] = {}
+    costs: dict[tuple[str, str], int | None] = {}
+    by_category: dict[tuple[str, str, str], int] = {}
+    for _, _, channel, country, price, cost, category in found:
+        if category:
+            by_category[channel, country, category] = price
+        else:
+            prices[channel, country], costs[channel, country] = price, cost
+    return PriceList(rule, prices, costs, by_category)

@@ -85,13 +85,14 @@ def create_price_plan(
 
 @transaction.atomic
 @transaction.atomic
-def set_rate(*, plan: PricePlan, channel: str, price_per_unit: Decimal, country: str = "") -> Rate:
-    """What a unit costs on a channel from now on; country "": wherever no rate of its own is set.
+def set_rate(*, plan: PricePlan, channel: str, price_per_unit: Decimal, country: str = "", category: str = "") -> Rate:
+    """What a unit costs on a channel from now on; country "": wherever no rate of its own is set. category: of what
+    WhatsApp bills (models.BilledAs), "" for all that have no rate of their own.
 
     A rate that holds is not changed: a new one follows it. Raises: ValueError.
     """
     micros = to_micros(price_per_unit)
-    place = {"plan": plan, "channel": channel, "country": country}
+    place = {"plan": plan, "channel": channel, "country": country, "category": category}
     last = Rate.objects.filter(**place).order_by("-valid_from").first()
     if last is None:
         return Rate.objects.create(**place, unit_price_micros=micros)

@@ -94,6 +94,7 @@ class _Handle:
         curl = self.curl
         curl.setopt(pycurl.URL, url)
         if method == "POST":
+            curl.unsetopt(pycurl.CUSTOMREQUEST)  # a handle that asked before would ask with the old word again
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, body)
         else:

@@ -15,6 +15,7 @@ from crm.sandbox.payments import Habit, Payment
 from crm.sandbox.replies import person_writes
 from crm.sandbox.server import Answer, BadRequest, Request
 from crm.sandbox.smtp import find_mail, source_of
+from crm.sandbox.vendors import whatsapp, whatsapp_review
 from crm.sandbox.world import Account, World
 
 _URL: Final = re.compile(r"(https?://[!-~]+)?")
@@ -65,6 +66,8 @@ async def answer(world: World, request: Request) -> Answer | None:
             return _write_to(world, request.json())
         case ("POST", "/sandbox/complaints"):
             return await _complain(world, request.json())
+        case ("POST", "/sandbox/templates"):
+            return _decide(world, request.json())
         case ("GET", "/sandbox/mail"):
             return Answer(200, (await world.store.ask(source_of(request.query.get("id", "")))).encode())
         case ("GET", "/sandbox/payments"):
@@ -86,6 +89,17 @@ def _write_to(world: World, data: dict[str, Any]) -> Answer:
     if world.smsc is None or not all(isinstance(value, str) for value in values):
         raise BadRequest("A message names a username, a number, to and a text.")
     return _json({"told": world.smsc.reply(*map(str, values))})
+
+
+def _decide(world: World, data: dict[str, Any]) -> Answer:
+    """Somebody at WhatsApp decides about a template: {"name", "language", "event": a state, quality or category}."""
+    row = whatsapp_review.shelf_of(world).rows.get((str(data.get("name")), str(data.get("language"))))
+    if row is None:
+        raise BadRequest("There is no such template.", 404)
+    if data.get("event") not in (*whatsapp_review.DECISIONS, *whatsapp_review.QUALITIES, *whatsapp_review.CATEGORIES):
+        raise BadRequest("event is a state, a quality or a category, in WhatsApp's words.")
+    whatsapp_review.decide(world, row, str(data["event"]), whatsapp.tell_business)
+    return _json(row)
 
 
 async def _complain(world: World, data: dict[str, Any]) -> Answer:

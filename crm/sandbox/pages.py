@@ -4,6 +4,7 @@ Rendered by Django's template engine alone, with settings of its own: no app, no
 """
 
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,8 @@ from crm.sandbox.faults import DIALS, EVERYBODY, Faults, WrongDial
 from crm.sandbox.payments import FATES, FOREVER, TEXTS, WRONG_PIN
 from crm.sandbox.replies import can_answer, person_writes
 from crm.sandbox.server import Answer, BadRequest, Request
-from crm.sandbox.vendors import whatsapp
+from crm.sandbox.smtp import find_mail
+from crm.sandbox.vendors import whatsapp, whatsapp_review
 from crm.sandbox.world import World
 
 HERE: Final = Path(__file__).parent
@@ -77,6 +79,8 @@ class Pages:
                 return await self._handset(request, number)
             if not get and act in ("reply", "read"):
                 return self._write(request, number, act)
+            if not get and act == "complain":
+                return await self._complain(request, number)
             if not get and act in ("optout", "optin"):
                 return self._leave(request, number, act)
             if not get and act in ("prompt", "paybill"):
@@ -85,6 +89,8 @@ class Pages:
             return self._faults(request) if get else self._save_faults(request)
         if path == "/carrier":
             return self._carrier(request) if get else self._save_carrier(request)
+        if path == "/templates":
+            return self._templates(request) if get else self._decide(request)
         if get and path == "/numbers":
             return self._page("numbers.html", self._test_numbers())
         if get and path == "/log":
@@ -191,6 +197,32 @@ class Pages:
         else:
             raise BadRequest("Say who is answered.")
         return _redirect(f"/handset/{quote(number)}?said={'sent' if told else 'unheard'}")
+
+    async def _complain(self, request: Request, number: str) -> Answer:
+        """The person calls a mail spam."""
+        row = await self._world.store.ask(partial(find_mail, request.form().get("id", "")))
+        if row is None or self._world.mailserver is None:
+            raise BadRequest("There is no such mail.", 404)
+        self._world.mailserver.complain(row)
+        return _redirect(f"/handset/{quote(number)}?said=complained")
+
+    def _templates(self, request: Request) -> Answer:
+        """What was handed in to WhatsApp, and what its people may decide."""
+        rows = [
+            row | {"body": next((part["text"] for part in row["components"] if part.get("type") == "BODY"), "")}
+            for row in whatsapp_review.shelf_of(self._world).rows.values()
+        ]
+        decisions = (*whatsapp_review.DECISIONS, *whatsapp_review.QUALITIES, *whatsapp_review.CATEGORIES)
+        context = {"rows": list(reversed(rows)), "decisions": decisions, "said": request.query.get("said", "")}
+        return self._page("templates.html", context)
+
+    def _decide(self, request: Request) -> Answer:
+        form = request.form()
+        row = whatsapp_review.shelf_of(self._world).by_id(form.get("id", ""))
+        if row is None:
+            raise BadRequest("There is no such template.", 404)
+        whatsapp_review.decide(self._world, row, form.get("event", ""), whatsapp.tell_business)
+        return _redirect("/templates?said=1")
 
     def _leave(self, request: Request, number: str, act: str) -> Answer:
         form = request.form()
@@ -347,6 +379,7 @@ def _message(row: Any) -> dict[str, Any]:
         "sender": row["sender"],
         "username": row["username"],
         "is_whatsapp": row["username"].startswith(whatsapp.PREFIX),
+        "is_mail": row["username"].startswith("smtp:"),
         "text": row["text"],
         "parts": row["parts"],
         "word": word,

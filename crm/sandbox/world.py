@@ -57,6 +57,7 @@ class World:
         self.log: deque[LoggedRequest] = deque(maxlen=LOGGED_REQUESTS)
         self.requests = 0  # sends accepted, since the start or the last forgetting
         self.memory: dict[str, Any] = {}  # what vendors remember until messages are forgotten
+        self.shelves: dict[str, Any] = {}  # what vendors keep as long as the sandbox runs, such as approved templates
         self.without_address = 0  # reports that had nowhere to go
         self.accounts: dict[str, Account] = {EVERYBODY: Account()}
         self.faults: dict[str, Faults] = {EVERYBODY: Faults()}

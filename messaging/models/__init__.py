@@ -37,6 +37,13 @@ from messaging.models.threads import (
     ThreadEvent,
     ThreadEventKind,
 )
+from messaging.models.whatsapp import (
+    TemplateCategory,
+    TemplateQuality,
+    TemplateState,
+    WhatsAppTemplate,
+    WhatsAppTemplateEvent,
+)
 
 __all__ = [
     "AutoReply",
@@ -81,9 +88,14 @@ __all__ = [
     "SendingRules",
     "TallyState",
     "Template",
+    "TemplateCategory",
     "TemplateLanguage",
+    "TemplateQuality",
+    "TemplateState",
     "TemplateVersion",
     "Thread",
     "ThreadEvent",
     "ThreadEventKind",
+    "WhatsAppTemplate",
+    "WhatsAppTemplateEvent",
 ]

@@ -20,6 +20,7 @@ class ProviderAccount(models.Model):
     next route. `rest_level` counts rests in a row and doubles the next one; the first accepted message resets it.
     While it is above zero and the rest is over, one process tries one message at a time: `probe_owner`.
     `out_since`: since when it has not carried anything, at rest or switched off; None while it works.
+    `templates_due_at`: when its WhatsApp templates are asked after again.
     `usual_seconds`: its median time to answer when all is well. Balances are what the provider says, in micros.
     """
 
@@ -64,6 +65,7 @@ class ProviderAccount(models.Model):
     balance_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     balance_problem = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     balance_told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    templates_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -260,10 +260,11 @@ class InboundNotice:
 class AccountNotice:
     """News of the provider account itself: the state of a template or its quality, the standing of a number.
 
-    about: "template", "quality" or "number". name: which; `state` in the vendor's words, `detail` its reason.
+    about: "template", "quality", "category" (of a template) or "number". name: which; `state` in the vendor's words,
+    `detail` its reason.
     """
 
-    about: Literal["template", "quality", "number"]
+    about: Literal["template", "quality", "category", "number"]
     name: str
     state: str
     language: str = ""

@@ -175,6 +175,10 @@ def get(url: str, credentials: Credentials) -> HttpRequest:
     return HttpRequest("GET", url, (_bearer(credentials), ("Accept", "application/json")), b"")
 
 
+def delete(url: str, credentials: Credentials) -> HttpRequest:
+    return HttpRequest("DELETE", url, (_bearer(credentials), ("Accept", "application/json")), b"")
+
+
 def post(url: str, wire: Mapping[str, Any], credentials: Credentials) -> HttpRequest:
     headers = (_bearer(credentials), ("Accept", "application/json"), ("Content-Type", "application/json"))
     for wanted in ("business_account_id", "app_secret", "verify_token"):

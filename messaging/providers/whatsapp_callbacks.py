@@ -104,6 +104,8 @@ def _read_change(about: str, value: dict[str, Any]) -> Iterator[Notice]:
     elif about == "message_template_quality_update":
         was = field(value, "previous_quality_score")
         yield _about_template("quality", value, field(value, "new_quality_score"), f"was {was}" if was else "")
+    elif about == "template_category_update" and field(value, "new_category"):
+        yield _about_template("category", value, field(value, "new_category"), field(value, "previous_category"))
     elif about == "phone_number_quality_update":
         yield AccountNotice(
             about="number",
@@ -198,7 +200,7 @@ def _text_of(row: Mapping[str, Any], kind: str) -> str:
 
 
 def _about_template(about: Any, value: Mapping[str, Any], state: str, detail: str) -> AccountNotice:
-    rejection = field(inner(value, "rejection_info"), "reason")
+    rejection = field(inner(value, "rejection_info"), "reason") or field(inner(value, "other_info"), "title")
     return AccountNotice(
         about=about,
         name=field(value, "message_template_name"),

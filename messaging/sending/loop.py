@@ -34,6 +34,7 @@ from messaging.sending.claims import Claimed
 from messaging.sending.pace import Pace
 from messaging.sending.recording import fail_messages, record_outcomes
 from messaging.sending.transports import open_session
+from messaging.services.known_templates import known_templates
 from messaging.services.provider_access import adapter_of, address_of, credentials_of
 from messaging.services.providers import (
     leave_probe,
@@ -260,9 +261,27 @@ class Loop:
             fail_messages(ids=late, code="window_closed", message=words, owner=self.owner)
         return [row for row in rows if row.id not in late]
 
+    def _without_stopped_templates(self, rows: Sequence[Claimed]) -> list[Claimed]:
+        """A template that WhatsApp paused, rejected or disabled meanwhile is not tried: trying costs its quality."""
+        asked = {row.id: row.content["template"] for row in rows if row.content and "template" in row.content}
+        if not asked:
+            return list(rows)
+        known = known_templates({row.client_id for row in rows}, set(asked.values()))
+        stopped = set()
+        for row in rows:
+            if row.id in asked and row.content:
+                template = known.get((row.client_id, row.content["template"], row.content.get("language", "")))
+                if template is not None and not template.can_be_sent:
+                    stopped.add(row.id)
+        if stopped:
+            words = "WhatsApp does not take this template at the moment"
+            fail_messages(ids=stopped, code="template_paused", message=words, owner=self.owner)
+        return [row for row in rows if row.id not in stopped]
+
     def _submit(self, window: list[Claimed]) -> None:
         """Commit that these are being written, then write them."""
         window = self._without_closed_windows(self._without_opted_out(window))
+        window = self._without_stopped_templates(window)
         ours = claims.mark_submitting(owner=self.owner, ids=[row.id for row in window])
         batches = self._batches([row for row in window if row.id in ours])
         self.marked.extend(batches)

@@ -12,6 +12,7 @@ from messaging.providers.base import Outcome
 from messaging.sending import claims, lookups
 from messaging.sending.recording import FINAL_AFTER, fail_unconfirmed, record_outcomes
 from messaging.sending.runner import accounts_with_work
+from messaging.services import template_news
 from messaging.services.campaigns import finish_campaigns
 from messaging.services.expansion import campaigns_to_expand
 from messaging.services.provider_tallies import coarsen_provider_tallies, merge_provider_tallies
@@ -64,6 +65,7 @@ def sweep() -> Swept:
         wake.callbacks()
     wake.lookups(lookups.accounts_to_ask())
     wake.balances(accounts_to_ask_for_balance())
+    wake.templates(template_news.accounts_to_ask())
     finish_campaigns()
     watch_campaigns()
     merge_tallies()

@@ -26,7 +26,7 @@ def price_of(prices: PriceList, thread: Thread, text: str) -> tuple[int, int, st
     if thread.channel == Channel.SMS:
         quote = prices.quote(text, Channel.SMS, region)
         return quote.units, quote.segments, quote.encoding, quote.cost_micros
-    return 1, 1, WHATSAPP_ENCODING, prices.unit_price_micros(thread.channel, region)
+    return 1, 1, WHATSAPP_ENCODING, prices.unit_price_micros(thread.channel, region, "service")
 
 
 @transaction.atomic

@@ -17,6 +17,7 @@ from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_l
 from messaging import wake
 from messaging.models import Message, MessageStatus, ProviderAccount, ProviderCallback
 from messaging.providers.base import (
+    AccountNotice,
     Arrival,
     Callback,
     DeliveryReport,
@@ -26,7 +27,7 @@ from messaging.providers.base import (
     UnreadableCallback,
 )
 from messaging.sending.recording import FINAL_AFTER, Receipt, record_receipts
-from messaging.services import inbound
+from messaging.services import inbound, template_news
 from messaging.services.provider_access import adapter_of
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def process_callbacks(*, limit: int = BATCH) -> int:
     accounts = {a.pk: a for a in ProviderAccount.objects.filter(pk__in={row.account_id for row in taken})}
     reports: list[tuple[_Open, DeliveryReport]] = []
     written: list[tuple[int, InboundNotice]] = []
+    news: list[tuple[_Open, AccountNotice]] = []
     suppressions: list[tuple[_Open, Suppression]] = []
     opened = []
     for row in taken:
@@ -132,10 +134,16 @@ def process_callbacks(*, limit: int = BATCH) -> int:
                 suppressions.append((item, part))
             elif isinstance(part, InboundNotice):
                 written.append((row.account_id, part))
+            elif part.about != "number":
+                news.append((item, part))
             else:
                 item.note = f"{part.about} {part.name} {part.language}: {part.state} {part.detail}".strip()[:200]
     for account_id, notice in written:
         inbound.receive(account_id=account_id, notices=[notice])
+    for item, said_of in news:
+        item.note = template_news.take_notice(
+            account_id=item.row.account_id, notice=said_of, received_at=item.row.received_at
+        )
     with transaction.atomic():
         receipts = []
         for (item, report), message_id in zip(reports, _match(reports), strict=True):

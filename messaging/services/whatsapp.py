@@ -22,6 +22,7 @@ from crm.common.text_units import EmptyText, clean_text
 from messaging.conversations import own_number, window_closes_at
 from messaging.errors import InvalidSchedule, TextTooLong, WindowClosed
 from messaging.models import Channel, MessageStatus, SenderId
+from messaging.providers.whatsapp_words import fill_body, variables_of
 from messaging.services.accept import (
     FURTHEST_SCHEDULE,
     Accepted,
@@ -32,6 +33,7 @@ from messaging.services.accept import (
     store_messages,
 )
 from messaging.services.guards import Guard
+from messaging.services.known_templates import known_templates, problem_of_sending
 from messaging.services.mails import ENCODING
 from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook
@@ -43,6 +45,7 @@ LONGEST_CAPTION: Final = 1024
 LONGEST_VARIABLE: Final = 1024
 MOST_VARIABLES: Final = 50
 MEDIA: Final = ("image", "video", "audio", "document", "sticker")
+SERVICE: Final = "service"  # what WhatsApp calls free text and files within the window
 _CAPTIONED: Final = ("image", "video", "document")
 _TEMPLATE: Final = re.compile(r"[a-z0-9_]{1,512}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
@@ -67,10 +70,13 @@ class WhatsAppDraft:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """text: what people read in the history. content: Message.content; None for a text alone."""
+    """text: what people read in the history. content: Message.content; None for a text alone. category: what WhatsApp
+    bills it as, "" for a template that we do not know.
+    """
 
     text: str
     content: dict[str, Any] | None
+    category: str = SERVICE
 
     @property
     def is_template(self) -> bool:
@@ -86,7 +92,8 @@ def accept_whatsapp(
     api_key_id: int | None = None,
     schedule_at: datetime | None = None,
 ) -> Accepted | Refused:
-    """Store, charge and queue one message, at one unit of the plan's rate for WhatsApp; refused, it costs nothing.
+    """Store, charge and queue one message, at one unit of the plan's rate for WhatsApp and what WhatsApp bills it as;
+    refused, it costs nothing.
 
     Free text and files are refused where the window is closed, or will be at `schedule_at`; before one leaves it is
     looked at again. Raises, and then nothing happened: ClientSuspended, ChannelNotAvailable, SenderNotApproved,
@@ -95,7 +102,7 @@ def accept_whatsapp(
     """
     check_may_send(client, Channel.WHATSAPP)
     origin = SenderBook(client, Channel.WHATSAPP).choose(own_number(sender) if sender else None)
-    checked = _check(draft)
+    checked = _check(client, draft)
     guard = Guard(client)
     with transaction.atomic():
         now = database_now()
@@ -134,7 +141,7 @@ def _price(
     guard.check_place(phone.e164, phone.region)
     if crowded := guard.crowded([(phone.e164, checked.text)]):
         raise crowded[0]
-    price = pricing.load_prices(client.pk).unit_price_micros(Channel.WHATSAPP, phone.region)
+    price = pricing.load_prices(client.pk).unit_price_micros(Channel.WHATSAPP, phone.region, checked.category)
     choice = None
     if not client.simulation:
         choice = RouteTable(Channel.WHATSAPP).choose(country=phone.region, sender=origin.name, number=phone.e164)
@@ -156,10 +163,10 @@ def _price(
     )
 
 
-def _check(draft: WhatsAppDraft) -> _Checked:
+def _check(client: Client, draft: WhatsAppDraft) -> _Checked:
     text = clean_text(draft.text).strip()
     if draft.template:
-        return _check_template(draft)
+        return _check_template(client, draft)
     if draft.variables:
         raise InvalidInput({"variables": [_("Variables belong to a template.")]})
     longest = LONGEST_CAPTION if draft.media else LONGEST_TEXT
@@ -185,7 +192,8 @@ def _check(draft: WhatsAppDraft) -> _Checked:
     return _Checked(text or filename or url, {"media": media})
 
 
-def _check_template(draft: WhatsAppDraft) -> _Checked:
+def _check_template(client: Client, draft: WhatsAppDraft) -> _Checked:
+    """One that we know must be approved and get its own variables; any other is WhatsApp's to judge."""
     if draft.text.strip() or draft.media:
         raise InvalidInput({"template": [_("A template has its own text: give its variables alone.")]})
     if not _TEMPLATE.fullmatch(draft.template):
@@ -201,4 +209,13 @@ def _check_template(draft: WhatsAppDraft) -> _Checked:
             raise InvalidInput({"variables": [_("Number the variables from 1 on, without a gap.")]})
         parameters = [values[name] for name in sorted(values, key=int)]
     content = {"template": draft.template, "language": draft.language, "parameters": parameters}
-    return _Checked(f"[{draft.template}] {' · '.join(values.values())}".strip(), content)
+    known = known_templates([client.pk], [draft.template]).get((client.pk, draft.template, draft.language))
+    if known is None:
+        return _Checked(f"[{draft.template}] {' · '.join(values.values())}".strip(), content, "")
+    if not client.simulation and (problem := problem_of_sending(known, draft.template, draft.language)):
+        raise InvalidInput({"template": [problem]})
+    wanted = variables_of(known.body)
+    if set(wanted) != set(values) and not known.needs:
+        listed = ", ".join(wanted) or _("none")
+        raise InvalidInput({"variables": [_("This template has the variables: %(names)s.") % {"names": listed}]})
+    return _Checked(fill_body(known.body, values), content, known.category)

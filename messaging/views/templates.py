@@ -10,12 +10,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from crm.common.access import page
-from crm.common.channels import CAMPAIGN_CHANNELS
 from crm.common.errors import InvalidInput, NotFound
 from messaging import queries
 from messaging.forms import TemplateForm
-from messaging.models import Channel, Template
+from messaging.models import Channel, Template, WhatsAppTemplate
 from messaging.services import templates as service
+from messaging.services.whatsapp_templates import account_of
+from messaging.template_states import Shown, show
 
 PAGE_SIZE = 25
 VERSIONS_SHOWN = 20
@@ -24,16 +25,44 @@ VERSIONS_SHOWN = 20
 @page("campaigns.read")
 @require_safe
 def template_list(request: HttpRequest) -> HttpResponse:
-    """/app/templates, `?page=`."""
-    found = Paginator(queries.templates_for(request.client, channel=""), PAGE_SIZE).get_page(request.GET.get("page"))
-    words = queries.template_words(request.client, [template.pk for template in found])
-    context = {
-        "page": found,
-        "rows": [(template, sorted(words.get(template.pk, {}).items())) for template in found],
+    """/app/templates: `?channel=`, `?page=`."""
+    asked = request.GET.get("channel", "")
+    channel = asked if asked in Channel.values else ""
+    context: dict[str, Any] = {
+        "channel": channel,
+        "channels": [("", _("All but WhatsApp")), *Channel.choices] if _writes_whatsapp(request) else [],
         "may_write": request.membership.may("campaigns.write"),
         "may_send": request.membership.may("messages.send"),
     }
+    if channel == Channel.WHATSAPP:
+        return _whatsapp_list(request, context)
+    found = Paginator(queries.templates_for(request.client, channel=channel), PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
+    words = queries.template_words(request.client, [template.pk for template in found])
+    context |= {
+        "page": found,
+        "rows": [(template, sorted(words.get(template.pk, {}).items())) for template in found],
+    }
     return render(request, "messaging/template_list.html", context)
+
+
+def _writes_whatsapp(request: HttpRequest) -> bool:
+    """Whether the organisation has a WhatsApp number, or has templates from when it had one."""
+    has_number = Channel.WHATSAPP in queries.channels_with_senders(request.client)
+    return has_number or WhatsAppTemplate.objects.for_client(request.client).exists()
+
+
+def _whatsapp_list(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """The languages of each name side by side."""
+    mine = WhatsAppTemplate.objects.for_client(request.client)
+    names = mine.order_by("name").values_list("name", flat=True).distinct()
+    found = Paginator(names, PAGE_SIZE).get_page(request.GET.get("page"))
+    by_name: dict[str, list[tuple[WhatsAppTemplate, Shown]]] = {name: [] for name in found}
+    for template in mine.filter(name__in=list(found)).order_by("name", "language"):
+        by_name[template.name].append((template, show(template)))
+    context |= {"page": found, "groups": list(by_name.items()), "has_number": account_of(request.client) is not None}
+    return render(request, "messaging/whatsapp_template_list.html", context)
 
 
 @page("campaigns.write")
@@ -82,7 +111,7 @@ def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
         "form": form,
         "template": template,
         "channel": channel,
-        "channels": [] if template else [(one, Channel(one).label) for one in CAMPAIGN_CHANNELS],
+        "channels": [] if template else [(one, Channel(one).label) for one in (Channel.SMS, Channel.EMAIL)],
         "versions": queries.versions_of(template)[:VERSIONS_SHOWN] if template else [],
     }
     return render(request, "messaging/template_form.html", context, status=422 if form.errors else 200)

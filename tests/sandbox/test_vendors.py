@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -293,22 +294,59 @@ class TestWhatsApp:
         (outcome,) = send(sandbox, "whatsapp", "+254711000001", content=TEMPLATE | {"parameters": []})
         assert (outcome.kind, outcome.error_code) == ("rejected", "template_refused")
 
-    def test_templates_are_made_and_listed(self, sandbox):  # noqa: F811
+    def test_templates_are_made_reviewed_and_listed(self, sandbox, ear):  # noqa: F811
         credentials = CREDENTIALS["whatsapp"]
-        made = {"name": "karibu", "language": "sw", "category": "utility",
-                "components": [{"type": "BODY", "text": "Karibu {{1}}"}]}  # fmt: skip
+        name = f"karibu_{time.monotonic_ns()}"  # templates outlive a test, as at WhatsApp
+        body = {"type": "BODY", "text": "Karibu {{1}}, tunakuona.", "example": {"body_text": [["Amina"]]}}
+        made = {"name": name, "language": "sw", "category": "utility", "components": [body]}
         answer = templates.created_by(perform(templates.create_request(credentials, sandbox.base_url, **made)))
-        refused = templates.create_request(credentials, sandbox.base_url, **(made | {"name": "refused_offer"}))
-        assert (answer.status, answer.problem) == ("APPROVED", "")
-        assert templates.created_by(perform(refused)).status == "REJECTED"
+        assert (answer.status, answer.problem, answer.unclear) == ("PENDING", "", False)
+        again = templates.created_by(perform(templates.create_request(credentials, sandbox.base_url, **made)))
+        assert (again.provider_id, again.problem) == ("", "Content in this language already exists.")
 
+        (notice,) = get_adapter("whatsapp").parse_callback(ear.wait(1)[-1][1])
+        assert (notice.about, notice.name, notice.language, notice.state) == ("template", name, "sw", "APPROVED")
+        assert notice.provider_id == answer.provider_id
         found, following = templates.listed_in(perform(templates.list_request(credentials, sandbox.base_url)))
-
         assert following == ""
-        assert ("karibu", "sw", "APPROVED", "UTILITY", "GREEN") in {
+        assert (name, "sw", "APPROVED", "UTILITY", "UNKNOWN") in {
             (row.name, row.language, row.status, row.category, row.quality) for row in found
         }
-        assert templates.created_by(HttpResponse(500, (), b"<html>")).problem == "HTTP 500"
+        assert templates.created_by(HttpResponse(500, (), b"<html>")) == templates.Made(
+            problem="HTTP 500", unclear=True
+        )
+
+    def test_a_template_is_changed_decided_about_and_taken_away(self, sandbox, ear):  # noqa: F811
+        credentials, base = CREDENTIALS["whatsapp"], sandbox.base_url
+        name = f"refused_{time.monotonic_ns()}"
+        made = {"name": name, "language": "en", "category": "utility",
+                "components": [{"type": "BODY", "text": "Your fees are due."}]}  # fmt: skip
+        known = templates.created_by(perform(templates.create_request(credentials, base, **made))).provider_id
+        read = get_adapter("whatsapp").parse_callback
+        (rejected,) = read(ear.wait(1)[-1][1])
+        assert (rejected.state, rejected.detail) == ("REJECTED", "INVALID_FORMAT")
+
+        words = [{"type": "BODY", "text": "Your school fees are due."}]
+        change = templates.change_request(credentials, base, provider_id=known, category="utility", components=words)
+        assert templates.changed_by(perform(change)) == templates.Made(status="PENDING")
+        ear.wait(2)
+        said = []
+        for number, event in enumerate(("PAUSED", "RED", "MARKETING"), start=3):
+            sandbox.call("POST", "templates", name=name, language="en", event=event)
+            (notice,) = read(ear.wait(number)[-1][1])
+            said.append((notice.about, notice.state, notice.detail))
+        assert said == [
+            ("template", "PAUSED", "FIRST_PAUSE"),
+            ("quality", "RED", "was UNKNOWN"),
+            ("category", "MARKETING", "UTILITY"),
+        ]
+        template = {"template": name, "language": "en"}
+        (outcome,) = send(sandbox, "whatsapp", "+254711000001", content=template)
+        assert (outcome.kind, outcome.error_code) == ("rejected", "template_paused")
+
+        remove = templates.remove_request(credentials, base, name=name, provider_id=known)
+        assert templates.removed_by(perform(remove)) == ""
+        assert templates.removed_by(perform(remove)) == "100 Invalid parameter"
 
     def test_a_file_and_a_read_receipt_are_taken(self, sandbox):  # noqa: F811
         adapter, credentials = adapter_of("whatsapp")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import ApiKey, Export, Invitation, Membership, Role, SavedView, User, WebhookEndpoint
 from accounts.roles import PERMISSIONS
 from contacts.models import BulkChange, Contact, ContactField, ContactImport, Group, OptOut
-from messaging.models import Campaign, Message, SavedReply, SenderDocument, SenderId, Template, Thread
+from messaging.models import Campaign, Message, SavedReply, SenderDocument, SenderId, Template, Thread, WhatsAppTemplate
 from tests.web.conftest import PASSWORD, sign_in
 from wallet.models import PaymentAccount, TopUp
 
@@ -72,6 +72,7 @@ def rows(acme) -> None:
         content_type="application/pdf", size=1, sha256="x",
     )  # fmt: skip
     Template.objects.create(**mine, name="Fees")
+    WhatsAppTemplate.objects.create(**mine, name="fees", language="en", body="Pay")
     SavedReply.objects.create(**mine, name="Thanks", text="Asante")
     Thread.objects.create(
         **mine, channel="sms", person="+254712000001", own="20414", sender="HOSPITAL", last_at=now, last_inbound_at=now

@@ -51,7 +51,7 @@ class RateForm(forms.ModelForm):
 
     class Meta:
         model = Rate
-        fields = ("channel", "country")
+        fields = ("channel", "country", "category")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,6 +73,8 @@ class RateForm(forms.ModelForm):
         rate = self.instance
         if rate.pk and rate.valid_from <= timezone.now() and set(self.changed_data) - {"cost"}:
             raise forms.ValidationError("This rate holds already. Add a row with the new price and its first day.")
+        if cleaned.get("category") and cleaned.get("channel") != Channel.WHATSAPP:
+            self.add_error("category", "Only WhatsApp bills by category.")
         if "price" in cleaned:
             rate.unit_price_micros = to_micros(cleaned["price"])
         cost = cleaned.get("cost")
@@ -104,9 +106,11 @@ class RateFormSet(BaseInlineFormSet):
                     continue
                 is_new_plan = not self.instance.pk
                 rate.valid_from = SINCE_EVER if is_new_plan and not day else start_of(day, currency) if day else now
-            key = (data.get("channel"), data.get("country"), rate.valid_from)
+            key = (data.get("channel"), data.get("country"), data.get("category"), rate.valid_from)
             if key in seen:
-                raise forms.ValidationError("Two rates for the same channel and country begin at the same moment.")
+                raise forms.ValidationError(
+                    "Two rates for the same channel, country and category begin at the same moment."
+                )
             seen.add(key)
 
 
@@ -114,7 +118,7 @@ class RateInline(admin.TabularInline):
     model = Rate
     form = RateForm
     formset = RateFormSet
-    fields = ("channel", "country", "from_day", "price", "cost")
+    fields = ("channel", "country", "category", "from_day", "price", "cost")
     extra = 0
 
 

@@ -3,6 +3,7 @@
 from wallet.models.ledger import (
     SINCE_EVER,
     AdjustmentRequest,
+    BilledAs,
     EntryIsFinal,
     EntryKind,
     LedgerEntry,
@@ -37,6 +38,7 @@ __all__ = [
     "SINCE_EVER",
     "AdjustmentRequest",
     "Asked",
+    "BilledAs",
     "EntryIsFinal",
     "EntryKind",
     "EventKind",

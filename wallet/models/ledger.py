@@ -40,17 +40,28 @@ class PricePlan(models.Model):
 SINCE_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+class BilledAs(models.TextChoices):
+    """What WhatsApp bills a message as. service: free text within the 24 hours after the person wrote."""
+
+    UTILITY = "utility", "Utility"
+    MARKETING = "marketing", "Marketing"
+    AUTHENTICATION = "authentication", "Authentication"
+    SERVICE = "service", "Service (free text within 24 hours)"
+
+
 class Rate(models.Model):
     """The price of one unit on a channel to a country (ISO 3166; "" is any country without a rate of its own).
 
     It holds from the moment `valid_from` until another of the same plan, channel and country does; once it holds it is
     not changed any more, so that what was priced by it can be priced again. unit_cost: what the unit costs us with the
     provider, null where that is not known. micros: millionths of the plan's currency.
+    category: what WhatsApp bills a message as; "" is any without a rate of its own, and all of the other channels.
     """
 
     plan = models.ForeignKey(PricePlan, on_delete=models.CASCADE, related_name="rates")
     channel = models.CharField(max_length=10, choices=Channel, default=Channel.SMS)
     country = models.CharField(max_length=2, blank=True)
+    category = models.CharField(max_length=15, choices=BilledAs, blank=True, default="", db_default="")
     valid_from = models.DateTimeField(default=SINCE_EVER)
     unit_price_micros = models.BigIntegerField()
     unit_cost_micros = models.BigIntegerField(null=True, blank=True)
@@ -58,7 +69,9 @@ class Rate(models.Model):
     class Meta:
         ordering = ["channel", "country", "valid_from"]
         constraints = [
-            models.UniqueConstraint(fields=["plan", "channel", "country", "valid_from"], name="rate_once_at_a_time"),
+            models.UniqueConstraint(
+                fields=["plan", "channel", "country", "category", "valid_from"], name="rate_once_at_a_time"
+            ),
             models.CheckConstraint(condition=Q(unit_price_micros__gte=0), name="rate_not_negative"),
             models.CheckConstraint(
                 condition=Q(unit_cost_micros=None) | Q(unit_cost_micros__gte=0), name="rate_cost_not_negative"

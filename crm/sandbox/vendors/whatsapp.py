@@ -2,7 +2,7 @@
 
 The webhook goes to `delivery` of the account `whatsapp:<phone number id>`, signed with the account's `secret`
 (“sandbox-app-secret” until another is set). Templates `hello_world` and `order_update` (one and two values) are
-approved in en_US and sw; those that are handed in are approved at once, but for names that begin with `refused`.
+approved in en_US and sw; whatsapp_review.py has the others.
 """
 
 import hashlib
@@ -13,12 +13,13 @@ from typing import Any, Final
 from uuid import uuid4
 
 from crm.sandbox.server import Answer, Request
+from crm.sandbox.vendors import whatsapp_review as review
 from crm.sandbox.vendors.core import Callback, Taken, Told, Wanted, answer_json, dump, key_passes, plus, send, tell
 from crm.sandbox.world import World
 
 PREFIX: Final = "whatsapp:"
 WINDOW_SECONDS: Final = 86_400
-_PATH: Final = re.compile(r"/v[0-9]+\.[0-9]+/([0-9A-Za-z_]+)/(messages|message_templates)")
+_PATH: Final = re.compile(r"/v[0-9]+\.[0-9]+/([0-9A-Za-z_]+)(?:/(messages|message_templates))?")
 DEFAULT_SECRET: Final = "sandbox-app-secret"  # noqa: S105 - of nobody
 SYNC: Final = {
     401: (131031, "Business Account locked"),
@@ -33,7 +34,6 @@ SYNC: Final = {
 }
 LATER: Final = {404: 131026, 406: 131050}  # refusals that Meta tells by webhook alone
 FAILURES: Final = {"UserDoesNotExist": 131026, "UserInBlackList": 131050, "Window": 131047, "DeliveryFailure": 131000}
-_templates: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
 
 
 def answer(world: World, request: Request) -> Answer | None:
@@ -46,8 +46,19 @@ def answer(world: World, request: Request) -> Answer | None:
     if not key_passes(world, PREFIX + account, key):
         refused = _error(190, "Invalid OAuth access token", 401)
     if found[2] == "message_templates":
-        return refused or _serve_templates(account, request)
+        return refused or review.serve(world, request, _error, tell_business)
+    if found[2] is None:
+        return refused or review.change(world, request, account, _error, tell_business)
     return _send(world, request, account, refused) if request.method == "POST" else None
+
+
+def tell_business(world: World, about: str, value: dict[str, Any]) -> None:
+    """Post a webhook of the business to every number that has an address for it, else to where all go."""
+    names = [name for name in world.accounts if name.startswith(PREFIX)] or [f"{PREFIX}0"]
+    for name in names:
+        change = {"field": about, "value": value}
+        body = dump({"object": "whatsapp_business_account", "entry": [{"id": "102290129340398", "changes": [change]}]})
+        tell(world, name, "delivery", _sign(world, name, body))
 
 
 def _written(world: World) -> dict[tuple[str, str], float]:
@@ -56,46 +67,14 @@ def _written(world: World) -> dict[tuple[str, str], float]:
     return found
 
 
-def _error(code: int, details: str, status: int = 400) -> Answer:
-    error = {
+def _error(code: int, details: str, status: int = 400, *, subcode: int = 0) -> Answer:
+    error: dict[str, Any] = {
         "message": f"(#{code}) {details}", "type": "OAuthException", "code": code,
         "error_data": {"messaging_product": "whatsapp", "details": details}, "fbtrace_id": uuid4().hex[:16],
     }  # fmt: skip
+    if subcode:
+        error |= {"error_subcode": subcode, "error_user_title": "Template", "error_user_msg": f"{details}."}
     return answer_json({"error": error}, status)
-
-
-def _approved(account: str) -> dict[tuple[str, str], dict[str, Any]]:
-    if account not in _templates:
-        bodies = {"hello_world": "Habari {{1}}", "order_update": "Habari {{1}}, your order of {{2}} is on its way."}
-        _templates[account] = {
-            (name, language): _template(name, language, "UTILITY", [{"type": "BODY", "text": body}], "APPROVED")
-            for name, body in bodies.items()
-            for language in ("en_US", "sw")
-        }
-    return _templates[account]
-
-
-def _template(name: str, language: str, category: str, components: list[Any], status: str) -> dict[str, Any]:
-    number = str(int(hashlib.sha256(f"{name}{language}".encode()).hexdigest()[:12], 16))
-    return {"id": number, "name": name, "language": language, "category": category, "components": components,
-            "status": status, "quality_score": {"score": "GREEN"}, "rejected_reason": "NONE"}  # fmt: skip
-
-
-def _serve_templates(account: str, request: Request) -> Answer | None:
-    # One set for the whole sandbox: the numbers of an account and the account itself are not told apart here.
-    known = _approved("all")
-    if request.method == "GET":
-        return answer_json({"data": list(known.values()), "paging": {"cursors": {"before": "a", "after": "b"}}})
-    if request.method != "POST":
-        return None
-    wire = request.json()
-    name, language = str(wire.get("name", "")), str(wire.get("language", ""))
-    if not name or not language or not isinstance(wire.get("components"), list):
-        return _error(100, "Invalid parameter")
-    status = "REJECTED" if name.startswith("refused") else "APPROVED"
-    made = _template(name, language, str(wire.get("category", "UTILITY")), wire["components"], status)
-    known[name, language] = made
-    return answer_json({"id": made["id"], "status": status, "category": made["category"]})
 
 
 def _send(world: World, request: Request, account: str, refused: Answer | None) -> Answer:
@@ -107,9 +86,12 @@ def _send(world: World, request: Request, account: str, refused: Answer | None) 
     if kind == "template":
         template = wire.get("template") or {}
         language = str((template.get("language") or {}).get("code"))
-        known = _approved("all").get((str(template.get("name")), language))
+        known = review.shelf_of(world).rows.get((str(template.get("name")), language))
         values = _values(template)
-        if known is None or known["status"] != "APPROVED":
+        if known is not None and known["status"] in ("PAUSED", "DISABLED"):
+            code = 132015 if known["status"] == "PAUSED" else 132016
+            refused = refused or _error(code, f"Template is {known['status'].lower()}")
+        elif known is None or known["status"] != "APPROVED":
             refused = refused or _error(132001, "Template name does not exist in the translation", 404)
         else:
             shown = _fill(known, values)
@@ -168,7 +150,10 @@ def _envelope(username: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def signed(world: World, username: str, value: dict[str, Any]) -> Callback:
-    body = dump(_envelope(username, value))
+    return _sign(world, username, dump(_envelope(username, value)))
+
+
+def _sign(world: World, username: str, body: bytes) -> Callback:
     secret = world.account(username).secret or DEFAULT_SECRET
     made = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return Callback(body, headers=lambda url: (f"X-Hub-Signature-256: sha256={made}",))

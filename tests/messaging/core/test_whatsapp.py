@@ -9,7 +9,7 @@ from contacts import services as contacts
 from crm.common.errors import InvalidInput
 from crm.common.sql import database_now, later_sql
 from messaging.errors import ChannelNotAvailable, SenderNotApproved, TextTooLong
-from messaging.models import InboundMessage, ProviderAccount, Route
+from messaging.models import InboundMessage, ProviderAccount, Route, WhatsAppTemplate
 from messaging.services.accept import Accepted, Refused
 from messaging.services.again import other_channels
 from messaging.services.campaigns import save_draft
@@ -93,6 +93,59 @@ def test_a_template_goes_at_any_time_with_its_variables(acme, variables, paramet
     done = take(acme, template="bill_due", language="sw", variables=variables)
     content = world.message(done.id).content
     assert content == {"template": "bill_due", "language": "sw", "parameters": parameters}
+
+
+class TestKnownTemplates:
+    """Those whose state we hear of."""
+
+    @pytest.fixture
+    def bill(self, acme, road):
+        plan = PricePlan.objects.get(wallets__client=acme)
+        set_rate(plan=plan, channel="whatsapp", price_per_unit=Decimal(2), category="marketing")
+        set_rate(plan=plan, channel="whatsapp", price_per_unit=Decimal("0.1"), category="service")
+        return WhatsAppTemplate.objects.create(
+            client=acme, account=road, name="bill", language="en", category="marketing", state="approved",
+            body="Dear {{1}}, your bill is ready.",
+        )  # fmt: skip
+
+    def test_it_is_kept_as_it_is_read_and_priced_by_its_category(self, acme, bill):
+        done = take(acme, template="bill", variables={"1": "Amina"})
+        message = world.message(done.id)
+        assert message.text == "Dear Amina, your bill is ready."
+        assert message.content == {"template": "bill", "language": "en", "parameters": ["Amina"]}
+        assert done.cost_micros == 2 * world.ONE
+
+    def test_an_answer_has_the_price_of_answers(self, acme, bill, road):
+        write(acme, road)
+        assert take(acme, text="Karibu").cost_micros == world.ONE // 10
+
+    @pytest.mark.parametrize("state", ["draft", "review", "paused", "rejected", "appeal", "disabled"])
+    def test_it_is_refused_with_a_sentence_while_it_is_not_approved(self, acme, bill, state):
+        WhatsAppTemplate.objects.for_client(acme).update(state=state)
+        before = world.balance(acme)
+        with pytest.raises(InvalidInput) as refused:
+            take(acme, template="bill", variables={"1": "Amina"})
+        assert list(refused.value.errors) == ["template"]
+        assert "bill" in str(refused.value)
+        assert world.balance(acme) == before
+
+    def test_one_that_is_paused_after_it_was_accepted_ends_unsent_and_refunded(self, acme, bill, road):
+        before = world.balance(acme)
+        done = take(acme, template="bill", variables={"1": "Amina"})
+        WhatsAppTemplate.objects.for_client(acme).update(state="paused")
+        world.run_loop(road)
+        message = world.message(done.id)
+        assert (message.status, message.error_code, message.attempts) == ("failed", "template_paused", 0)
+        assert world.balance(acme) == before
+        world.check_books()
+
+    def test_its_own_variables_are_asked_for(self, acme, bill):
+        with pytest.raises(InvalidInput, match="variables: 1"):
+            take(acme, template="bill", variables={"1": "Amina", "2": "KES 5"})
+
+    def test_the_name_of_another_clients_template_is_no_secret_told(self, acme, bill, zuri):
+        WhatsAppTemplate.objects.for_client(acme).update(client=zuri, state="paused")
+        assert isinstance(take(acme, template="bill", variables={"1": "Amina"}), Accepted)
 
 
 def test_a_file_carries_its_text_as_caption(acme, road):
