@@ -31,6 +31,7 @@ from crm.celery import app
 from crm.common import heartbeat, stopping, wake
 from messaging.sending import runner
 from messaging.sending.lines import Lines
+from messaging.services.network_ranges import keep_network_ranges
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def run_worker(queue: str, *, schedule: bool) -> int:
     # Celery warns root because its messages could once be pickles; these are JSON.
     warnings.simplefilter("ignore", SecurityWarning)
     threading.Thread(target=_beat_until_stopped, args=(queue,), name="heartbeat", daemon=True).start()
+    keep_network_ranges()
     if schedule:
         service = _schedule_service()
         threading.Thread(target=service.start, name="schedule", daemon=True).start()

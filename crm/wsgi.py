@@ -9,3 +9,7 @@ from crm.chunked import MeasuredBodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
 application = KnownCharsets(MeasuredBodies(get_wsgi_application()))
+
+from messaging.services.network_ranges import keep_network_ranges  # noqa: E402 - models exist only now
+
+keep_network_ranges()

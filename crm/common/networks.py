@@ -2,9 +2,12 @@
 
 Numbers are ported in Kenya, Ghana and Nigeria, so this chooses a road and groups figures; it never refuses anything.
 What a delivery report says of the network is the truth. Ranges as of 2026, national number's first three digits, from
-libphonenumber's carrier data and the operators' own lists; Nigeria's are too interleaved to be listed here.
+libphonenumber's carrier data and the operators' own lists; Nigeria's are too interleaved to be listed here. What the
+back office says of a country's ranges (models.CountryRules) takes the place of them: `use_ranges`.
 """
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from phonenumbers import country_code_for_region
@@ -42,32 +45,63 @@ _RANGES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 }
 
 
-def _table() -> dict[str, str]:
+_LINE: Final = re.compile(r"([^:]{1,40}):((?:\s+\d{3}(?:-\d{3})?)+)\s*")
+
+
+def read_ranges(text: str) -> list[tuple[str, str]]:
+    """Lines such as "Safaricom: 700-729 740" as networks with their ranges.
+
+    Raises: ValueError with the line that is none.
+    """
+    found = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        read = _LINE.fullmatch(line)
+        parts = [part if "-" in part else f"{part}-{part}" for part in read[2].split()] if read else []
+        if not read or any(first > last for first, last in (part.split("-") for part in parts)):
+            raise ValueError(line)
+        found.append((read[1].strip(), " ".join(parts)))
+    return found
+
+
+def _table(ranges: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for code, networks in _RANGES.items():
-        for network, ranges in networks:
-            for part in ranges.split():
+    for code, networks in ranges.items():
+        for network, parts in networks:
+            for part in parts.split():
                 first, last = part.split("-")
                 found |= {f"+{code}{digits:03d}": network for digits in range(int(first), int(last) + 1)}
     return found
 
 
-_NETWORKS: Final = _table()
+_current: Mapping[str, Sequence[tuple[str, str]]] = _RANGES
+_networks = _table(_RANGES)
+
+
+def use_ranges(by_country: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    """From now on these networks and ranges, by ISO code, in place of the shipped ones; other countries keep theirs."""
+    global _current, _networks
+    wanted = {**_RANGES, **{_calling_code(country): networks for country, networks in by_country.items()}}
+    if wanted != _current:
+        _networks, _current = _table(wanted), wanted
+
+
+def _calling_code(country: str) -> str:
+    return str(country_code_for_region(country))
 
 
 def likely_network(e164: str) -> str:
     """The operator's name, as people know it, or "" where nothing is known of the range."""
-    return _NETWORKS.get(e164[:7], "")
+    return _networks.get(e164[:7], "")
 
 
 def known_networks() -> list[str]:
     """Every network we know in any country, by name."""
-    return sorted(set(_NETWORKS.values()))
+    return sorted(set(_networks.values()))
 
 
 def network_prefixes(network: str) -> list[str]:
     """The beginnings in E.164, such as "+254712", that the network has in all countries."""
-    return [prefix for prefix, name in _NETWORKS.items() if name == network]
+    return [prefix for prefix, name in _networks.items() if name == network]
 
 
 # Mobile country and network codes, as delivery reports name networks.
@@ -106,7 +140,7 @@ def network_of_code(code: str) -> str:
 
 def ranges_of(country: str) -> list[tuple[str, str]]:
     """The networks of a country by its ISO code, each with its ranges of the first three national digits."""
-    return list(_RANGES.get(str(country_code_for_region(country)), ()))
+    return list(_current.get(_calling_code(country), ()))
 
 
 def networks_of(country: str) -> list[str]:

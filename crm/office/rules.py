@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from crm.common.countries import COUNTRIES
 from crm.common.networks import ranges_of
 from messaging.models import CountryRules, DocumentKind, SendingHours
+from messaging.services.network_ranges import load_network_ranges
 
 
 @require_safe
@@ -23,6 +24,7 @@ def rules(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("messaging.view_countryrules"):
         raise PermissionDenied
     today = now().date()
+    load_network_ranges()  # what was just saved, before this process looks by itself
     hours = _in_force(SendingHours.objects.filter(message_class="promotion"), today)
     asked = _in_force(CountryRules.objects.all(), today)
     rows = []

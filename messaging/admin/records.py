@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 from crm.common.countries import is_country
 from crm.common.errors import InvalidInput
 from crm.common.money import from_micros, to_micros
+from crm.common.networks import read_ranges
 from messaging.models import (
     Campaign,
     Channel,
@@ -110,7 +111,16 @@ class CountryRulesForm(forms.ModelForm):
 
     class Meta:
         model = CountryRules
-        fields = ("country", "valid_from", "opt_out_text", "documents", "separate_classes", "note")
+        fields = (
+            "country", "valid_from", "opt_out_text", "documents", "separate_classes", "network_ranges", "note",
+        )  # fmt: skip
+
+    def clean_network_ranges(self) -> str:
+        try:
+            found = read_ranges(self.cleaned_data["network_ranges"])
+        except ValueError as error:
+            raise forms.ValidationError(f"Cannot read “{error}”. Write: Safaricom: 700-729 740") from None
+        return "\n".join(f"{network}: {ranges}" for network, ranges in found)
 
     def clean_country(self) -> str:
         country = self.cleaned_data["country"].upper()

@@ -46,7 +46,8 @@ class CountryRules(models.Model):
 
     opt_out_text: ends promotions of clients that wrote none of their own. documents: kinds of models.senders that a
     sender ID needs. separate_classes: information may not leave by a sender ID
-    for promotions either; a promotion never leaves by one for information.
+    for promotions either; a promotion never leaves by one for information. network_ranges: as
+    crm.common.networks.read_ranges reads them, "" for those that this version brings.
     """
 
     country = models.CharField(max_length=2, help_text="ISO 3166 code")
@@ -54,6 +55,14 @@ class CountryRules(models.Model):
     opt_out_text = models.CharField(max_length=80, blank=True)
     documents = models.JSONField(default=list, blank=True)
     separate_classes = models.BooleanField(default=True)
+    network_ranges = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        max_length=4000,
+        help_text="A network a line, by the first three digits of the national number: Safaricom: 700-729 740. "
+        "Empty: as this version brings them",
+    )
     note = models.CharField(max_length=200, blank=True, help_text="Where the rule is written")
 
     class Meta:

@@ -1,18 +1,21 @@
 """The back office beyond lists: one queue of approvals, a client's page, and looking as a client without touching."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client as Browser
+from django.utils.timezone import now
 
 from accounts.models import AuditEntry, Client, StaffNote, User
 from contacts.models import Contact, ContactImport
+from crm.common.networks import likely_network
 from crm.office.view_as import NothingIsWritten, _refuse_writes
 from messaging.models import Campaign, CountryRules, GoLiveRequest, SenderId, SendingRules
 from messaging.services import going_live
 from messaging.services import sender_requests as requests
+from messaging.services.network_ranges import load_network_ranges
 from messaging.services.rules import set_approval_policy
 from messaging.services.trial import start_trial
 from tests.factories import PASSWORD
@@ -289,3 +292,24 @@ def test_country_rules_of_today_and_of_later_days_are_on_one_page(staff):
         {"country": "ug", "valid_from": "2026-01-01", "opt_out_text": "STOP", "documents": ["tax"]},
     )
     assert CountryRules.of("UG").documents == ["tax"]
+
+
+def test_prefixes_of_networks_hold_from_their_day_on(staff):
+    today, tomorrow = now().date(), now().date() + timedelta(days=1)
+    rule = {"country": "ke", "valid_from": today.isoformat(), "separate_classes": "on"}
+    page = staff.post("/staff/messaging/countryrules/add/", rule | {"network_ranges": "Faiba 747"})
+    assert "Cannot read “Faiba 747”" in page.content.decode()
+    staff.post("/staff/messaging/countryrules/add/", rule | {"network_ranges": "Faiba: 747\nSafaricom: 700-729"})
+    later = rule | {"valid_from": tomorrow.isoformat(), "network_ranges": "Jamii: 747"}
+    staff.post("/staff/messaging/countryrules/add/", later)
+    try:
+        assert "Faiba: 747-747<br>Safaricom: 700-729" in staff.get("/staff/rules/").content.decode()
+        assert (likely_network("+254747123456"), likely_network("+254733123456")) == ("Faiba", "")
+        CountryRules.objects.filter(valid_from=today).update(valid_from=today - timedelta(days=1))
+        CountryRules.objects.filter(valid_from=tomorrow).update(valid_from=today)
+        load_network_ranges()
+        assert likely_network("+254747123456") == "Jamii"
+    finally:
+        CountryRules.objects.all().delete()
+        load_network_ranges()
+    assert likely_network("+254733123456") == "Airtel"
