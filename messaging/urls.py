@@ -3,6 +3,7 @@
 from django.urls import path
 
 from messaging import callbacks
+from messaging.campaign_forms import AUDIENCE, MESSAGE, WHEN
 from messaging.views import (
     campaigns,
     compat,
@@ -10,6 +11,7 @@ from messaging.views import (
     inbox,
     messages,
     policy,
+    previewing,
     replies,
     reviewing,
     senders,
@@ -39,9 +41,9 @@ urlpatterns = [
     path("app/inbox/<int:pk>/act", inbox.act, name="thread_act"),
     path("app/campaigns", campaigns.campaign_list, name="campaign_list"),
     path("app/campaigns/new", composing.new, name="campaign_new"),
-    path("app/campaigns/preview", composing.preview, name="campaign_preview"),
-    path("app/campaigns/mail", composing.mail, name="campaign_mail"),
-    path("app/campaigns/audience", composing.audience, name="campaign_audience"),
+    path("app/campaigns/preview", previewing.preview, name="campaign_preview"),
+    path("app/campaigns/mail", previewing.mail, name="campaign_mail"),
+    path("app/campaigns/audience", previewing.count, name="campaign_count"),
     path("app/campaigns/<int:pk>/return", reviewing.return_to_author, name="campaign_return"),
     path("app/campaigns/<int:pk>/reach-again", campaigns.reach_again, name="campaign_reach_again"),
     path("app/settings/senders", senders.sender_list, name="senders"),
@@ -59,6 +61,9 @@ urlpatterns = [
     path("app/settings/sending", policy.sending_policy, name="sending_policy"),
     path("app/campaigns/<int:pk>", campaigns.campaign_detail, name="campaign"),
     path("app/campaigns/<int:pk>/edit", composing.edit, name="campaign_edit"),
+    path("app/campaigns/<int:pk>/audience", composing.step, {"step": AUDIENCE}, name="campaign_audience"),
+    path("app/campaigns/<int:pk>/message", composing.step, {"step": MESSAGE}, name="campaign_message"),
+    path("app/campaigns/<int:pk>/when", composing.step, {"step": WHEN}, name="campaign_when"),
     path("app/campaigns/<int:pk>/review", reviewing.review, name="campaign_review"),
     path("app/campaigns/<int:pk>/send", reviewing.send, name="campaign_send"),
     path("app/campaigns/<int:pk>/move", reviewing.move, name="campaign_move"),

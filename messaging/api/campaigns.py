@@ -168,7 +168,8 @@ class EstimateView(ApiView):
             raise WrongState("This campaign was started already: read it for what it costs.")
         quote = quote_campaign(campaign)
         available = to_micros(balance_of(client.pk).available)
-        return Response(success(show_estimate(campaign, quote, problems_of(campaign, quote), available)))
+        problems = [problem.sentence for problem in problems_of(campaign, quote)]
+        return Response(success(show_estimate(campaign, quote, problems, available)))
 
 
 class LaunchView(ApiView):

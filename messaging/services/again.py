@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -33,7 +34,7 @@ _GONE = (MessageStatus.FAILED, MessageStatus.CANCELLED)
 def duplicate_campaign(*, client: Client, campaign_id: int, by: User | None) -> Campaign:
     """A draft with the same people, text, sender and type, without a time. Raises: NotFound."""
     campaign = get_campaign(client=client, campaign_id=campaign_id)
-    draft = _copy(campaign, by, name=f"Copy of {campaign.name}", group_ids=list(_groups(campaign)))
+    draft = _copy(campaign, by, name=_("Copy of %(name)s") % {"name": campaign.name}, group_ids=list(_groups(campaign)))
     numbers = CampaignRecipient.objects.for_client(client).filter(campaign=campaign).order_by("pk")
     list_recipients(client=client, campaign_id=draft.pk, recipients=list(numbers.values_list("address", flat=True)))
     return draft
@@ -49,8 +50,8 @@ def retry_campaign(*, client: Client, campaign_id: int, by: User | None) -> Camp
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     numbers = list(retryable(campaign).order_by("pk").values_list("recipient", flat=True))
     if not numbers:
-        raise WrongState("Nobody is left whom trying again may reach.")
-    draft = _copy(campaign, by, name=f"Retry of {campaign.name}", group_ids=[])
+        raise WrongState(_("Nobody is left whom trying again may reach."))
+    draft = _copy(campaign, by, name=_("Retry of %(name)s") % {"name": campaign.name}, group_ids=[])
     list_recipients(client=client, campaign_id=draft.pk, recipients=numbers)
     return draft
 
@@ -94,14 +95,16 @@ def reach_again(*, client: Client, campaign_id: int, channel: str, by: User | No
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     if channel not in other_channels(campaign):
-        raise WrongState("This channel cannot be used now.")
+        raise WrongState(_("This channel cannot be used now."))
     people = list(undelivered(campaign).order_by("pk").values_list("recipient", flat=True))
     if not people:
-        raise WrongState("Everybody was reached.")
+        raise WrongState(_("Everybody was reached."))
     addresses = _addresses_of(client, people, campaign.channel, channel)
     if not addresses:
-        raise WrongState("Your contacts hold no address of these people for this channel.")
-    draft = _copy(campaign, by, name=f"{campaign.name}: those not reached", group_ids=[], channel=channel)
+        raise WrongState(_("Your contacts hold no address of these people for this channel."))
+    draft = _copy(
+        campaign, by, name=_("%(name)s: those not reached") % {"name": campaign.name}, group_ids=[], channel=channel
+    )
     list_recipients(client=client, campaign_id=draft.pk, recipients=addresses)
     return get_campaign(client=client, campaign_id=draft.pk)
 

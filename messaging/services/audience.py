@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from accounts.models import Client
 from contacts import queries as contacts
 from contacts.services import opt_out_urls
+from crm.common.figures import figure
 from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
 from messaging.errors import ChannelNotAvailable, ClientSuspended, CountryClosed, NoRoute, TrialNumber
@@ -241,7 +245,7 @@ def quote_campaign(campaign: Campaign) -> Quote:
     sender = campaign.sender_name
     renderer = renderer_for(campaign, simulated=client.simulation, ending=ending_of(campaign))
     run = ForeignRun(client)
-    for _, rows in walk_audience(campaign=campaign, sender=sender):
+    for _place, rows in walk_audience(campaign=campaign, sender=sender):
         for row in rows:
             message, missing, reason = renderer.render(row)
             for name in missing:
@@ -258,59 +262,92 @@ def quote_campaign(campaign: Campaign) -> Quote:
     return quote
 
 
-def problems_of(campaign: Campaign, quote: Quote) -> list[str]:
-    """What keeps a campaign from being sent, as sentences with the remedy; money is not among them."""
-    found = unwritten(campaign)
+class Problem(NamedTuple):
+    """What keeps a campaign from being sent, as a sentence with the remedy. step: on which of its pages that is."""
+
+    step: str
+    sentence: str
+
+
+def problems_of(campaign: Campaign, quote: Quote) -> list[Problem]:
+    """What keeps a campaign from being sent; money is not among it."""
+    found = [Problem("message", sentence) for sentence in unwritten(campaign)]
     mail = campaign.channel == Channel.EMAIL
-    if campaign.sender is None:
-        found.append("Choose the address it comes from." if mail else "Choose a sender ID.")
-    elif campaign.sender.state != "approved":
-        found.append(f"The sender ID {campaign.sender.name} is not approved yet.")
-    elif problem := class_problem(campaign.sender, campaign.message_class):
-        found.append(problem)
+    if sentence := _sender_problem(campaign):
+        found.append(Problem("message", sentence))
     try:
         check_may_send(campaign.client, campaign.channel)
     except ChannelNotAvailable as error:
-        found.append(str(error))
+        found.append(Problem("audience", str(error)))
     except ClientSuspended:
         pass  # the page says so by itself, and confirming refuses
     if quote.recipients == 0 and not quote.left_out:
-        what = "e-mail addresses" if mail else "phone numbers"
-        found.append(f"Nobody in these groups can be written to: choose a group with {what}.")
-    for name, count in sorted(quote.missing.items()):
-        everyone = count >= quote.recipients + sum(quote.left_out.values())
-        who = "Nobody has a" if everyone else f"{_people(count)} {'has' if count == 1 else 'have'} no"
-        found.append(f"{who} value for {{{name}}}. Write a fallback, such as {{{name}|customer}}.")
-    if quote.left_out["too_long"] and mail:
-        found.append(f"For {_people(quote.left_out['too_long'])} the filled-in mail is too long.")
-    elif quote.left_out["too_long"]:
-        found.append(
-            f"For {_people(quote.left_out['too_long'])} the filled-in text is longer than {MAX_CHARACTERS} characters."
-        )
-    if quote.left_out["empty"] and not unwritten(campaign):
-        found.append(f"For {_people(quote.left_out['empty'])} the text would be empty.")
-    if quote.recipients == 0 and quote.left_out["no_price"]:
-        found.append("Your price plan has no price for these destinations. Ask your account manager.")
-    if quote.recipients == 0 and quote.left_out["no_route"]:
-        found.append(NoRoute.default_message)
-    if quote.recipients == 0 and quote.left_out["country_closed"]:
-        found.append(CountryClosed.default_message)
-    if quote.recipients == 0 and quote.left_out["trial_number"]:
-        found.append(TrialNumber.default_message)
+        sentence = _("Nobody in these groups can be written to: choose a group with phone numbers.")
+        if mail:
+            sentence = _("Nobody in these groups can be written to: choose a group with e-mail addresses.")
+        found.append(Problem("audience", sentence))
+    everybody = quote.recipients + sum(quote.left_out.values())
+    found += [
+        Problem("message", _gap(name, count, is_everybody=count >= everybody))
+        for name, count in sorted(quote.missing.items())
+    ]
+    if n := quote.left_out["too_long"]:
+        found.append(Problem("message", _too_long(n, mail=mail)))
+    if (n := quote.left_out["empty"]) and not unwritten(campaign):
+        sentence = ngettext("For %(n)s person the text would be empty.", "For %(n)s people the text would be empty.", n)
+        found.append(Problem("message", sentence % {"n": figure(n)}))
+    if quote.recipients == 0:
+        reasons = {
+            "no_price": _("Your price plan has no price for these destinations. Ask your account manager."),
+            "no_route": str(NoRoute.default_message),
+            "country_closed": str(CountryClosed.default_message),
+            "trial_number": str(TrialNumber.default_message),
+        }
+        found += [Problem("audience", sentence) for code, sentence in reasons.items() if quote.left_out[code]]
     return found
+
+
+def _sender_problem(campaign: Campaign) -> str:
+    if campaign.sender is None:
+        return _("Choose the address it comes from.") if campaign.channel == Channel.EMAIL else _("Choose a sender ID.")
+    if campaign.sender.state != "approved":
+        return _("The sender ID %(name)s is not approved yet.") % {"name": campaign.sender.name}
+    return class_problem(campaign.sender, campaign.message_class)
+
+
+def _gap(name: str, count: int, *, is_everybody: bool) -> str:
+    facts = {"field": f"{{{name}}}", "fallback": f"{{{name}|customer}}", "n": figure(count)}
+    if is_everybody:
+        return _("Nobody has a value for %(field)s. Write a fallback, such as %(fallback)s.") % facts
+    sentence = ngettext(
+        "%(n)s person has no value for %(field)s. Write a fallback, such as %(fallback)s.",
+        "%(n)s people have no value for %(field)s. Write a fallback, such as %(fallback)s.",
+        count,
+    )
+    return sentence % facts
+
+
+def _too_long(n: int, *, mail: bool) -> str:
+    if mail:
+        sentence = ngettext(
+            "For %(n)s person the filled-in mail is too long.", "For %(n)s people the filled-in mail is too long.", n
+        )
+    else:
+        sentence = ngettext(
+            "For %(n)s person the filled-in text is longer than %(most)s characters.",
+            "For %(n)s people the filled-in text is longer than %(most)s characters.",
+            n,
+        )
+    return sentence % {"n": figure(n), "most": MAX_CHARACTERS}
 
 
 def unwritten(campaign: Campaign) -> list[str]:
     """Which parts of the message nobody has written yet."""
     if campaign.channel != Channel.EMAIL:
-        return [] if campaign.text.strip() else ["Write the text of the message."]
+        return [] if campaign.text.strip() else [_("Write the text of the message.")]
     found = []
     if not campaign.content.get("subject"):
-        found.append("Write the subject of the mail.")
+        found.append(_("Write the subject of the mail."))
     if not campaign.text.strip() and not campaign.content.get("html"):
-        found.append("Write the text of the mail.")
+        found.append(_("Write the text of the mail."))
     return found
-
-
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.access import needs
@@ -40,13 +41,13 @@ def set_repeat(
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     errors: dict[str, list[str]] = {}
     if repeat and repeat not in Repeat.values:
-        errors["repeat"] = ["Choose how often it is sent."]
+        errors["repeat"] = [_("Choose how often it is sent.")]
     if repeat and campaign.schedule_at is None:
-        errors["schedule_at"] = ["Choose the day and time of the first run."]
+        errors["schedule_at"] = [_("Choose the day and time of the first run.")]
     if repeat and times is not None and not 2 <= times <= MOST_TIMES:
-        errors["repeat_times"] = [f"Give a number from 2 to {MOST_TIMES}."]
+        errors["repeat_times"] = [_("Give a number from 2 to %(most)s.") % {"most": MOST_TIMES}]
     if repeat and until and campaign.schedule_at and until < campaign.schedule_at.astimezone(_zone(campaign)).date():
-        errors["repeat_until"] = ["This day lies before the first run."]
+        errors["repeat_until"] = [_("This day lies before the first run.")]
     if errors:
         raise InvalidInput(errors)
     drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
@@ -56,7 +57,7 @@ def set_repeat(
         repeat_times=times if repeat else None,
         updated_at=timezone.now(),
     ):
-        raise WrongState("This campaign was started already and cannot be changed.")
+        raise WrongState(_("This campaign was started already and cannot be changed."))
     return get_campaign(client=client, campaign_id=campaign_id)
 
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.access import needs
@@ -27,30 +28,30 @@ def set_timing(
     *,
     client: Client,
     campaign_id: int,
-    message_class: str = MessageClass.INFORMATION,
+    message_class: str | None = None,
     schedule_at: datetime | None = None,
     spread_hours: int = 0,
 ) -> Campaign:
-    """Say of a draft what it is for, when it leaves (aware; None: once confirmed) and over how many hours.
+    """Say of a draft when it leaves (aware; None: once confirmed), over how many hours, and what it is for (None: as it
+    was).
 
     Raises: InvalidInput (schedule_at, spread_hours, message_class), NotFound, WrongState.
     """
     errors: dict[str, list[str]] = {}
-    if message_class not in MessageClass.values:
-        errors["message_class"] = ["Say whether it is information or promotion."]
+    if message_class is not None and message_class not in MessageClass.values:
+        errors["message_class"] = [_("Say whether it is information or promotion.")]
     if not 0 <= spread_hours <= LONGEST_SPREAD:
-        errors["spread_hours"] = [f"It is spread over at most {LONGEST_SPREAD} hours."]
+        errors["spread_hours"] = [_("It is spread over at most %(most)s hours.") % {"most": LONGEST_SPREAD}]
     now = database_now()
     if schedule_at is not None and not now < schedule_at <= now + FURTHEST_SCHEDULE:
-        errors["schedule_at"] = ["The time to send must lie in the future and within one year."]
+        errors["schedule_at"] = [_("The time to send must lie in the future and within one year.")]
     if errors:
         raise InvalidInput(errors)
     get_campaign(client=client, campaign_id=campaign_id)
     drafts = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.DRAFT)
-    if not drafts.update(
-        message_class=message_class, schedule_at=schedule_at, spread_hours=spread_hours, updated_at=timezone.now()
-    ):
-        raise WrongState("This campaign was started already and cannot be changed.")
+    changes = {} if message_class is None else {"message_class": message_class}
+    if not drafts.update(schedule_at=schedule_at, spread_hours=spread_hours, updated_at=timezone.now(), **changes):
+        raise WrongState(_("This campaign was started already and cannot be changed."))
     return get_campaign(client=client, campaign_id=campaign_id)
 
 
@@ -70,7 +71,7 @@ def withdraw_campaign(*, client: Client, campaign_id: int) -> Campaign:
         quoted_cost_micros=0,
         updated_at=timezone.now(),
     ):
-        raise WrongState("It began already. Pause or cancel it instead.")
+        raise WrongState(_("It began already. Pause or cancel it instead."))
     wallet.withdraw_reservation(client_id=client.pk, reference=campaign.reservation)
     audit_campaign(campaign, "withdrawn", before={"starts_at": campaign.starts_at})
     return get_campaign(client=client, campaign_id=campaign_id)

@@ -31,7 +31,7 @@ def send_test(*, client: Client, by: User, campaign_id: int, to: str, token: str
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     if not 1 <= len(token) <= 100:
-        raise InvalidInput({"test_to": ["This page was incomplete. Load it again."]})
+        raise InvalidInput({"test_to": [_("This page was incomplete. Load it again.")]})
     if problems := unwritten(campaign):
         raise InvalidInput({"test_to": problems})
     renderer = renderer_for(campaign, simulated=client.simulation, ending=ending_of(campaign))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -33,7 +34,7 @@ def upload_list(*, client: Client, by: User | None, campaign_id: int, upload: An
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     if campaign.state != CampaignState.DRAFT:
-        raise WrongState("This campaign was started already and cannot be changed.")
+        raise WrongState(_("This campaign was started already and cannot be changed."))
     batch = start_import(client=client, by=by, upload=upload)
     with transaction.atomic():
         group = _group_for(client, batch.filename)
@@ -47,7 +48,7 @@ def upload_list(*, client: Client, by: User | None, campaign_id: int, upload: An
 
 
 def _group_for(client: Client, filename: str) -> Group:
-    stem = filename.rsplit(".", 1)[0][:60] or "List"
+    stem = filename.rsplit(".", 1)[0][:60] or _("List")
     taken = {name.casefold() for name in Group.objects.for_client(client).values_list("name", flat=True)}
     names = (stem if number == 1 else f"{stem} ({number})" for number in range(1, 10_000))
     return create_group(client=client, name=next(name for name in names if name.casefold() not in taken))

@@ -23,8 +23,8 @@ from messaging.queries import Progress
 from messaging.services import again, repeating
 from messaging.services import campaigns as service
 from messaging.services.scheduling import withdraw_campaign
-from messaging.views.composing import campaign_or_404
 from messaging.views.fragments import render_part
+from messaging.views.sketching import campaign_or_404
 from wallet.queries import reservation_remaining
 
 PAGE_SIZE = 25

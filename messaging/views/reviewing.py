@@ -10,21 +10,23 @@ from django.views.decorators.http import require_http_methods
 
 from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput, WrongState
+from crm.common.figures import figure
 from crm.common.merge_fields import parse_template
 from crm.common.money import format_money, from_micros
 from crm.common.sql import database_now
 from crm.common.text_units import lay_out
 from messaging import queries
+from messaging.campaign_forms import AUDIENCE, REVIEW, WHEN
 from messaging.errors import QuoteChanged
 from messaging.forms import read_id
 from messaging.models import Campaign, CampaignState, Channel, TemplateLanguage
 from messaging.services import approval, repeating, scheduling, similar, uploads
 from messaging.services import campaigns as service
-from messaging.services.audience import Quote, problems_of, quote_campaign
+from messaging.services.audience import Problem, Quote, problems_of, quote_campaign
 from messaging.services.guards import Guard
 from messaging.services.hours import OutsideHours
-from messaging.views.composing import campaign_or_404
 from messaging.views.fragments import go
+from messaging.views.sketching import campaign_or_404, step_words, steps_bar
 from wallet.pricing import load_prices
 from wallet.queries import balance_of
 from wallet.topups.queries import can_top_up
@@ -155,10 +157,13 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
     cost = from_micros(quote.cost_micros)
     problems = problems_of(campaign, quote)
     if not quote.recipients and not problems:
-        problems = [_("Nobody in these groups can be sent to.")]
+        problems = [Problem(AUDIENCE, _("Nobody in these groups can be sent to."))]
     problems += [
-        _("The list %(file)s is still being read: %(done)s rows so far.")
-        % {"file": one.filename, "done": f"{one.rows_done:,}"}
+        Problem(
+            AUDIENCE,
+            _("The list %(file)s is still being read: %(done)s rows so far.")
+            % {"file": one.filename, "done": figure(one.rows_done)},
+        )
         for one in uploads.running_uploads(campaign)
     ]
     outside = False
@@ -167,7 +172,7 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
     except OutsideHours:
         outside = True
     except InvalidInput as error:
-        problems += error.errors["campaign"]
+        problems += [Problem(WHEN, sentence) for sentence in error.errors["campaign"]]
     may_send = request.membership.may("campaigns.send")
     mail = campaign.channel == Channel.EMAIL
     rule = load_prices(request.client.pk).unit_rule
@@ -179,7 +184,8 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
     try:
         guard.check_day(database_now(), more=quote.recipients, more_micros=quote.cost_micros)
     except DomainError as error:
-        problems.append(str(error))
+        problems.append(Problem(WHEN, str(error)))
+    words = step_words()
     context = {
         "campaign": campaign,
         "quote": quote,
@@ -191,7 +197,9 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
         "refusal": refusal,
         "outside": outside,
         "slot": service.next_slot(campaign) if outside else None,
-        "problems": problems,
+        "problems": [(problem.sentence, words[problem.step], f"campaign_{problem.step}") for problem in problems],
+        "steps": steps_bar(REVIEW, {problem.step: _("Needs a look") for problem in problems}, campaign),
+        "may_edit": request.membership.may("campaigns.write") and not awaiting,
         "groups": list(campaign.groups.order_by("name").values_list("name", flat=True)),
         "reach": reach,
         "excluded": list(campaign.excluded.order_by("name").values_list("name", flat=True)),

@@ -33,8 +33,9 @@ from messaging.services.accept import check_text
 from messaging.services.audience import Quote
 from messaging.services.rules import rules_of
 from messaging.services.similar import ago
-from messaging.views.composing import preview_context, template_text
 from messaging.views.fragments import go, render_part
+from messaging.views.previewing import preview_context
+from messaging.views.sketching import template_text
 from wallet.queries import balance_of
 
 SHOWN = 50  # chips, refused numbers, messages of the result page

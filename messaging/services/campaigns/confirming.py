@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -52,13 +53,13 @@ def confirm_campaign(
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     before = CampaignState(campaign.state)
     if before not in ((CampaignState.DRAFT, CampaignState.AWAITING) if approving else (CampaignState.DRAFT,)):
-        raise WrongState("This campaign was started already.")
+        raise WrongState(_("This campaign was started already."))
     check_may_send(client, campaign.channel)
     newest = Contact.objects.for_client(client).order_by("-pk").values_list("pk", flat=True).first() or 0
     quote = quote_campaign(campaign)
-    problems = problems_of(campaign, quote)
+    problems = [problem.sentence for problem in problems_of(campaign, quote)]
     if quote.recipients == 0 and not problems:
-        problems.append("Nobody in these groups can be sent to.")
+        problems.append(_("Nobody in these groups can be sent to."))
     if problems:
         raise InvalidInput({"campaign": problems})
     seen = (expected_recipients, expected_cost_micros)
@@ -95,7 +96,7 @@ def confirm_campaign(
             )
         )
         if not started:
-            raise WrongState("This campaign was changed or started meanwhile. Look at it again.")
+            raise WrongState(_("This campaign was changed or started meanwhile. Look at it again."))
         if state != CampaignState.REPEATING:
             _reserve(campaign, quote)
         if state == CampaignState.SENDING:
@@ -140,7 +141,7 @@ def _submit(campaign: Campaign, by: User | None, quote: Quote) -> None:
         quoted_cost_micros=quote.cost_micros,
         updated_at=timezone.now(),
     ):
-        raise WrongState("This campaign was changed or started meanwhile. Look at it again.")
+        raise WrongState(_("This campaign was changed or started meanwhile. Look at it again."))
     tell_awaiting(campaign, by, quote.recipients, quote.cost_micros)
     facts = {"people": quote.recipients, "cost_micros": quote.cost_micros}
     record_audit(client=campaign.client, action="campaign.submitted", target=f"campaign:{campaign.pk}", after=facts)
@@ -150,7 +151,7 @@ def check_time(campaign: Campaign, quote: Quote, now: datetime) -> datetime | No
     """The time for which a draft is scheduled, None for at once. Raises: InvalidInput (it has passed), OutsideHours."""
     at = campaign.schedule_at
     if at is not None and at <= now:
-        raise InvalidInput({"campaign": ["The time to send has passed. Choose another one."]})
+        raise InvalidInput({"campaign": [_("The time to send has passed. Choose another one.")]})
     hours = HoursBook(campaign.message_class, campaign.client.time_zone)
     span = timedelta(hours=campaign.spread_hours)
     if not hours.allows(at or now, quote.by_country, span=span):

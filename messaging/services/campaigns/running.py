@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.access import needs
@@ -34,7 +35,7 @@ def pause_campaign(*, client: Client, campaign_id: int) -> Campaign:
         campaign_id,
         CampaignState.SENDING,
         CampaignState.PAUSED,
-        "Only a running campaign can be paused.",
+        _("Only a running campaign can be paused."),
         lease_owner="",
         lease_until=None,
     )
@@ -58,7 +59,7 @@ def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
         campaign_id,
         CampaignState.PAUSED,
         CampaignState.SENDING,
-        "Only a paused campaign can be resumed.",
+        _("Only a paused campaign can be resumed."),
         pause_reason="",
         pause_kind="",
         waived=[*campaign.waived, campaign.pause_kind] if campaign.pause_kind in WAIVABLE else campaign.waived,
@@ -92,7 +93,7 @@ def cancel_campaign(*, client: Client, campaign_id: int) -> Campaign:
         state__in=[CampaignState.SCHEDULED, CampaignState.REPEATING, CampaignState.SENDING, CampaignState.PAUSED],
     )
     if not running.update(state=CampaignState.CANCELLED, expanded_at=Now(), finished_at=Now()):
-        raise WrongState("Only a scheduled, running or paused campaign can be cancelled.")
+        raise WrongState(_("Only a scheduled, running or paused campaign can be cancelled."))
     hold_messages(campaign_id=campaign_id)
     wallet.release_reservation(client_id=client.pk, reference=campaign.reservation)
     wake.expansion(campaign_id)
@@ -142,4 +143,4 @@ def finish_campaigns() -> list[int]:
     for campaign_id, client_id in sorted(finished):
         wallet.release_reservation(client_id=client_id, reference=f"campaign:{campaign_id}")
     announce_campaigns(finished)
-    return [campaign_id for campaign_id, _ in finished]
+    return [campaign_id for campaign_id, _client in finished]

@@ -27,7 +27,7 @@ def test_a_group_in_the_address_is_ticked_and_a_wrong_one_is_not(browser, parent
 def test_save_keeps_a_draft_and_continue_goes_to_review(acme, browser, parents):
     saved = browser.post(NEW, fields(parents, action="save"))
     campaign = Campaign.objects.for_client(acme).get()
-    assert saved.url == f"/app/campaigns/{campaign.pk}/edit"
+    assert saved.url == f"/app/campaigns/{campaign.pk}/audience"
     assert (campaign.state, campaign.name, campaign.sender.name) == ("draft", "Karibu", "HOSPITAL")
     again = browser.post(saved.url, fields(parents, name="Karibu tena", action="review"))
     assert again.url == f"/app/campaigns/{campaign.pk}/review"
@@ -66,7 +66,7 @@ def test_what_cannot_be_saved_is_named(acme, browser, parents, changes, sentence
 
 def test_without_a_sender_a_draft_can_be_kept(acme, browser, parents):
     SenderId.objects.for_client(acme).delete()
-    assert "No sender ID is approved" in browser.get(NEW).content.decode()
+    assert "No sender ID is approved" in browser.get(f"{NEW}?step=message").content.decode()
     assert browser.post(NEW, fields(parents, sender="", action="save")).status_code == 302
     campaign = Campaign.objects.for_client(acme).get()
     assert campaign.sender is None
@@ -124,7 +124,7 @@ def test_columns_of_the_chosen_group_are_offered_as_fields(acme, browser, parent
         client=acme, phone="0712999999", name="Zawadi", attributes={"Class": "4B", "Fee (KES)": "200"}
     )
     contacts.add_to_group(group=parents, contact_ids=[person.pk])
-    page = browser.get(f"{NEW}?group={parents.pk}").content.decode()
+    page = browser.get(f"{NEW}?group={parents.pk}&step=message").content.decode()
     assert 'data-insert="{Class}"' in page
     assert "Fee (KES)" not in page.replace("&quot;", '"').split('id="merge-fields"')[1].split("</div>")[0]
 
@@ -154,5 +154,6 @@ def test_a_viewer_cannot_write(viewer, draft):
     assert viewer.get(NEW).status_code == 403
     assert viewer.post(NEW, {"name": "x"}).status_code == 403
     assert viewer.post("/app/campaigns/preview", {"text": "x"}).status_code == 403
-    assert viewer.get(f"/app/campaigns/{draft.pk}/edit").status_code == 403
+    for step in ("edit", "audience", "message", "when"):
+        assert viewer.get(f"/app/campaigns/{draft.pk}/{step}").status_code == 403
     assert viewer.get(f"/app/campaigns/{draft.pk}").url == f"/app/campaigns/{draft.pk}/review"

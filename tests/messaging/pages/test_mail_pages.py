@@ -51,7 +51,7 @@ def words(answer) -> str:
 
 
 def test_a_mail_is_written_reviewed_and_sent_for_the_price_shown(acme, browser, readers):
-    page = browser.get(f"{NEW}?channel=email&group={readers.pk}").content.decode()
+    page = browser.get(f"{NEW}?channel=email&group={readers.pk}&step=message").content.decode()
     assert 'name="subject"' in page
     assert "Acme &lt;news@acme.test&gt;" in page
     saved = browser.post(NEW, fields(readers, numbers="zuri@acme.test nobody", action="review"))
@@ -60,7 +60,7 @@ def test_a_mail_is_written_reviewed_and_sent_for_the_price_shown(acme, browser, 
     review = words(browser.get(saved.url))
     assert "KES 1.50" in review
     assert "has no value for {first_name}" in review
-    browser.post(f"/app/campaigns/{campaign.pk}/edit", fields(readers, action="review"))
+    browser.post(f"/app/campaigns/{campaign.pk}/audience", fields(readers, action="review"))
     review = browser.get(saved.url)
     assert "Dear Amina &lt;i&gt;" in review.content.decode()
     assert "Mails 2" in words(review)
@@ -111,9 +111,9 @@ def test_a_test_goes_to_oneself_and_says_so(acme, browser, readers):
 def test_a_draft_of_a_mail_keeps_its_channel_and_other_languages(acme, browser, readers):
     browser.post(NEW, fields(readers, action="save", subject_fr="Nouvelles", html_fr="<p>Bonjour</p>"))
     campaign = Campaign.objects.for_client(acme).get()
-    page = browser.get(f"/app/campaigns/{campaign.pk}/edit").content.decode()
+    page = browser.get(f"/app/campaigns/{campaign.pk}/message").content.decode()
     assert 'value="Nouvelles"' in page
-    browser.post(f"/app/campaigns/{campaign.pk}/edit", fields(readers, action="save", channel="sms"))
+    browser.post(f"/app/campaigns/{campaign.pk}/message", fields(readers, action="save", channel="sms"))
     campaign.refresh_from_db()
     assert campaign.channel == "email"
 

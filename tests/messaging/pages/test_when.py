@@ -113,7 +113,7 @@ def test_a_time_is_typed_in_the_clients_zone_and_kept_in_utc(acme, browser, pare
     expected = datetime.combine(today() + timedelta(days=3), time(6), UTC)
     assert (campaign.schedule_at, campaign.spread_hours) == (expected, 2)
     assert "09:00 EAT , spread over 2 hours" in words(browser.get(saved.url).content.decode())
-    edit = browser.get(f"/app/campaigns/{campaign.pk}/edit").content.decode()
+    edit = browser.get(f"/app/campaigns/{campaign.pk}/when").content.decode()
     assert f'value="{today() + timedelta(days=3)}T09:00"' in edit
 
 

@@ -57,12 +57,12 @@ def test_pasted_numbers_and_exclusions_are_saved_and_what_is_sent(acme, browser,
 
 
 def test_a_draft_saves_itself_and_refuses_to_overwrite_a_newer_one(acme, browser, parents):
-    answer = browser.post("/app/campaigns/new", posted(action="autosave"), headers=FRAGMENT)
+    answer = browser.post("/app/campaigns/new", posted(action="autosave", step="message"), headers=FRAGMENT)
     draft = Campaign.objects.for_client(acme).get()
-    assert (answer.status_code, answer["HX-Replace-Url"]) == (200, f"/app/campaigns/{draft.pk}/edit")
+    assert (answer.status_code, answer["HX-Replace-Url"]) == (200, f"/app/campaigns/{draft.pk}/message")
     seen = version_of(draft)
     assert f'value="{seen}"' in answer.content.decode()
-    again = posted(action="autosave", draft=draft.pk, version=seen, text="Pili")
+    again = posted(action="autosave", step="message", draft=draft.pk, version=seen, text="Pili")
     assert browser.post("/app/campaigns/new", again, headers=FRAGMENT).status_code == 200
     assert Campaign.objects.for_client(acme).get().text == "Pili"
     conflict = browser.post("/app/campaigns/new", again | {"text": "Tatu"}, headers=FRAGMENT)

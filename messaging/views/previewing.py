@@ -1,0 +1,195 @@
+"""While a campaign is written: how many people it comes to, and how one of them reads it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from contacts.queries import Recipient
+from crm.common.access import page
+from crm.common.money import format_money, from_micros
+from messaging import queries
+from messaging.campaign_forms import MESSAGE
+from messaging.forms import read_id
+from messaging.models import Channel, TemplateLanguage
+from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
+from messaging.services.mail_preview import preview_mail
+from messaging.services.preview import preview_text
+from messaging.services.reach import measure_reach
+from messaging.views.fragments import render_part
+from messaging.views.sketching import Sketch, campaign_or_404, posted_sketch
+from wallet.queries import balance_of
+
+MOST_UNITS = 15  # of 480 characters: emoji only
+TEMPLATES_OFFERED = 50
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def preview(request: HttpRequest) -> HttpResponse:
+    """/app/campaigns/preview: the text for one real person and its price. By POST, so that no log keeps the text."""
+    if request.method == "GET":
+        return redirect("campaign_new")
+    sketch = posted_sketch(request)
+    answer = "messaging/_mail_preview_answer.html" if sketch.is_mail else "messaging/_preview_answer.html"
+    context = preview_of(sketch) | {"may_send": request.membership.may("messages.send")}
+    return render_part(request, "messaging/campaign_preview.html", answer, context)
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def mail(request: HttpRequest) -> HttpResponse:
+    """/app/campaigns/mail: the HTML of a mail as one person's reader shows it, for the frame of the composer.
+
+    A page of its own that may do nothing: the styles of a mail stand in its tags, which our pages do not allow.
+    """
+    if request.method == "POST":
+        return _framed(render(request, "messaging/mail_frame.html", preview_of(posted_sketch(request))))
+    draft = read_id(request.GET.get("draft", ""))
+    campaign = campaign_or_404(request, draft) if draft else None
+    if campaign is None or campaign.channel != Channel.EMAIL:
+        return _framed(render(request, "messaging/mail_frame.html", {}))
+    return _framed(render(request, "messaging/mail_frame.html", preview_of(Sketch(request, campaign, MESSAGE))))
+
+
+def _framed(response: HttpResponse) -> HttpResponse:
+    """An answer that our own pages may frame, that may do nothing there, and whose tags may have styles and images."""
+    response["X-Frame-Options"] = "SAMEORIGIN"
+    response._csp_replace = {  # type: ignore[attr-defined]  # what csp_replace sets, whose type fits no view with a key
+        "img-src": ["https:", "http:", "data:"],
+        "style-src": ["'unsafe-inline'"],
+        "script-src": ["'none'"],
+        "frame-ancestors": ["'self'"],
+        "sandbox": ["allow-popups"],
+    }
+    return response
+
+
+@page("campaigns.write")
+@require_http_methods(["GET", "POST"])
+def count(request: HttpRequest) -> HttpResponse:
+    """/app/campaigns/audience: how many people the choices come to, and about what it costs."""
+    if request.method == "GET":
+        return redirect("campaign_new")
+    context = audience_of(posted_sketch(request))
+    return render_part(request, "messaging/campaign_count.html", "messaging/_audience.html", context)
+
+
+def audience_of(sketch: Sketch) -> dict[str, Any]:
+    """What _audience.html prints."""
+    reach = measure_reach(
+        client=sketch.client,
+        group_ids=sketch.group_ids,
+        excluded_ids=sketch.excluded_ids,
+        typed=sketch.numbers,
+        listed=sketch.kept_listed,
+        sender=sketch.message.typed("sender", 254),
+        channel=sketch.channel,
+        renderer=sketch.renderer(),
+    )
+    available = balance_of(sketch.client.pk).available
+    return {
+        "reach": reach,
+        "available": available,
+        "after": available - reach.cost if reach.cost is not None else None,
+        "is_mail": sketch.is_mail,
+    }
+
+
+def preview_of(sketch: Sketch) -> dict[str, Any]:
+    """What the preview of a text or a mail prints."""
+    typed = sketch.addresses_in(sketch.numbers[:4000])[:50]
+    if sketch.is_mail:
+        return _mail_preview_of(sketch, typed)
+    form = sketch.message
+    return preview_context(
+        sketch.request,
+        form.typed("text", 10_000),
+        form.typed("sender", 20),
+        group_ids=sketch.group_ids,
+        excluded_ids=sketch.excluded_ids,
+        numbers=typed,
+        variants={code: form.typed(f"text_{code}", 10_000) for code in TemplateLanguage.values},
+        ending=sketch.ending,
+    )
+
+
+def _mail_preview_of(sketch: Sketch, addresses: list[str]) -> dict[str, Any]:
+    """What _mail_preview.html and mail_frame.html print."""
+    written, problem = sketch.written()
+    shown = preview_mail(
+        campaign=written,
+        group_ids=sketch.group_ids,
+        excluded_ids=sketch.excluded_ids,
+        addresses=addresses,
+        place=read_id(sketch.request.POST.get("person", "")) or 0,
+        problem=problem,
+    )
+    price = shown.price_micros
+    return {
+        "preview": shown,
+        "sender": written.sender,
+        "cost": format_money(from_micros(price), sketch.client.currency) if price is not None else "",
+        "merge_fields": [*BUILT_IN[:3], "email", "department", OPT_OUT_LINK, *shown.titles],
+        "is_mail": True,
+        "is_fragment": False,
+    }
+
+
+def preview_context(
+    request: HttpRequest,
+    text: str,
+    sender: str,
+    *,
+    group_ids: Sequence[int] = (),
+    excluded_ids: Sequence[int] = (),
+    numbers: Sequence[str] = (),
+    people: Sequence[Recipient] | None = None,
+    variants: dict[str, str] | None = None,
+    ending: str = "",
+) -> dict[str, Any]:
+    """What _preview.html, _meter.html and _merge_fields.html print: `text` for one of these people or groups, the one
+    whose place the form names in `person`."""
+    shown = preview_text(
+        client=request.client,
+        text=text,
+        group_ids=group_ids,
+        excluded_ids=excluded_ids,
+        numbers=numbers,
+        sender=sender,
+        people=people,
+        place=read_id(request.POST.get("person", "")) or 0,
+        variants=variants,
+        ending=ending,
+    )
+    costs = []
+    if shown.price_micros is not None:
+        costs = [
+            format_money(from_micros(shown.price_micros * units), request.client.currency)
+            for units in range(MOST_UNITS + 1)
+        ]
+    return {
+        "preview": shown,
+        "sender": sender,
+        "cost": costs[min(shown.units, MOST_UNITS)] if costs else "",
+        "costs_json": orjson.dumps(costs).decode(),
+        "values_json": orjson.dumps(shown.values).decode(),
+        "merge_fields": [*BUILT_IN[:3], "phone", "department", OPT_OUT_LINK, *shown.titles],
+        "is_fragment": False,
+        "insertable": _insertable(request),
+    }
+
+
+def _insertable(request: HttpRequest) -> list[tuple[str, str, str]]:
+    """(name, language, text) of the first templates, for the composer to put in."""
+    offered = list(queries.templates_for(request.client)[:TEMPLATES_OFFERED])
+    texts = queries.template_texts(request.client, [template.pk for template in offered])
+    words = dict(TemplateLanguage.choices)
+    return [
+        (template.name, words[language], text)
+        for template in offered
+        for language, text in sorted(texts.get(template.pk, {}).items())
+    ]
