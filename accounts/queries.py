@@ -127,6 +127,12 @@ def deliveries_for(
     return found
 
 
+def deliveries_about(client: Client, message_id: str) -> list[WebhookDelivery]:
+    """What a client's endpoints were told of one message, by its public id, oldest first; twenty at most."""
+    found = WebhookDelivery.objects.for_client(client).filter(about=message_id).exclude(about="")
+    return list(found.select_related("endpoint").order_by("pk")[:20])
+
+
 def attempts_of(delivery: WebhookDelivery) -> list[WebhookAttempt]:
     """Every attempt of a delivery, oldest first."""
     return list(WebhookAttempt.objects.for_client(delivery.client_id).filter(delivery=delivery).order_by("pk"))

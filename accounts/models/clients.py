@@ -328,7 +328,8 @@ class WebhookDelivery(models.Model):
     """One event for one endpoint. `body` is sent byte for byte, in UTF-8, at every attempt; so is `event_id`.
 
     attempts: all that were made; tries: those of the present round, which the retry schedule counts. last_*: the
-    latest attempt. Rows are written in the transaction that caused the event (W1).
+    latest attempt. about: the message that the event tells of, by its public id, "" for other events. Rows are written
+    in the transaction that caused the event (W1).
     """
 
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -344,6 +345,7 @@ class WebhookDelivery(models.Model):
     last_status = models.PositiveSmallIntegerField(null=True)
     last_problem = models.CharField(max_length=200, blank=True)
     last_milliseconds = models.PositiveIntegerField(null=True)
+    about = models.CharField(max_length=40, blank=True, default="", db_default="")
     created_at = models.DateTimeField()
 
     objects = TenantManager()
@@ -352,6 +354,7 @@ class WebhookDelivery(models.Model):
         ordering = ["-pk"]
         indexes = [
             models.Index(fields=["client", "-id"], name="webhook_delivery_by_client"),
+            models.Index(fields=["client", "about"], condition=~Q(about=""), name="webhook_delivery_by_message"),
             models.Index(fields=["endpoint", "-id"], name="webhook_delivery_by_endpoint"),
             models.Index(fields=["endpoint", "next_at", "id"], condition=Q(state="waiting"), name="webhook_queue"),
             models.Index(fields=["endpoint", "id"], condition=Q(state="failed"), name="webhook_failed"),
@@ -359,6 +362,11 @@ class WebhookDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} ({self.event_id})"
+
+    @property
+    def shown_state(self) -> str:
+        """waiting, retrying (it failed and will be tried again), delivered or failed."""
+        return "retrying" if self.state == DeliveryState.WAITING and self.tries else self.state
 
 
 class WebhookAttempt(models.Model):

@@ -21,7 +21,7 @@ from crm.common.sql import as_json, database_now, ids_sql, insert_rows
 Event = tuple[str, Mapping[str, Any]]  # name, data
 _COLUMNS = (
     "client_id", "endpoint_id", "event", "event_id", "body", "state", "attempts", "tries", "next_at", "last_problem",
-    "created_at",
+    "created_at", "about",
 )  # fmt: skip
 # What the flat format keeps of a message's data (contracts/dialects/mifumo.md, "Webhooks").
 _FLAT_MESSAGE = ("message_id", "recipient", "status", "delivered_at", "error_message")
@@ -83,7 +83,8 @@ def record_events_bulk(rows: Sequence[tuple[int, str, Mapping[str, Any]]]) -> in
                 event_id = event_id or new_event_id()
                 if endpoint.format not in bodies:
                     bodies[endpoint.format] = body_of(endpoint.format, event, client_id, data, now)
-                deliveries.append(_row(client_id, endpoint.pk, event, event_id, bodies[endpoint.format], now))
+                row = (client_id, endpoint.pk, event, event_id, bodies[endpoint.format], "waiting", 0, 0, now, "", now)
+                deliveries.append((*row, str(data.get("message_id") or "")))
     with transaction.atomic():
         insert_rows(WebhookDelivery, _COLUMNS, deliveries)
         if deliveries:
@@ -118,7 +119,3 @@ def _flattened(event: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if str(flat["recipient"]).isdigit():
         flat["recipient"] = f"+{flat['recipient']}"
     return flat
-
-
-def _row(client_id: int, endpoint_id: int, event: str, event_id: str, body: str, now: datetime) -> tuple[Any, ...]:
-    return (client_id, endpoint_id, event, event_id, body, "waiting", 0, 0, now, "", now)

@@ -24,7 +24,7 @@ from accounts import queries
 from accounts.delivery.loop import deliver_now
 from accounts.delivery.recording import ATTEMPTS
 from accounts.forms import DeliveryFilterForm, WebhookForm, WebhookTestForm
-from accounts.models import DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from accounts.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from accounts.services import webhooks
 from crm.common.access import page, wants_fragment
 from crm.common.api.params import read_id, read_moment
@@ -230,7 +230,7 @@ def _log(request: HttpRequest, endpoint: WebhookEndpoint) -> dict:
     return {
         "endpoint": endpoint,
         "form": form,
-        "rows": [(row, _shown_state(row)) for row in rows[:PAGE_SIZE]],
+        "rows": [(row, row.shown_state) for row in rows[:PAGE_SIZE]],
         "most_attempts": ATTEMPTS,
         "older_url": f"?{_kept(request, before=rows[PAGE_SIZE - 1].pk)}" if len(rows) > PAGE_SIZE else "",
         "here": f"{reverse('webhook', args=[endpoint.pk])}?{kept}",
@@ -249,11 +249,6 @@ def _default_since(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
     """Since when to offer sending again, as the field wants it: since it fails, else a day."""
     since = endpoint.failing_since or timezone.now() - timedelta(days=1)
     return since.astimezone(ZoneInfo(request.client.time_zone)).strftime("%Y-%m-%dT%H:%M")
-
-
-def _shown_state(delivery: WebhookDelivery) -> str:
-    """waiting, retrying, delivered or failed."""
-    return "retrying" if delivery.state == DeliveryState.WAITING and delivery.tries else delivery.state
 
 
 def _open(endpoint: WebhookEndpoint, delivery_id: int | None) -> Opened | None:

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
-from accounts.queries import saved_views_for, view_query
+from accounts.models import WebhookDelivery
+from accounts.queries import deliveries_about, saved_views_for, view_query
 from crm.common.access import page
 from crm.common.text_units import Layout, lay_out
 from messaging import queries
@@ -87,7 +88,8 @@ class Step:
 class Opened:
     """All that is known of one message. charged, refunded: what the ledger says, in micros.
 
-    thread: where the person's answers are, None where there are none.
+    thread: where the person's answers are, None where there are none. told: what webhooks were told of it, for roles
+    that may see them.
     """
 
     message: Message
@@ -100,6 +102,7 @@ class Opened:
     charged: int
     refunded: int
     thread: Thread | None
+    told: list[WebhookDelivery]
 
 
 EVENT_WORDS = {
@@ -139,6 +142,7 @@ def _open(request: HttpRequest, message_id: int) -> Opened | None:
         charged=-(moved.debit or 0),
         refunded=moved.refund or 0,
         thread=thread_of(found),
+        told=deliveries_about(request.client, found.message_id) if request.membership.may("keys.read") else [],
     )
 
 

@@ -8,6 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import WebhookDelivery
+from accounts.services.events import record_events
+from accounts.services.webhooks import create_endpoint
 from messaging.models import Message
 from messaging.sending.recording import Receipt, record_receipts
 from messaging.services.accept import Draft, accept_messages
@@ -235,6 +238,21 @@ def test_an_unconfirmed_message_is_explained(browser, draft, provider):
     assert "The provider's answer was lost" in text.replace("&#x27;", "'")
     assert "Charged." in text
     assert "Sending it again" not in text
+
+
+def test_a_message_shows_what_webhooks_were_told_of_it(acme, browser):
+    hook = create_endpoint(
+        client=acme, url="https://example.com/hook", events=["message.sent", "message.failed"]
+    ).endpoint
+    message, other = (row for row in add(acme, 2))
+    for row in (message, other):
+        record_events(acme.pk, [("message.sent", {"message_id": row.message_id, "recipient": "254713000000"})])
+    (delivery,) = WebhookDelivery.objects.for_client(acme).filter(about=message.message_id)
+    page = browser.get(f"{HISTORY}?open={message.pk}").content.decode()
+    assert f'href="/app/settings/api-webhooks/webhooks/{hook.pk}?open={delivery.pk}"' in page
+    assert page.count("message.sent") == 1
+    page = add_member(acme, "viewer").get(f"{HISTORY}?open={message.pk}").content.decode()
+    assert "message.sent" not in page
 
 
 def test_a_long_text_shows_where_its_units_end(acme, browser, provider):
