@@ -20,7 +20,7 @@ test: $(VENV)/installed-dev ## the test suite, on SQLite, with no server install
 test-browser: $(VENV)/installed-dev ## the pages in a real browser; skipped, with a word, where there is no Chromium
 	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n 0 -rs tests/browser $(ARGS)
 
-test-long: $(VENV)/installed-dev ## whole installations for minutes: a chain of two, an upgrade, a restored backup
+test-long: $(VENV)/installed-dev ## whole installations for minutes: several hosts, a replica, a chain of two, an upgrade
 	@exec env LONG_TESTS=1 $(PYTHON) -m pytest -n 0 -m long tests/ops $(ARGS)
 
 test-postgres: $(VENV)/installed-dev ## the same tests on DATABASE_URL, CELERY_BROKER_URL, CACHE_URL (default: local servers)

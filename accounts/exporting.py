@@ -10,6 +10,7 @@ from django.http import QueryDict
 from django.utils.functional import Promise
 
 from accounts.models import Client
+from crm.common import replica
 from crm.common.phones import mask_phone
 
 BATCH = 2000
@@ -61,12 +62,20 @@ def register(kind: Kind) -> None:
 
 
 def in_batches(found: QuerySet, size: int = BATCH) -> Iterator[list[Any]]:
-    """All rows of a queryset, newest first, by key: memory for one batch, and no statement left open between two."""
+    """All rows of a queryset, newest first, by key: memory for one batch, and no statement left open between two.
+
+    What may be read from a replica is (crm/common/replica.py says which tables).
+    """
     found, last = found.order_by("-pk"), None
     while True:
-        batch = list((found if last is None else found.filter(pk__lt=last))[:size])
+        batch = _batch(found if last is None else found.filter(pk__lt=last), size)
         if batch:
             yield batch
         if len(batch) < size:
             return
         last = batch[-1].pk
+
+
+@replica.from_replica
+def _batch(found: QuerySet, size: int) -> list[Any]:
+    return list(found[:size])

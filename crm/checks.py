@@ -14,6 +14,8 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from crm.common import replica, tracing
+
 PRODUCTION = "production"
 _PRIVATE_ENDINGS = (".local", ".lan", ".internal", ".test", ".home.arpa", ".localhost")
 _LEAST_DIFFERENT = 12  # characters of a secret; random ones of 43 have about 30
@@ -22,7 +24,7 @@ _LEAST_DIFFERENT = 12  # characters of a secret; random ones of 43 have about 30
 @register(PRODUCTION)
 def check_production(**kwargs: Any) -> list[CheckMessage]:
     """Every reason not to serve the public like this."""
-    found = list(_secrets())
+    found = [*_secrets(), *_traces()]
     if _is_here(settings.PUBLIC_URL):
         return found
     return [*found, *_web(), *_servers(), *_mail()]
@@ -63,6 +65,14 @@ def _secrets() -> Iterator[CheckMessage]:
                 id="tarishi.E002",
             )
             return
+
+
+def _traces() -> Iterator[CheckMessage]:
+    if settings.OTEL_EXPORTER_OTLP_ENDPOINT and not tracing.is_on():
+        yield Error(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is not installed: no traces would be sent.",
+            hint="Install it with pip install 'tarishi[otel]', or unset the endpoint.", id="tarishi.E014",
+        )  # fmt: skip
 
 
 def _web() -> Iterator[CheckMessage]:
@@ -116,6 +126,11 @@ def _servers() -> Iterator[CheckMessage]:
             hint="Set DATABASE_URL to a PostgreSQL server.",
             id="tarishi.E009",
         )
+    if sqlite and replica.is_configured():
+        yield Error(
+            "DATABASE_REPLICA_URL is set, and the database is SQLite, which nothing can follow.",
+            hint="Unset it, or set DATABASE_URL to a PostgreSQL server.", id="tarishi.E015",
+        )  # fmt: skip
     far = not sqlite and not _is_local_database(settings.DATABASES["default"])
     if far and settings.CELERY_BROKER_URL.startswith("safefs"):
         yield Warning(

@@ -145,10 +145,20 @@ if _db["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads of one test must see each other's commits as processes do.
     _db["TEST"] = {"NAME": str(VAR_DIR / f"test{_TEST_RUN and '-' + _TEST_RUN}.sqlite3")}
 else:
-    _db.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)  # seconds; health must answer when it is away
+    # Health must answer when it is away; who is cut off from it notices within half a minute (crm/common/sessions.py).
+    _patience = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    _db["OPTIONS"] = _patience | {"tcp_user_timeout": 30_000} | _db.get("OPTIONS", {})
     _db["CONN_MAX_AGE"] = 600
     _db["CONN_HEALTH_CHECKS"] = True
     _db["TEST"] = {"NAME": f"test_tarishi{_TEST_RUN and '_' + _TEST_RUN}"}
+if env.str("DATABASE_REPLICA_URL", ""):  # follows the database; who reads it says so, see crm/common/replica.py
+    _copy = {**_db, **env.db_url("DATABASE_REPLICA_URL"), "TEST": {"MIRROR": "default"}}
+    if not _copy["ENGINE"].endswith("sqlite3"):
+        _copy["OPTIONS"] = (
+            _db["OPTIONS"] | {"connect_timeout": 2} | env.db_url("DATABASE_REPLICA_URL").get("OPTIONS", {})
+        )
+    DATABASES["replica"] = _copy
+DATABASE_ROUTERS = ["crm.common.replica.Router"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- cache and broker -------------------------------------------------------------------------------------------------
@@ -164,6 +174,8 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "") or "safefs://localhost"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker for as long as it takes
+# RabbitMQ goes on handing wake-ups to a worker that was cut off until it has missed two of these; seconds.
+CELERY_BROKER_HEARTBEAT = 10
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_PUBLISH_RETRY = False
@@ -356,6 +368,11 @@ CONTENT_SECURITY_POLICY = {
 # Who may read /metrics: bearers of the token, and callers from these networks; nobody while both are empty.
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 METRICS_NETWORKS = env.list("METRICS_NETWORKS", default=[])
+# Who takes traces, such as http://collector:4318; its other OTEL_… variables are read by OpenTelemetry itself.
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    MIDDLEWARE.insert(1, "crm.watching.traces.TraceMiddleware")
+    MIDDLEWARE.append("crm.watching.traces.IdsMiddleware")
 LOG_FORMAT = env.str("LOG_FORMAT", "line")  # or json
 LOGGING = {
     "version": 1,

@@ -28,7 +28,7 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from crm import leases
 from crm.celery import app
-from crm.common import heartbeat, stopping, wake
+from crm.common import heartbeat, stopping, tracing, wake
 from messaging.sending import runner
 from messaging.sending.lines import Lines
 from messaging.services.network_ranges import keep_network_ranges
@@ -188,7 +188,8 @@ class StandIn:
     def _run(self, job: tuple) -> None:
         name, *args = job
         try:
-            app.tasks[name](*args)
+            with tracing.span(f"task {name}", kind="consumer"):
+                app.tasks[name](*args)
         except Exception:
             log.exception("%s failed", name)
         finally:

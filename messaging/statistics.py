@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
 
 from accounts.models import Client
+from crm.common.replica import from_replica
 from messaging.models import Message, MessageStatus, MessageTally
 from messaging.models.tallies import TallyState as T
 from messaging.models.tallies import state_of
@@ -39,6 +40,7 @@ class Fared:
     cost_micros: int
 
 
+@from_replica
 def statistics_of(client: Client, now: datetime) -> dict[str, Fared]:
     """Under "total", "today" and "this_month": messages by the day they were accepted, in the client's time zone.
 
@@ -88,6 +90,7 @@ class Day:
     cost_micros: int
 
 
+@from_replica
 def days_of(client: Client, *, days: int, now: datetime) -> list[Day]:
     """The last `days` days, today last. Two queries: over the tallies, and over an index of simulated messages."""
     zone = ZoneInfo(client.time_zone)

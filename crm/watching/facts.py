@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Client, Notice, NoticeState
 from accounts.models.clients import DeliveryState, WebhookDelivery, WebhookEndpoint
 from crm import __version__, health, leases
-from crm.common import heartbeat
+from crm.common import heartbeat, replica
 from crm.common.money import from_micros
 from crm.common.sql import database_now
 from messaging.models import Message, MessageTally, ProviderCallback
@@ -53,7 +53,7 @@ def all_figures() -> list[Figure]:
     found = [Figure("tarishi_info", str(_("The release that answers"))).add(1, version=__version__), up]
     if words["database"] != "ok":
         return found
-    for gather in (_processes, _messages, _providers, _money, _backlogs):
+    for gather in (_processes, _replica, _messages, _providers, _money, _backlogs):
         found += gather()
     return found
 
@@ -67,6 +67,18 @@ def _processes() -> Iterator[Figure]:
     yield silent
     held = Figure("tarishi_schedule_held", str(_("1 while a process keeps the schedule")))
     yield held.add(bool(leases.holder_of("schedule")))
+
+
+def _replica() -> Iterator[Figure]:
+    if not replica.is_configured():
+        return
+    there = Figure("tarishi_replica_up", str(_("1 while the read replica answers")))
+    late = Figure("tarishi_replica_lag_seconds", str(_("How far the read replica is behind the database")))
+    try:
+        late.add(replica.lag_seconds())
+    except replica.ReplicaAway:
+        there.add(0)
+    yield from (there if there.values else there.add(1), late)
 
 
 def _messages() -> Iterator[Figure]:

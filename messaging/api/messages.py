@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Client
+from crm.common import replica
 from crm.common.api import params
 from crm.common.api.describe import DAYS, PAGES, Param, describe
 from crm.common.api.envelope import listing, success
@@ -319,14 +320,23 @@ class SmsHistoryView(ApiView):
         filters = _read_filters(request.auth.client, asked)
         found = queries.messages_for(request.auth.client, **filters)
         if cursor := params.read_word(asked, "cursor"):
-            rows = list(found.filter(pk__lt=_read_cursor(cursor))[: page.size])
+            older = found.filter(pk__lt=_read_cursor(cursor))
+            rows = replica.read(lambda: list(older[: page.size]))
             meta: dict[str, Any] = {"per_page": page.size}
         else:
-            total = _count(request.auth.client, found, filters)
-            rows = rows_of_page(found, page, total)
+            total, rows = _read_page(request.auth.client, found, filters, page)
             meta = page.meta(total)
         meta["next_cursor"] = str(rows[-1].pk) if len(rows) == page.size else None
         return Response(listing([show_message(row) | {"message": row.text} for row in rows], meta))
+
+
+@replica.from_replica
+def _read_page(
+    client: Client, found: QuerySet[Message], filters: Mapping[str, Any], page: params.Page
+) -> tuple[int, list[Message]]:
+    """How many there are in all, and those of the page."""
+    total = _count(client, found, filters)
+    return total, list(rows_of_page(found, page, total))
 
 
 def _read_filters(client: Client, asked: Mapping[str, str]) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 The loop speaks to both alike, as the Session of messaging/providers/base.py.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
+from crm.common import tracing
 from crm.common.transfers import Ended, Transfers
 from messaging.providers.base import (
     Adapter,
@@ -53,8 +56,64 @@ class HttpSession:
         return same_for_all(batch, "ambiguous", "no_clear_answer", ended.problem)
 
 
+class _Call:
+    """A batch that is traced: its span, how many messages are out, and what became of the others."""
+
+    def __init__(self, adapter: str, count: int) -> None:
+        self.span = tracing.begin("provider call", {"tarishi.provider": adapter, "tarishi.messages": count})
+        self.out, self.kinds = count, Counter[str]()
+
+    def take(self, outcome: Outcome) -> None:
+        self.kinds[outcome.kind] += 1
+        self.out -= 1
+        if not self.out:
+            self.end()
+
+    def end(self) -> None:
+        self.span.set({f"tarishi.{kind}": count for kind, count in self.kinds.items()})
+        doubtful = [kind for kind in ("ambiguous", "retry") if self.kinds[kind]]
+        if self.out or doubtful:
+            self.span.fail("given up" if self.out else doubtful[0])
+        self.span.end()
+
+
+class TracedSession:
+    """A session whose batches each leave a span: how many messages, how long, and what became of them.
+
+    Whatever else a session has, such as a line that is kept up, is the session's own.
+    """
+
+    def __init__(self, session: Session, adapter: str) -> None:
+        self.__dict__.update(_session=session, _adapter=adapter, _calls={})  # past __setattr__
+
+    def start(self, batch: Sequence[Outbound]) -> None:
+        self._session.start(batch)
+        self._calls.update(dict.fromkeys((message.id for message in batch), _Call(self._adapter, len(batch))))
+
+    def ended(self) -> Iterator[tuple[Sequence[Outbound], list[Outcome]]]:
+        for batch, outcomes in self._session.ended():
+            for outcome in outcomes:
+                if call := self._calls.pop(outcome.message_id, None):
+                    call.take(outcome)
+            yield batch, outcomes
+
+    def close(self) -> None:
+        self._session.close()
+        for call in {id(call): call for call in self._calls.values()}.values():
+            call.end()
+        self._calls.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._session, name, value)
+
+
 def open_session(adapter: AnyAdapter, credentials: Credentials, base_url: str) -> Session:
     """The way to this account. Opening connects to nobody yet."""
     if isinstance(adapter, Adapter):
-        return HttpSession(adapter, credentials, base_url)
-    return adapter.open_session(credentials, base_url)
+        session: Session = HttpSession(adapter, credentials, base_url)
+    else:
+        session = adapter.open_session(credentials, base_url)
+    return cast(Session, TracedSession(session, adapter.name)) if tracing.is_on() else session

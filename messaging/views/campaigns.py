@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from crm.common.access import page
 from crm.common.errors import DomainError
+from crm.common.replica import from_replica
 from messaging import queries, results
 from messaging.models import Campaign, CampaignState, Channel
 from messaging.queries import Progress
@@ -110,6 +111,7 @@ def campaign_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render_part(request, "messaging/campaign_detail.html", "messaging/_campaign_live.html", context)
 
 
+@from_replica
 def _results_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
     """What came of it, once messages have left."""
     left = progress.sent + progress.delivered + progress.failed

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import WebhookDelivery
 from accounts.queries import deliveries_about, saved_views_for, view_query
+from crm.common import replica
 from crm.common.access import page
 from crm.common.text_units import Layout, lay_out
 from messaging import queries
@@ -34,7 +35,7 @@ def message_list(request: HttpRequest) -> HttpResponse:
     valid = form.is_valid()
     before, after = read_id(request.GET.get("before", "")), read_id(request.GET.get("after", ""))
     matching = form.matching() if valid else Message.objects.for_client(request.client).none()
-    found = queries.slice_of(matching, size=PAGE_SIZE, before=before, after=after)
+    found = replica.read(lambda: queries.slice_of(matching, size=PAGE_SIZE, before=before, after=after))
     opened = read_id(request.GET.get("open", ""))
     context = {
         "form": form,

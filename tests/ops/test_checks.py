@@ -80,3 +80,14 @@ def test_an_unsafe_installation_does_not_start(tmp_path: Path, command: str) -> 
     assert ended.returncode != 0
     assert "PUBLIC_URL is plain http://" in ended.stderr
     assert not (tmp_path / "tarishi.sqlite3").exists(), "it touched the database before it looked"
+
+
+def test_a_replica_of_sqlite_and_traces_without_their_packages_are_refused(
+    codes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm.checks.replica.is_configured", lambda: True)
+    assert codes() == []
+    here = {"DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3"}}, "CELERY_BROKER_URL": "safefs://"}
+    assert codes(**here, CACHE_URL="") == ["E015"]
+    monkeypatch.setattr("crm.checks.replica.is_configured", lambda: False)
+    assert codes(OTEL_EXPORTER_OTLP_ENDPOINT="http://10.0.0.4:4318") == ["E014"]

@@ -13,6 +13,8 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.exceptions import SSLError as TlsError
 
+from crm.common import tracing
+
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS, TOTAL_SECONDS = 5, 30  # GUARANTEES.md D7
@@ -47,7 +49,19 @@ class PaymentHttp:
         self, method: str, url: str, *, headers: Mapping[str, str], json_body: Mapping[str, Any] | None = None
     ) -> Answered:
         """One attempt, whatever happens."""
-        path = urlsplit(url).path
+        host, path = urlsplit(url).hostname or "", urlsplit(url).path
+        facts = {"server.address": host, "http.request.method": method}
+        with tracing.span(f"payment {method}", facts, kind="client") as span:
+            answered = self._call(method, url, path, headers=headers, json_body=json_body)
+            if answered.status:
+                span.set({"http.response.status_code": answered.status})
+            else:
+                span.fail("no answer" if answered.sent else "not sent")
+            return answered
+
+    def _call(
+        self, method: str, url: str, path: str, *, headers: Mapping[str, str], json_body: Mapping[str, Any] | None
+    ) -> Answered:
         data = None if json_body is None else json.dumps(json_body).encode()
         sent_headers = dict(headers) | ({"Content-Type": "application/json"} if data is not None else {})
         try:

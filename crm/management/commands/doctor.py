@@ -17,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min
 
 from crm import health
-from crm.common import heartbeat
+from crm.common import heartbeat, replica
 from crm.common.sql import database_now
 from crm.doctor.findings import Finding
 from crm.doctor.roads import examine_roads
@@ -87,6 +87,7 @@ def examine() -> Iterator[Finding]:
         yield Finding("migrations", f"{len(pending)} not applied", "Run: python manage.py migrate")
         return
     yield Finding("migrations", "all applied")
+    yield from examine_replica()
     yield from examine_cache_and_broker()
     yield from examine_workers()
     yield from examine_queues()
@@ -106,6 +107,21 @@ def examine_configuration() -> Iterator[Finding]:
 def pending_migrations() -> list[Any]:
     executor = MigrationExecutor(connection)
     return executor.migration_plan(executor.loader.graph.leaf_nodes())
+
+
+def examine_replica() -> Iterator[Finding]:
+    """The copy that histories are read from, where there is one."""
+    if not replica.is_configured():
+        return
+    elsewhere = "Until then the database itself is read."
+    try:
+        lag = replica.lag_seconds()
+    except replica.ReplicaAway as error:
+        advice = f"Check DATABASE_REPLICA_URL and its server. {elsewhere}"
+        yield Finding("read replica", f"cannot be asked ({error})", advice, grave=False)
+        return
+    late = f"Look at its log and pg_stat_replication: does it follow? {elsewhere}" if lag > replica.MOST_BEHIND else ""
+    yield Finding("read replica", f"{lag:.0f} s behind", late, grave=False)
 
 
 def examine_cache_and_broker() -> Iterator[Finding]:

@@ -61,6 +61,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "Servers": {
         "DATABASE_URL": "`postgres://user:…@host:5432/name`. Default: SQLite under `VAR_DIR`.",
+        "DATABASE_REPLICA_URL": "A copy of the database that follows it by streaming. Histories, results, statistics "
+        "and exports of messages are read there while it is there and at most ten seconds late. Empty: none.",
         "CELERY_BROKER_URL": "`redis://…` or `amqp://…`. Empty: files under `VAR_DIR`, for one host only.",
         "CACHE_URL": "`redis://…`. Empty: a table in the database.",
         "EMAIL_URL": "`smtp+tls://user:…@host:587`. Default: letters are printed to the log.",
@@ -112,6 +114,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Watching": {
         "METRICS_TOKEN": "Whoever sends `Authorization: Bearer` with it may read `/metrics`, for Prometheus.",
         "METRICS_NETWORKS": "CIDR blocks whose callers may read `/metrics` without a token. With neither, nobody may.",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "OpenTelemetry collector that takes traces by OTLP over HTTP, such as "
+        "`http://collector:4318`; needs `pip install tarishi[otel]`. Its `OTEL_…` variables hold too. Empty: none.",
         "LOG_FORMAT": "`line`, or `json`: an object a line with the ids of request, client and task.",
         "LOG_LEVEL": "Level of the log on standard error.",
         "CELERY_LOG_LEVEL": "Level of Celery's own lines in it.",
