@@ -1,24 +1,25 @@
-"""What came of a campaign: by network, over time, and who opted out after it. Reads only."""
+"""What came of a campaign: by network, over time, who opted out after it and who wrote back. Reads only."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Substr, TruncHour, TruncMinute
 
 from contacts.models import OptOut
 from crm.common.charts import Column, stacked
 from crm.common.networks import likely_network
 from crm.common.phones import region_of
-from messaging.models import Campaign, Message, MessageStatus
+from messaging.conversations import own_number
+from messaging.models import Campaign, InboundMessage, Message, MessageStatus
 
 _ARRIVED = (MessageStatus.DELIVERED, MessageStatus.READ)
 _LEFT = (MessageStatus.SENT, *_ARRIVED, MessageStatus.FAILED)
 _TIMED = 5_000  # of the latest deliveries: their median stands for all
 BARS = 24
-OPT_OUTS_WITHIN = timedelta(days=7)
+WITHIN = timedelta(days=7)  # what people do later had another cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +114,29 @@ def _buckets(mine, truncate) -> dict[datetime, Counter[str]]:  # type: ignore[no
 
 
 def opt_outs_after(campaign: Campaign) -> int:
-    """How many of a campaign's people opted out within OPT_OUTS_WITHIN of its start."""
+    """How many of a campaign's people opted out of its channel within WITHIN of its start."""
     start = campaign.starts_at or campaign.confirmed_at
     if start is None:
         return 0
-    reached = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk)
     out = OptOut.objects.for_client(campaign.client_id).filter(
-        channel="sms", created_at__gte=start, created_at__lt=start + OPT_OUTS_WITHIN
+        channel=campaign.channel, created_at__gte=start, created_at__lt=start + WITHIN
     )
-    return out.filter(address__in=reached.values("recipient")).values("address").distinct().count()
+    return out.filter(address__in=_people(campaign)).values("address").distinct().count()
+
+
+def replies_to(campaign: Campaign) -> int:
+    """How many of a campaign's people wrote back to its sender within WITHIN of its start, other than STOP."""
+    start = campaign.starts_at or campaign.confirmed_at
+    if start is None or campaign.sender is None:
+        return 0
+    heard = InboundMessage.objects.for_client(campaign.client_id).filter(
+        channel=campaign.channel,
+        recipient=own_number(campaign.sender.name),
+        received_at__gte=start,
+        received_at__lt=start + WITHIN,
+    )
+    return heard.exclude(word="stop").filter(sender__in=_people(campaign)).values("sender").distinct().count()
+
+
+def _people(campaign: Campaign) -> QuerySet:
+    return Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).values("recipient")

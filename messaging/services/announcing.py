@@ -8,6 +8,7 @@ from django.conf import settings
 from accounts.models import User
 from accounts.services.events import listening_clients, moment, record_events_bulk
 from accounts.services.notices import notify
+from crm.common.figures import figure
 from crm.common.money import format_money, from_micros, json_money
 from crm.common.phones import digits
 from messaging import batches, queries
@@ -60,7 +61,7 @@ def describe(message: Message) -> dict[str, Any]:
 
 
 def tell_paused(campaign: Campaign, reason: str) -> None:
-    """Tell the members who want to hear of it that the product paused a campaign or ended its series."""
+    """Tell the members who want to hear of it that the product paused a campaign."""
     facts = {"name": campaign.name, "reason": reason, "address": _page_of(campaign)}
     notify(client=campaign.client, event="campaign.paused", facts=facts)
 
@@ -81,16 +82,27 @@ def _page_of(campaign: Campaign) -> str:
     return f"{settings.PUBLIC_URL}/app/campaigns/{campaign.pk}"
 
 
+def tell_finished(campaign: Campaign, *, sent: int = 0, failed: int = 0, reason: str = "") -> None:
+    """Tell the members who want to hear of it that a campaign is over; reason: why the product ended a series."""
+    facts = {"name": campaign.name, "sent": figure(sent), "failed": figure(failed), "reason": reason,
+             "address": _page_of(campaign)}  # fmt: skip
+    notify(client=campaign.client, event="campaign.finished", facts=facts)
+
+
 def announce_campaigns(finished: Sequence[tuple[int, int]]) -> None:
-    """Tell of (campaign id, client id) that everybody has been written to. One query where nobody listens."""
+    """Tell webhooks and members of (campaign id, client id) that everybody has been written to."""
     listening = listening_clients({client_id for _, client_id in finished}, "campaign.completed")
     rows = []
-    for client_id in sorted(listening):
+    for client_id in sorted({client_id for _, client_id in finished}):
         mine = [campaign_id for campaign_id, owner in finished if owner == client_id]
-        campaigns = list(Campaign.objects.for_client(client_id).filter(pk__in=mine).order_by("pk"))
+        found = Campaign.objects.for_client(client_id).select_related("client").filter(pk__in=mine)
+        campaigns = list(found.order_by("pk"))
         progress = queries.progress_of(campaigns)
         for campaign in campaigns:
             now = progress[campaign.pk]
+            tell_finished(campaign, sent=now.sent + now.delivered, failed=now.failed)
+            if client_id not in listening:
+                continue
             data = {
                 "campaign_id": campaign.pk,
                 "name": campaign.name,

@@ -21,7 +21,7 @@ from accounts.services.audit import record_audit
 from crm.common.errors import DomainError, InvalidInput, WrongState
 from crm.common.sql import database_now
 from messaging.models import Campaign, CampaignRecipient, CampaignState, Repeat
-from messaging.services.announcing import tell_paused
+from messaging.services.announcing import tell_finished
 from messaging.services.campaigns import confirm_campaign, get_campaign, list_recipients
 from messaging.services.scheduling import MISSED_AFTER
 
@@ -187,7 +187,7 @@ def stop_series(*, campaign: Campaign, reason: str) -> bool:
         state=CampaignState.STOPPED, stop_reason=reason[:200], finished_at=database_now(), updated_at=timezone.now()
     ):
         return False
-    tell_paused(campaign, reason)
+    tell_finished(campaign, reason=reason)
     record_audit(
         client=campaign.client, action="campaign.series_stopped", target=f"campaign:{campaign.pk}",
         after={"reason": reason},

@@ -127,6 +127,7 @@ def _results_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
         others = again.other_channels(campaign) if progress.failed else []
         found |= {
             "opt_outs": results.opt_outs_after(campaign),
+            "replies": results.replies_to(campaign),
             "undelivered": again.undelivered(campaign).count() if progress.failed else 0,
             "other_channels": [(channel, Channel(channel).label) for channel in others],
         }
