@@ -1,7 +1,6 @@
 """Forms of people and their organisation: shape here, meaning in the services."""
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from allauth.account.forms import SignupForm
 from django import forms
@@ -13,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Client, Density, Membership, Role, Theme, User
 from accounts.services import people, team
-from crm.common.countries import COUNTRIES
+from crm.common.countries import COUNTRIES, time_zones
 from crm.common.errors import InvalidInput
 from crm.common.phones import InvalidPhone, read_phone, region_of
 
@@ -171,7 +170,7 @@ class OrganisationForm(ServiceForm):
 def _zones() -> list[str]:
     """Zones of places, the countries we know of first."""
     known = sorted({country.time_zone for country in COUNTRIES.values()})
-    return known + sorted(name for name in available_timezones() if "/" in name and name not in known)
+    return known + sorted(name for name in time_zones() if "/" in name and name not in known)
 
 
 class InvitationForm(ServiceForm):

@@ -1,7 +1,5 @@
 """Clients: opened with an owner, suspended and resumed."""
 
-from zoneinfo import available_timezones
-
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -9,7 +7,7 @@ from django.db import transaction
 from accounts.models import Client, ClientState, Membership, Role, User
 from accounts.services.audit import record_audit
 from accounts.signals import client_resumed, client_suspended
-from crm.common.countries import COUNTRIES, CURRENCIES, is_country
+from crm.common.countries import COUNTRIES, CURRENCIES, is_country, time_zones
 from crm.common.errors import InvalidInput
 
 Errors = dict[str, list[str]]
@@ -95,7 +93,7 @@ def _find_errors(*, name: str, country: str, currency: str, time_zone: str) -> E
         errors["currency"] = [f"Say which currency a client in {country} pays in, such as USD."]
     if currency and currency not in CURRENCIES:
         errors["currency"] = [f"“{currency}” is no currency code such as KES or TZS."]
-    if time_zone not in available_timezones():
+    if time_zone not in time_zones():
         errors["time_zone"] = [f"“{time_zone}” is no time zone such as Africa/Nairobi."]
     return errors
 

@@ -1,7 +1,5 @@
 """What an organisation says of itself, and what it asks of its members."""
 
-from zoneinfo import available_timezones
-
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -9,6 +7,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Client
 from accounts.services.access import needs
 from accounts.services.audit import record_audit
+from crm.common.countries import time_zones
 from crm.common.errors import InvalidInput
 
 FIELDS = ("name", "contact_email", "address", "tax_id", "time_zone", "language", "require_second_factor")
@@ -25,7 +24,7 @@ def change_organisation(*, client: Client, **values: object) -> None:
     name = " ".join(str(values.get("name", client.name)).split())
     if not 1 <= len(name) <= 120:
         errors["name"] = [_("Give a name of at most 120 characters.")]
-    if values.get("time_zone", client.time_zone) not in available_timezones():
+    if values.get("time_zone", client.time_zone) not in time_zones():
         errors["time_zone"] = [_("Choose a time zone such as Africa/Nairobi.")]
     if values.get("language", client.language) not in dict(settings.LANGUAGES):
         errors["language"] = [_("Choose one of the languages.")]

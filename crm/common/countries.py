@@ -1,6 +1,8 @@
 """Which money and which clock a country has: the defaults of a client that is opened there."""
 
 from dataclasses import dataclass
+from functools import cache
+from zoneinfo import available_timezones
 
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import SUPPORTED_REGIONS
@@ -75,3 +77,9 @@ def country_name(code: str) -> str:
 def is_country(code: str) -> bool:
     """Whether phone numbers of `code` (ISO 3166, upper case) can be read: a client elsewhere could send nothing."""
     return code in SUPPORTED_REGIONS
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Every time zone that this machine knows by name. The standard library reads 600 files to tell; once is enough."""
+    return frozenset(available_timezones())

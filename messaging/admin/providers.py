@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin, messages
@@ -20,6 +19,7 @@ from django.utils.translation import ngettext
 
 from accounts.models import Client
 from crm.common.channels import Channel
+from crm.common.countries import time_zones
 from crm.common.errors import DomainError, InvalidInput
 from crm.common.money import from_micros, to_micros
 from messaging import provider_board, wake
@@ -319,7 +319,7 @@ class RouteForm(forms.ModelForm):
 
     def clean_time_zone(self) -> str:
         zone = self.cleaned_data["time_zone"].strip()
-        if zone and zone not in available_timezones():
+        if zone and zone not in time_zones():
             raise forms.ValidationError(_("A time zone such as Africa/Nairobi."))
         return zone
 
