@@ -4,8 +4,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.clients import Client, User
+from accounts.models.clients import Client
 from accounts.models.exports import Export
+from accounts.models.people import User
 from crm.common.fields import EncryptedJSONField
 from crm.common.tenancy import TenantManager
 

@@ -2,7 +2,8 @@
 
 from django.db import models
 
-from accounts.models.clients import ApiKey, Client
+from accounts.models.clients import Client
+from accounts.models.keys import ApiKey
 from crm.common.tenancy import TenantManager
 
 

@@ -11,8 +11,7 @@ from datetime import timedelta
 from django.db.models import Count, Max, Min, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Client, Notice, NoticeState
-from accounts.models.clients import DeliveryState, WebhookDelivery, WebhookEndpoint
+from accounts.models import Client, DeliveryState, Notice, NoticeState, WebhookDelivery, WebhookEndpoint
 from crm import __version__, health, leases
 from crm.common import heartbeat, replica
 from crm.common.money import from_micros
