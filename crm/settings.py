@@ -202,6 +202,7 @@ else:  # one attempt for a wake-up: a request must not wait for a broker that is
 # Sweeps find what a lost wake-up left behind; each expires so that an idle hour does not queue hundreds of them.
 CELERY_BEAT_SCHEDULE = {
     "messaging-sweep": {"task": "messaging.sweep", "schedule": 10.0, "options": {"expires": 9}},
+    "messaging-months": {"task": "messaging.heavy.months", "schedule": 3600.0, "options": {"expires": 3500}},
     "contacts-sweep": {"task": "contacts.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "wallet-reconcile": {"task": "wallet.heavy.reconcile", "schedule": 3600.0, "options": {"expires": 3500}},
     "wallet-sweep": {"task": "wallet.sweep", "schedule": 15.0, "options": {"expires": 14}},
@@ -330,6 +331,10 @@ ONFON_BASE_URL = env.str("ONFON_BASE_URL", "")
 WHATSAPP_BASE_URL = env.str("WHATSAPP_BASE_URL", "")
 NATIVE_BASE_URL = env.str("NATIVE_BASE_URL", "")
 SENDING_SLOTS = env.int("SENDING_SLOTS", 128)  # messages in flight per provider account and process
+# Timelines of messages go after so many whole months; 0: never. A year's retention of texts must fit in.
+EVENT_MONTHS_KEPT = env.int("EVENT_MONTHS_KEPT", 0)
+if EVENT_MONTHS_KEPT and EVENT_MONTHS_KEPT < 13:
+    raise ImproperlyConfigured("EVENT_MONTHS_KEPT is 0 for all of them, or 13 or more")
 MPESA_BASE_URL = env.str("MPESA_BASE_URL", "")  # empty: the account's own, else Safaricom's
 MPESA_CREDENTIALS = {  # an account of its own once MPESA_SHORTCODE is set; others are entered in the back office
     "kind": env.str("MPESA_KIND", "paybill"),

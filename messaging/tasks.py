@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from crm.common.linger import keep_at
-from messaging import wake
+from messaging import months, wake
 from messaging.sending import lookups, runner
 from messaging.sending import simulation as simulated
 from messaging.sending import sweep as sweeping
@@ -67,3 +67,9 @@ def read_templates(account_id: int) -> None:
 def sweep() -> None:
     """Find what a lost wake-up left behind."""
     sweeping.sweep()
+
+
+@shared_task(name="messaging.heavy.months", ignore_result=True)
+def keep_months() -> None:
+    """Make the months of timelines that come, and take away those that are not kept."""
+    months.keep_months()

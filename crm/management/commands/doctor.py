@@ -21,6 +21,7 @@ from crm.common import heartbeat, replica
 from crm.common.sql import database_now
 from crm.doctor.findings import Finding
 from crm.doctor.roads import examine_roads
+from messaging import months
 from messaging.models import Message, MessageStatus, ProviderCallback
 from wallet.reconciliation import last_run
 
@@ -92,6 +93,7 @@ def examine() -> Iterator[Finding]:
     yield from examine_workers()
     yield from examine_queues()
     yield examine_books()
+    yield from examine_months()
     yield from examine_roads()
 
 
@@ -166,6 +168,21 @@ def examine_queues() -> Iterator[Finding]:
         count=Count("pk"), oldest=Min("due_at")
     )
     yield _age("provider callbacks", found, now, "Look at the main worker's log.")
+
+
+def examine_months() -> Iterator[Finding]:
+    """Whether the partitions of timelines are made ahead, on PostgreSQL."""
+    ready = [month.ends for month in months.months() if month.ends]
+    if not ready:
+        return
+    advice = "The schedule makes them hourly: look at the heavy worker's log, or run: python manage.py months"
+    until = f"ready until {max(ready):%Y-%m-%d}"
+    if stray := months.rows_without_month():
+        yield Finding("months of timelines", f"{until}; {stray} rows have none", advice, grave=False)
+    elif max(ready) <= months.first_of(database_now(), 1):
+        yield Finding("months of timelines", until, advice, grave=False)
+    else:
+        yield Finding("months of timelines", until)
 
 
 def examine_books() -> Finding:

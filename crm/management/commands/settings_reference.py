@@ -79,6 +79,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "client may have limits of its own, set in the back office.",
         "RECIPIENT_ANY_PER_HOUR": "Messages that a client may send to one number in an hour; 0: no limit.",
         "RECIPIENT_ANY_PER_DAY": "Messages that a client may send to one number in 24 hours; 0: no limit.",
+        "EVENT_MONTHS_KEPT": "Timelines of messages that are older go, a month at a time: 13 or more; 0: all are kept. "
+        "The messages themselves stay, with what became of them.",
         "TRIAL_UNITS": "Free units that a new client begins with, at the price of an SMS to its own country.",
         "ADJUSTMENT_ALONE_UP_TO": "Largest adjustment of a balance that one member of staff makes alone, in any "
         "currency; above it a second one approves.",
