@@ -37,6 +37,7 @@ urlpatterns = [
     path("app/inbox/replies/<int:pk>/delete", replies.delete, name="inbox_reply_delete"),
     path("app/inbox/<int:pk>", inbox.thread, name="thread"),
     path("app/inbox/<int:pk>/reply", inbox.reply, name="thread_reply"),
+    path("app/inbox/<int:pk>/template", inbox.reply_by_template, name="thread_template"),
     path("app/inbox/<int:pk>/check", inbox.check, name="thread_check"),
     path("app/inbox/<int:pk>/act", inbox.act, name="thread_act"),
     path("app/campaigns", campaigns.campaign_list, name="campaign_list"),

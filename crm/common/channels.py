@@ -9,5 +9,5 @@ class Channel(TextChoices):
     EMAIL = "email", "Email"
 
 
-# One text is written to many by these; WhatsApp asks for a template, which campaigns do not fill in.
-CAMPAIGN_CHANNELS = (Channel.SMS, Channel.EMAIL)
+# Those by which one message is written to many: by WhatsApp an approved template.
+CAMPAIGN_CHANNELS = (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL)

@@ -84,6 +84,20 @@ class CampaignRequest(serializers.Serializer):
     reply_to = serializers.CharField(
         required=False, allow_blank=True, max_length=254, help_text="Email only: the address that answers go to."
     )
+    template = serializers.CharField(
+        required=False, max_length=512, help_text="WhatsApp only, and needed there: the name of an approved template."
+    )
+    language = serializers.CharField(
+        required=False,
+        max_length=15,
+        help_text="WhatsApp only: of the template, such as `en_US`; left out where it has one alone. Who prefers "
+        "another one that it has reads that.",
+    )
+    variables = serializers.DictField(
+        child=serializers.CharField(max_length=1024),
+        required=False,
+        help_text="WhatsApp only: what the template’s variables stand for, by number or name, with {placeholders}.",
+    )
     schedule_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="It leaves then, once sent: a moment within the next year."
     )
@@ -96,14 +110,20 @@ class CampaignRequest(serializers.Serializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if self.partial_draft:
             return attrs
-        if attrs["channel"] != "email":
-            if odd := sorted(MAIL_FIELDS & attrs.keys()):
-                raise serializers.ValidationError({name: ["Only for the channel email."] for name in odd})
-            if "message" not in attrs:
-                raise serializers.ValidationError({"message": ["This field is required."]})
-        elif "subject" not in attrs:
+        channel = attrs["channel"]
+        for own, fields in (("email", MAIL_FIELDS), ("whatsapp", TEMPLATE_FIELDS)):
+            if channel != own and (odd := sorted(fields & attrs.keys())):
+                raise serializers.ValidationError({name: [f"Only for the channel {own}."] for name in odd})
+        if channel == "whatsapp":
+            if "message" in attrs:
+                raise serializers.ValidationError({"message": ["A template has its own text."]})
+            if "template" not in attrs:
+                raise serializers.ValidationError({"template": ["This field is required."]})
+        elif channel == "sms" and "message" not in attrs:
+            raise serializers.ValidationError({"message": ["This field is required."]})
+        elif channel == "email" and "subject" not in attrs:
             raise serializers.ValidationError({"subject": ["This field is required."]})
-        elif not attrs.get("message") and not attrs.get("html"):
+        elif channel == "email" and not attrs.get("message") and not attrs.get("html"):
             raise serializers.ValidationError({"message": ["Give the text or the HTML of the mail."]})
         return attrs
 
@@ -111,6 +131,7 @@ class CampaignRequest(serializers.Serializer):
 
 
 MAIL_FIELDS = {"subject", "html", "preheader", "reply_to"}
+TEMPLATE_FIELDS = {"template", "language", "variables"}
 
 
 class CampaignChange(CampaignRequest):
@@ -154,6 +175,9 @@ class CampaignShape(serializers.Serializer):
     name = serializers.CharField()
     message = serializers.CharField()
     subject = serializers.CharField(required=False, help_text="Of mails.")
+    template = serializers.CharField(required=False, help_text="Of WhatsApp; `message` is its text.")
+    language = serializers.CharField(required=False, help_text="Of WhatsApp: the template's.")
+    variables = serializers.DictField(required=False, help_text="Of WhatsApp.")
     sender = serializers.CharField(allow_null=True)
     channel = serializers.CharField()
     status = serializers.ChoiceField(choices=list(STATUSES.values()))
@@ -203,6 +227,7 @@ def show_campaign(campaign: Campaign, progress: Progress, listed: int) -> dict[s
         "sender": campaign.sender.name if campaign.sender else None,
         "channel": campaign.channel,
         **({"subject": campaign.content.get("subject", "")} if campaign.channel == Channel.EMAIL else {}),
+        **({name: campaign.content.get(name) for name in TEMPLATE_FIELDS} if campaign.channel == "whatsapp" else {}),
         "status": STATUSES.get(CampaignState(campaign.state), str(campaign.state)),
         "reason": campaign.stop_reason or campaign.pause_reason or None,
         "recipients": listed if campaign.state == CampaignState.DRAFT else progress.audience,

@@ -19,6 +19,7 @@ from messaging import queries
 from messaging.api.campaign_shapes import (
     MAIL_FIELDS,
     STATUSES,
+    TEMPLATE_FIELDS,
     CampaignChange,
     CampaignRequest,
     CampaignShape,
@@ -89,6 +90,7 @@ class CampaignsView(ApiView):
                     sender=asked.get("sender"),
                     channel=asked["channel"],
                     mail={name: asked[name] for name in MAIL_FIELDS & asked.keys()},
+                    whatsapp={name: asked[name] for name in TEMPLATE_FIELDS & asked.keys()},
                 )
             )
             _time(client, campaign, asked)
@@ -131,7 +133,8 @@ class CampaignView(ApiView):
                     text=asked.get("message", campaign.text),
                     group_ids=list(own_groups) if asked.get("groups") is None else asked["groups"],
                     sender=asked.get("sender") or (campaign.sender.name if campaign.sender else None),
-                    mail=_changed_mail(campaign, asked),
+                    mail=_changed(campaign, asked, Channel.EMAIL, MAIL_FIELDS),
+                    whatsapp=_changed(campaign, asked, Channel.WHATSAPP, TEMPLATE_FIELDS),
                 )
             )
             _time(client, campaign, asked)
@@ -303,11 +306,13 @@ def _time(client: Client, campaign: Campaign, asked: dict[str, Any]) -> None:
         )
 
 
-def _changed_mail(campaign: Campaign, asked: dict[str, Any]) -> dict[str, str] | None:
-    """The parts of a draft's mail with what was said of them. Raises: InvalidInput, for a draft of another channel."""
-    given = {name: asked[name] for name in MAIL_FIELDS & asked.keys()}
-    if given and campaign.channel != Channel.EMAIL:
-        raise InvalidInput({name: ["Only for the channel email."] for name in sorted(given)})
+def _changed(campaign: Campaign, asked: dict[str, Any], channel: str, fields: set[str]) -> dict[str, Any] | None:
+    """The parts of a draft that its channel alone has, with what was said of them. Raises: InvalidInput, for a draft of
+    another channel.
+    """
+    given = {name: asked[name] for name in fields & asked.keys()}
+    if given and campaign.channel != channel:
+        raise InvalidInput({name: [f"Only for the channel {channel}."] for name in sorted(given)})
     return campaign.content | given if given else None
 
 

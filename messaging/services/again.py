@@ -141,6 +141,7 @@ def _copy(
         variants=campaign.variants,
         channel=channel or campaign.channel,
         mail=campaign.content if same else None,
+        whatsapp=campaign.content if same else None,
         mail_variants={
             code: {"text": campaign.variants.get(code, ""), **others.get(code, {})}
             for code in {*others, *campaign.variants}

@@ -23,6 +23,7 @@ from messaging.services.guards import ForeignRun, Guard
 from messaging.services.mail_rendering import MailRenderer
 from messaging.services.routing import RouteTable
 from messaging.services.senders import class_problem
+from messaging.services.whatsapp_rendering import WhatsAppRenderer, problems_of_template, unwritten_template
 from wallet import pricing
 from wallet.errors import NoPrice
 
@@ -38,7 +39,7 @@ class Quote:
     read which variant of the text, "" being the text itself.
     missing: how many lack a field that has no fallback; fallbacks: how many read the fallback of a field.
     left_out: people who get nothing, by reason code (too_long, empty, no_price, no_route, country_closed,
-    trial_number). foreign_run: the most numbers in a row in other countries (services.guards).
+    trial_number; by WhatsApp: missing). foreign_run: the most numbers in a row in other countries (services.guards).
     """
 
     recipients: int = 0
@@ -158,10 +159,19 @@ class Renderer:
         return message, filler.missing(values), ""
 
 
-def renderer_for(
-    campaign: Campaign, *, simulated: bool, ending: str, priced_at: datetime | None = None
-) -> Renderer | MailRenderer:
+AnyRenderer = Renderer | MailRenderer | WhatsAppRenderer
+
+
+def renderer_for(campaign: Campaign, *, simulated: bool, ending: str, priced_at: datetime | None = None) -> AnyRenderer:
     """What turns a campaign's people into messages of its channel."""
+    if campaign.channel == Channel.WHATSAPP:
+        return WhatsAppRenderer(
+            client=campaign.client,
+            content=campaign.content,
+            sender=campaign.sender,
+            simulated=simulated,
+            priced_at=priced_at,
+        )
     if campaign.channel == Channel.EMAIL:
         return MailRenderer(
             client=campaign.client,
@@ -275,6 +285,8 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[Problem]:
     mail = campaign.channel == Channel.EMAIL
     if sentence := _sender_problem(campaign):
         found.append(Problem("message", sentence))
+    if campaign.channel == Channel.WHATSAPP:
+        found += [Problem("message", sentence) for sentence in problems_of_template(campaign)]
     try:
         check_may_send(campaign.client, campaign.channel)
     except ChannelNotAvailable as error:
@@ -343,6 +355,8 @@ def _too_long(n: int, *, mail: bool) -> str:
 
 def unwritten(campaign: Campaign) -> list[str]:
     """Which parts of the message nobody has written yet."""
+    if campaign.channel == Channel.WHATSAPP:
+        return unwritten_template(campaign)
     if campaign.channel != Channel.EMAIL:
         return [] if campaign.text.strip() else [_("Write the text of the message.")]
     found = []

@@ -16,6 +16,7 @@ from messaging.services.audience import CHUNK, Place, renderer_for, walk_audienc
 from messaging.services.guards import Guard
 from messaging.services.senders import class_problem
 from messaging.services.watching import pause_for
+from messaging.services.whatsapp_rendering import stopped_template
 from wallet import queries as wallet_queries
 from wallet import services as wallet
 from wallet.errors import ReservationShort
@@ -43,6 +44,9 @@ def expand_campaign(*, campaign_id: int) -> int:
         return 0
     if problem := _sender_problem(campaign):
         pause_for(campaign, kind="sender", reason=problem)
+        return 0
+    if problem := stopped_template(campaign):
+        pause_for(campaign, kind="template", reason=problem)
         return 0
     written = 0
     renderer = renderer_for(

@@ -15,9 +15,8 @@ from crm.common.errors import DomainError
 from crm.common.money import from_micros
 from crm.common.networks import likely_network
 from messaging.models import Channel
-from messaging.services.audience import CHUNK, Renderer
+from messaging.services.audience import CHUNK, AnyRenderer
 from messaging.services.direct import Typed, read_emails, read_numbers
-from messaging.services.mail_rendering import MailRenderer
 from wallet.errors import NoPrice
 
 
@@ -51,7 +50,7 @@ def measure_reach(
     listed: Sequence[str] = (),
     sender: str = "",
     channel: str = Channel.SMS,
-    renderer: Renderer | MailRenderer | None = None,
+    renderer: AnyRenderer | None = None,
 ) -> Reach:
     """Count people by set-based queries and price the first CHUNK by `renderer`, None without a message.
 
@@ -99,7 +98,7 @@ def measure_reach(
     return found
 
 
-def _price(found: Reach, renderer: Renderer | MailRenderer, people: list[contacts.Recipient]) -> None:
+def _price(found: Reach, renderer: AnyRenderer, people: list[contacts.Recipient]) -> None:
     if not people:
         return
     looked_at, micros, units = people[:CHUNK], 0, 0

@@ -17,6 +17,8 @@ from messaging.services.campaigns import get_campaign
 from messaging.services.direct import Run
 from messaging.services.mail_rendering import MailRenderer
 from messaging.services.mails import MailDraft, accept_mails
+from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
+from messaging.services.whatsapp_rendering import WhatsAppRenderer
 
 ENDPOINT = "/app/campaigns/test"  # names these runs among the kept answers
 
@@ -39,6 +41,8 @@ def send_test(*, client: Client, by: User, campaign_id: int, to: str, token: str
     person: contacts.Recipient = next(people, (0, to, "", to, "", {}))
     if isinstance(renderer, MailRenderer):
         return _send_mail(client, campaign, renderer.draft_for(person, to=to, mark=_("[Test] ")), token)
+    if isinstance(renderer, WhatsAppRenderer):
+        return _send_template(client, by, campaign, renderer, person, to, token)
     text = renderer.text_for(person)
 
     def send() -> tuple[int, str]:
@@ -58,6 +62,35 @@ def send_test(*, client: Client, by: User, campaign_id: int, to: str, token: str
         return 201, orjson.dumps({"first": result.id}).decode()
 
     body = digest(orjson.dumps([campaign.pk, text, to]).decode())
+    answer = answer_once(client=client, endpoint=ENDPOINT, key=token, body_hash=body, act=send)
+    return Run(first_id=orjson.loads(answer.body)["first"], messages=1, is_repeat=answer.is_replay)
+
+
+def _send_template(
+    client: Client,
+    by: User,
+    campaign: Campaign,
+    renderer: WhatsAppRenderer,
+    person: contacts.Recipient,
+    to: str,
+    token: str,
+) -> Run:
+    template, values = renderer.words_for(person)
+    if template is None:
+        raise InvalidInput({"test_to": [_("Choose a WhatsApp template.")]})
+    draft = WhatsAppDraft(to, template=template.name, language=template.language, variables=values)
+
+    def send() -> tuple[int, str]:
+        sender = campaign.sender_name or None
+        result = accept_whatsapp(client=client, draft=draft, sender=sender, source="dashboard", as_batch=True)
+        if not isinstance(result, Accepted):
+            raise result.error
+        OwnNumber.objects.update_or_create(
+            client=client, user=by, defaults={"phone": result.recipient, "updated_at": timezone.now()}
+        )
+        return 201, orjson.dumps({"first": result.id}).decode()
+
+    body = digest(orjson.dumps([campaign.pk, draft.template, draft.language, values, to]).decode())
     answer = answer_once(client=client, endpoint=ENDPOINT, key=token, body_hash=body, act=send)
     return Run(first_id=orjson.loads(answer.body)["first"], messages=1, is_repeat=answer.is_replay)
 

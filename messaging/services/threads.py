@@ -1,7 +1,9 @@
 """The inbox: threads that move with every message, who looks after them, notes, and answers at the price shown."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection, transaction
@@ -12,10 +14,12 @@ from accounts.services.access import needs
 from accounts.services.idempotency import answer_once
 from crm.common.crypto import digest
 from crm.common.errors import InvalidInput, NotFound
+from crm.common.phones import region_of
 from crm.common.sql import database_now
 from messaging.conversations import WINDOW
 from messaging.errors import QuoteChanged, WindowClosed
-from messaging.models import Channel, SavedReply, Thread, ThreadEvent, ThreadEventKind
+from messaging.models import Channel, SavedReply, Thread, ThreadEvent, ThreadEventKind, WhatsAppTemplate
+from messaging.providers.whatsapp_words import fill_body, variables_of
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages, check_text
 from messaging.services.answering import contact_of, price_of
 from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
@@ -157,15 +161,90 @@ def reply(*, thread: Thread, client: Client, by: User, token: str, text: str, ex
     """
     text = check_text(text)
 
-    def send() -> tuple[int, str]:
-        now = database_now()
+    def send() -> tuple[str, Sent]:
         ends = window_end(thread)
-        if ends is not None and ends <= now:
+        if ends is not None and ends <= database_now():
             raise WindowClosed()
-        message_id, sender, cost = _send(client, thread, text)
-        if cost != expected_cost_micros:
+        return text, _send(client, thread, text)
+
+    return _answer(thread, client, by, token, [thread.pk, text], expected_cost_micros, send)
+
+
+@needs("messages.send")
+def reply_by_template(
+    *,
+    thread: Thread,
+    client: Client,
+    by: User,
+    token: str,
+    template_id: int,
+    variables: Mapping[str, str],
+    expected_cost_micros: int,
+) -> Replied:
+    """Write to a person of WhatsApp by an approved template, which their 24 hours do not bind; else as `reply`.
+
+    Raises besides: NotFound (the template), InvalidInput (template, variables).
+    """
+    template = _template(thread, template_id)
+    values = {name: " ".join(str(variables.get(name, "")).split()) for name in variables_of(template.body)}
+
+    def send() -> tuple[str, Sent]:
+        draft = WhatsAppDraft(
+            thread.person, template=template.name, language=template.language, variables=values,
+            contact_id=contact_of(thread),
+        )  # fmt: skip
+        sender = thread.sender or thread.own
+        return fill_body(template.body, values), _sent(
+            accept_whatsapp(client=client, draft=draft, sender=sender, source="inbox")
+        )
+
+    return _answer(thread, client, by, token, [thread.pk, template.pk, values], expected_cost_micros, send)
+
+
+def price_of_template(*, client: Client, thread: Thread, template_id: int) -> int:
+    """What an answer by it costs, in micros. Raises: NotFound, NoPrice."""
+    template = _template(thread, template_id)
+    if client.simulation:
+        return 0
+    return pricing.load_prices(client.pk).unit_price_micros(
+        Channel.WHATSAPP, region_of(thread.person), template.category
+    )
+
+
+def _template(thread: Thread, template_id: int) -> WhatsAppTemplate:
+    """Raises: NotFound, also in a thread that is not WhatsApp's."""
+    mine = WhatsAppTemplate.objects.for_client(thread.client_id).filter(pk=template_id)
+    template = mine.first() if thread.channel == Channel.WHATSAPP else None
+    if template is None:
+        raise NotFound("There is no such template.")
+    return template
+
+
+class Sent(NamedTuple):
+    """A message that was accepted: its id, its sender and its cost in micros."""
+
+    id: int
+    sender: str
+    cost_micros: int
+
+
+def _answer(
+    thread: Thread,
+    client: Client,
+    by: User,
+    token: str,
+    content: list[Any],
+    expected_cost_micros: int,
+    send: Callable[[], tuple[str, Sent]],
+) -> Replied:
+    """`send` once per token, for the price that was shown; the thread moves up. send: the words, and the message."""
+
+    def act() -> tuple[int, str]:
+        now = database_now()
+        text, sent = send()
+        if sent.cost_micros != expected_cost_micros:
             raise QuoteChanged(quote=None)
-        _note_event(thread, ThreadEventKind.REPLIED, by, message_id=message_id)
+        _note_event(thread, ThreadEventKind.REPLIED, by, message_id=sent.id)
         Thread.objects.for_client(client).filter(pk=thread.pk).update(
             last_at=now,
             last_text=text[:160],
@@ -173,28 +252,29 @@ def reply(*, thread: Thread, client: Client, by: User, token: str, text: str, ex
             unread=0,
             replying_by=None,
             replying_at=None,
-            sender=sender,
+            sender=sent.sender,
         )
-        return 201, orjson.dumps({"message": message_id}).decode()
+        return 201, orjson.dumps({"message": sent.id}).decode()
 
-    content = digest(orjson.dumps([thread.pk, text]).decode())
-    answer = answer_once(client=client, endpoint=ENDPOINT, key=token, body_hash=content, act=send)
+    body = digest(orjson.dumps(content).decode())
+    answer = answer_once(client=client, endpoint=ENDPOINT, key=token, body_hash=body, act=act)
     return Replied(orjson.loads(answer.body)["message"], answer.is_replay)
 
 
-def _send(client: Client, thread: Thread, text: str) -> tuple[int, str, int]:
-    """The message's id, its sender and its cost in micros."""
+def _send(client: Client, thread: Thread, text: str) -> Sent:
     contact_id, sender = contact_of(thread), thread.sender or None
-    result: Accepted | Refused
     if thread.channel == Channel.WHATSAPP:
         asked = WhatsAppDraft(thread.person, text, contact_id=contact_id)
-        result = accept_whatsapp(client=client, draft=asked, sender=sender, source="inbox")
-    else:
-        draft = Draft(thread.person, text, contact_id=contact_id)
-        (result,) = accept_messages(client=client, drafts=[draft], sender=sender, source="inbox")
+        return _sent(accept_whatsapp(client=client, draft=asked, sender=sender, source="inbox"))
+    draft = Draft(thread.person, text, contact_id=contact_id)
+    (result,) = accept_messages(client=client, drafts=[draft], sender=sender, source="inbox")
+    return _sent(result)
+
+
+def _sent(result: Accepted | Refused) -> Sent:
     if isinstance(result, Refused):
         raise result.error
-    return result.id, result.sender, result.cost_micros
+    return Sent(result.id, result.sender, result.cost_micros)
 
 
 # --- saved replies ----------------------------------------------------------------------------------------------------

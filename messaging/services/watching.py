@@ -8,6 +8,7 @@ from messaging.models import Campaign, CampaignState, Message, MessageStatus, Pr
 from messaging.providers.failures import failure_of
 from messaging.services.announcing import tell_paused
 from messaging.services.campaigns import hold_messages
+from messaging.services.whatsapp_rendering import stopped_template
 
 FAILURES_OF = 200  # the first messages that came to an end
 FAILED_SHARE = 0.2
@@ -46,6 +47,8 @@ def watch_campaigns() -> int:
 
 
 def _trouble(campaign: Campaign) -> tuple[str, str]:
+    if reason := stopped_template(campaign):
+        return "template", reason
     if "failures" not in campaign.waived and (reason := _too_many_failures(campaign)):
         return "failures", reason
     if "provider" not in campaign.waived and (reason := _provider_down(campaign)):

@@ -91,14 +91,15 @@ def accept_whatsapp(
     source: str = "api",
     api_key_id: int | None = None,
     schedule_at: datetime | None = None,
+    as_batch: bool = False,
 ) -> Accepted | Refused:
     """Store, charge and queue one message, at one unit of the plan's rate for WhatsApp and what WhatsApp bills it as;
     refused, it costs nothing.
 
     Free text and files are refused where the window is closed, or will be at `schedule_at`; before one leaves it is
-    looked at again. Raises, and then nothing happened: ClientSuspended, ChannelNotAvailable, SenderNotApproved,
-    NoSender, InvalidInput, EmptyText, UnreadableText, TextTooLong, InvalidSchedule, DailyLimit,
-    wallet.errors.InsufficientBalance.
+    looked at again. as_batch: it has a `batch_id`. Raises, and then nothing happened: ClientSuspended,
+    ChannelNotAvailable, SenderNotApproved, NoSender, InvalidInput, EmptyText, UnreadableText, TextTooLong,
+    InvalidSchedule, DailyLimit, wallet.errors.InsufficientBalance.
     """
     check_may_send(client, Channel.WHATSAPP)
     origin = SenderBook(client, Channel.WHATSAPP).choose(own_number(sender) if sender else None)
@@ -115,7 +116,7 @@ def accept_whatsapp(
             return Refused(draft.recipient, error)
         store_messages(
             client=client, rows=[row], now=now, source=source, api_key_id=api_key_id, schedule_at=schedule_at,
-            guard=guard,
+            as_batch=as_batch, guard=guard,
         )  # fmt: skip
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
     return Accepted(row.id, row.recipient, row.sender, status, row.units, row.segments, ENCODING, row.cost_micros)

@@ -24,8 +24,10 @@ from crm.common.phones import display_phone
 from messaging import conversations, queries
 from messaging.errors import QuoteChanged, WindowClosed
 from messaging.forms import read_id
-from messaging.models import Channel, SavedReply, Thread
+from messaging.models import Channel, SavedReply, Thread, WhatsAppTemplate
+from messaging.providers.whatsapp_words import fill_body, variables_of
 from messaging.services import threads as service
+from messaging.services.known_templates import sendable_templates
 from messaging.views.fragments import go, render_part
 from wallet.queries import balance_of
 
@@ -170,6 +172,43 @@ def _reply_once(request: HttpRequest, found: Thread, token: str, text: str, cost
 
 @page("messages.send")
 @require_http_methods(["GET", "POST"])
+def reply_by_template(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST `template`: shows its variables and price, with the price that was shown it sends. A window that is closed
+    leaves this way alone, and none is needed while it is open.
+    """
+    if request.method == "GET":
+        return redirect("thread", pk)
+    found = _thread_or_404(request, pk)
+    token = request.POST.get("token", "")[:100] or secrets.token_urlsafe(18)
+    template_id = read_id(request.POST.get("template", ""))
+    picked = next((row for row in sendable_templates(request.client) if row.pk == template_id), None)
+    if found.channel != Channel.WHATSAPP or picked is None:
+        return _page(request, found, "", token, error=_("Choose an approved template."), status=422)
+    values = {name: request.POST.get(f"variable_{name}", "")[:1100] for name in variables_of(picked.body)}
+    expected = request.POST.get("expected_cost_micros", "")
+    if not expected.isascii() or not expected.isdigit() or len(expected) > 15:
+        return _page(request, found, "", token, picked=picked, values=values)
+    try:
+        done = service.reply_by_template(
+            thread=found, client=request.client, by=request.user, token=token, template_id=picked.pk,
+            variables=values, expected_cost_micros=int(expected),
+        )  # fmt: skip
+    except QuoteChanged:
+        error = _("Nothing was sent: the price changed. Look at the new one, then send.")
+        return _page(request, found, "", token, picked=picked, values=values, error=error, status=409)
+    except IdempotencyKeyReused:
+        error = _("You sent another answer from this page already. To send this one too, press the button again.")
+        token = secrets.token_urlsafe(18)
+        return _page(request, found, "", token, picked=picked, values=values, error=error, status=409)
+    except DomainError as error:
+        return _page(request, found, "", token, picked=picked, values=values, error=str(error), status=422)
+    if done.is_repeat:
+        messages.info(request, _("This was sent already. Nothing was sent a second time."))
+    return go(request, reverse("thread", args=[pk]))
+
+
+@page("messages.send")
+@require_http_methods(["GET", "POST"])
 def check(request: HttpRequest, pk: int) -> HttpResponse:
     """The price of what is being typed, by POST so that no log keeps it; colleagues see that one is replying."""
     if request.method == "GET":
@@ -221,10 +260,13 @@ def _thread_or_404(request: HttpRequest, pk: int) -> Thread:
 
 def _page(
     request: HttpRequest, found: Thread, text: str, token: str, *, status: int = 200, error: str = "",
-    price_first: bool = False, **more: Any,
+    price_first: bool = False, picked: WhatsAppTemplate | None = None, values: dict[str, str] | None = None,
+    **more: Any,
 ) -> HttpResponse:  # fmt: skip
-    """The whole thread with what was typed."""
+    """The whole thread with what was typed, or with the template that was picked."""
     context = _talk(request, found) | _aside(request, found) | _answer(request, found, text, token)
+    if picked is not None:
+        context |= _picked(request, found, picked, values or {})
     context |= {"error": error, "price_first": price_first and not error, **more}
     if price_first and context["problem"]:
         status = 422
@@ -289,8 +331,37 @@ def _answer(request: HttpRequest, found: Thread, text: str, token: str) -> dict[
         "one_way": bool(sender) and found.channel == Channel.SMS and not conversations.can_be_answered(sender),
         "may_send": request.membership.may("messages.send"),
         "saved_replies": list(conversations.saved_replies_for(request.client)),
+        "templates": sendable_templates(request.client) if found.channel == Channel.WHATSAPP else [],
+        "picked": None,
         "error": "",
     } | _price(request, found, text)
+
+
+def _picked(request: HttpRequest, found: Thread, template: WhatsAppTemplate, values: dict[str, str]) -> dict[str, Any]:
+    """What _reply_templates.html prints of the template that was picked: its variables, its words as far as they are
+    filled, what it costs and what is left.
+    """
+    name = _title(request, found)
+    suggested = {"1": name} if not name.startswith("+") and template.samples.get("1") else {}
+    filled = values if any(values.values()) else suggested
+    problem, cost, micros = "", None, 0
+    try:
+        micros = service.price_of_template(client=request.client, thread=found, template_id=template.pk)
+        cost = from_micros(micros)
+    except DomainError as error:
+        problem = str(error)
+    money = balance_of(request.client.pk)
+    return {
+        "picked": template,
+        "variables": [
+            (name, filled.get(name, ""), template.samples.get(name, "")) for name in variables_of(template.body)
+        ],
+        "filled": fill_body(template.body, {name: value for name, value in filled.items() if value}),
+        "template_problem": problem,
+        "template_cost": cost,
+        "template_micros": micros,
+        "template_after": money.available - cost if cost is not None else None,
+    }
 
 
 def _price(request: HttpRequest, found: Thread, text: str) -> dict[str, Any]:

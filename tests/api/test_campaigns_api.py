@@ -2,16 +2,20 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from contacts import services as contacts
-from messaging.models import Campaign, CampaignRecipient, Message
+from messaging.models import Campaign, CampaignRecipient, Message, ProviderAccount, WhatsAppTemplate
 from messaging.queries import Reach, reach_of
 from messaging.services import audience
 from messaging.services.expansion import expand_campaign
-from messaging.services.senders import approve_email_sender
+from messaging.services.providers import add_route
+from messaging.services.senders import approve_email_sender, approve_sender
 from tests.api.caller import fields_of, refusal
+from wallet.models import PricePlan
+from wallet.services import set_rate
 
 pytestmark = pytest.mark.django_db
 
@@ -151,7 +155,8 @@ def test_a_draft_is_changed_and_deleted_and_a_started_one_is_not(acme):
         ({"name": ""}, "name"), ({"message": ""}, "message"), ({"message": "x" * 481}, "message"),
         ({"sender": "NOBODY"}, "sender"), ({"recipients": []}, "recipients"), ({"recipients": ["12"]}, "recipients.0"),
         ({"recipients": ["0712000001"] * 10_001}, "recipients"), ({"groups": [999]}, "groups"),
-        ({"contacts": [999]}, "contacts"), ({"channel": "whatsapp"}, "channel"),
+        ({"contacts": [999]}, "contacts"), ({"channel": "whatsapp"}, "message"),
+        ({"template": "bill"}, "template"), ({"variables": {"1": "x"}}, "variables"),
         ({"channel": "email"}, "subject"), ({"subject": "Hi"}, "subject"), ({"html": "<p>Hi</p>"}, "html"),
         ({"channel": "email", "subject": "Hi", "message": "", "html": ""}, "message"),
         ({"schedule_at": "2099-01-01T00:00:00Z"}, "schedule_at"),
@@ -163,6 +168,36 @@ def test_what_cannot_be_a_campaign_is_refused_and_nothing_is_kept(acme, change, 
     assert field in fields_of(refusal(acme.post("campaigns", DRAFT | change), 400, "INVALID_REQUEST"))
     assert not Campaign.objects.unscoped().exists()
     assert not CampaignRecipient.objects.unscoped().exists()
+
+
+def test_a_campaign_by_whatsapp_is_a_template_with_variables(acme):
+    client = acme.client
+    account = ProviderAccount.objects.get()
+    add_route(account=account, channel="whatsapp")
+    approve_sender(client=client, channel="whatsapp", name="+254709000001")
+    plan = PricePlan.objects.get(wallets__client=client)
+    set_rate(plan=plan, channel="whatsapp", price_per_unit=Decimal("0.8"), category="utility")
+    template = WhatsAppTemplate.objects.create(
+        client=client, account=account, name="bill", language="en", body="Dear {{1}}, pay.", state="review"
+    )
+    asked = {"name": "Bills", "channel": "whatsapp", "template": "bill", "recipients": ["0712000001"]}
+    fields = fields_of(refusal(acme.post("campaigns", asked | {"template": "none"}), 400, "INVALID_REQUEST"))
+    assert "template" in fields
+    assert "template" in fields_of(
+        refusal(acme.post("campaigns", {k: v for k, v in asked.items() if k != "template"}), 400, "INVALID_REQUEST")
+    )
+    body = acme.post("campaigns", asked | {"variables": {"1": "{first_name|parent}"}}).json()["data"]
+    assert (body["template"], body["language"], body["message"]) == ("bill", "en", "Dear {first_name|parent}, pay.")
+    estimate = acme.get(f"campaigns/{body['id']}/estimate").json()["data"]
+    assert (estimate["cost"], len(estimate["problems"])) == (0.8, 1)
+    told = refusal(call(acme, "POST", f"campaigns/{body['id']}/send"), 400, "INVALID_REQUEST")
+    assert "bill (en)" in str(told)
+    WhatsAppTemplate.objects.for_client(client).filter(pk=template.pk).update(state="approved")
+    changed = call(acme, "PATCH", f"campaigns/{body['id']}", {"variables": {"1": "customer"}}).json()["data"]
+    assert changed["message"] == "Dear customer, pay."
+    refusal(call(acme, "PATCH", f"campaigns/{body['id']}", {"subject": "x"}), 400, "INVALID_REQUEST")
+    sent = call(acme, "POST", f"campaigns/{body['id']}/send", {"expected_cost": 0.8}).json()["data"]
+    assert (sent["status"], sent["quoted_cost"]) == ("scheduled", 0.8) or sent["status"] == "sending"
 
 
 def test_a_campaign_by_email_is_written_read_and_changed(acme):

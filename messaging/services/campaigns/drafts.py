@@ -22,6 +22,7 @@ from messaging.services.accept import check_text
 from messaging.services.mail_rendering import PARTS, DraftMail, read_draft_mail
 from messaging.services.mails import read_address
 from messaging.services.senders import choose_sender
+from messaging.services.whatsapp_rendering import read_draft_template
 
 LONGEST_NAME = 120
 
@@ -52,6 +53,7 @@ def save_draft(
     mail: Mapping[str, str] | None = None,
     mail_variants: Mapping[str, Mapping[str, str]] | None = None,
     message_class: str | None = None,
+    whatsapp: Mapping[str, Any] | None = None,
 ) -> Campaign:
     """Make a draft, or change one that is still a draft. Text, groups and sender may be missing until it is confirmed.
 
@@ -60,16 +62,21 @@ def save_draft(
     version: `version_of` the draft that the person looked at; "" overwrites whatever is there.
     channel: of a new draft; one that exists keeps its own. mail: its parts besides the text (mail_rendering.PARTS).
     mail_variants: of a mail, instead of variants: {text, subject, html} by code.
+    whatsapp: the template and its variables (whatsapp_rendering.PARTS), instead of a text.
     Raises: InvalidInput with a sentence per field, NotFound, WrongState, EditedMeanwhile (fact: campaign).
     """
     errors: dict[str, list[str]] = {}
     campaign = get_campaign(client=client, campaign_id=campaign_id) if campaign_id is not None else None
     channel = campaign.channel if campaign else channel
     if channel not in CAMPAIGN_CHANNELS:
-        raise ChannelNotAvailable(_("Campaigns go by SMS or e-mail."), channel=channel)
+        raise ChannelNotAvailable(_("Campaigns go by SMS, WhatsApp or e-mail."), channel=channel)
     changes = {
         **_named(errors, campaign, name),
-        **_written(errors, campaign, channel, text, variants, mail, mail_variants),
+        **(
+            _chosen(errors, client, campaign, whatsapp)
+            if channel == Channel.WHATSAPP
+            else _written(errors, campaign, channel, text, variants, mail, mail_variants)
+        ),
         **_sent_by(errors, client, campaign, channel, sender),
     }
     if message_class is not None:
@@ -130,6 +137,20 @@ def _written(
     if variants is not None:
         found["variants"] = texts
     return found
+
+
+def _chosen(
+    errors: dict[str, list[str]], client: Client, campaign: Campaign | None, whatsapp: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The template of a draft as it is kept; `errors` gets a sentence for what cannot be."""
+    if whatsapp is None and campaign is not None:
+        return {}
+    try:
+        text, content = read_draft_template(client, whatsapp or {})
+    except InvalidInput as error:
+        errors |= error.errors
+        return {}
+    return {"text": text, "content": content}
 
 
 def _sent_by(

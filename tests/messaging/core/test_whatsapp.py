@@ -11,9 +11,6 @@ from crm.common.sql import database_now, later_sql
 from messaging.errors import ChannelNotAvailable, SenderNotApproved, TextTooLong
 from messaging.models import InboundMessage, ProviderAccount, Route, WhatsAppTemplate
 from messaging.services.accept import Accepted, Refused
-from messaging.services.again import other_channels
-from messaging.services.campaigns import save_draft
-from messaging.services.providers import add_route
 from messaging.services.senders import approve_sender, approve_sender_id
 from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
 from tests.messaging.core import world
@@ -193,12 +190,3 @@ def test_a_number_is_a_sender_of_one_channel(acme):
     approve_sender_id(client=acme, name="+254709000002")
     with pytest.raises(InvalidInput):
         approve_sender(client=acme, channel="whatsapp", name="+254709000002")
-
-
-def test_campaigns_offer_only_the_channels_that_they_can_be_written_for(acme, road):
-    ProviderAccount.objects.filter(pk=road.pk).update(is_active=True)
-    add_route(account=road, channel="whatsapp")
-    with pytest.raises(ChannelNotAvailable):
-        save_draft(client=acme, by=None, name="Offers", text="Habari", group_ids=[], channel="whatsapp")
-    draft = save_draft(client=acme, by=None, name="Offers", text="Habari", group_ids=[])
-    assert "whatsapp" not in other_channels(draft)

@@ -1,6 +1,7 @@
 """The inbox's pages: the list, a thread, answering at the price shown, what each role may do; without JavaScript."""
 
 import re
+from decimal import Decimal
 
 import pytest
 from django.db import connection
@@ -8,13 +9,24 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from crm.common.sql import later_sql
-from messaging.models import AutoReply, InboundNumber, Message, SavedReply, Thread, ThreadEvent
+from messaging.models import (
+    AutoReply,
+    InboundNumber,
+    Message,
+    SavedReply,
+    Thread,
+    ThreadEvent,
+    WhatsAppTemplate,
+)
 from messaging.providers.base import InboundNotice
 from messaging.services import inbound
-from messaging.services.senders import approve_sender_id
+from messaging.services.providers import add_route
+from messaging.services.senders import approve_sender, approve_sender_id
 from messaging.services.threads import save_reply
 from tests.messaging.core.world import run_sql
 from tests.messaging.pages.conftest import FRAGMENT, add_member, sign_in
+from wallet.models import PricePlan
+from wallet.services import set_rate
 
 INBOX = "/app/inbox"
 PERSON = "+254712000001"
@@ -198,7 +210,7 @@ class TestThread:
     def test_finance_sees_no_inbox_and_a_stranger_no_thread(self, acme, stranger, thread):
         assert add_member(acme, "finance").get(INBOX).status_code == 403
         zuri = sign_in("zuri@else.test")
-        for path in ("", "/reply", "/check", "/act"):
+        for path in ("", "/reply", "/template", "/check", "/act"):
             call = zuri.get if not path else zuri.post
             assert call(f"{INBOX}/{thread.pk}{path}").status_code == 404
 
@@ -218,6 +230,63 @@ class TestThread:
         assert 'id="reply" class="card" aria-labelledby="reply-title" hx-swap-oob="outerHTML"' in polled
         still = browser.get(f"{INBOX}/{row.pk}?window=closed", headers=FRAGMENT).content.decode()
         assert 'id="reply"' not in still
+
+    @pytest.fixture
+    def late(self, acme, provider) -> Thread:
+        """A thread of WhatsApp whose 24 hours are over, and a template for it."""
+        add_route(account=provider, channel="whatsapp")
+        approve_sender(client=acme, channel="whatsapp", name="+254709000001")
+        plan = PricePlan.objects.get(wallets__client=acme)
+        set_rate(plan=plan, channel="whatsapp", price_per_unit=Decimal("0.8"), category="utility")
+        write(provider, channel="whatsapp", to="254709000001")
+        run_sql(f"UPDATE messaging_thread SET last_inbound_at = {later_sql(-86_401)}")
+        run_sql(f"UPDATE messaging_inboundmessage SET received_at = {later_sql(-86_401)}")
+        for name, state in (("follow_up", "approved"), ("not_yet", "review")):
+            WhatsAppTemplate.objects.create(
+                client=acme, name=name, language="en", state=state, body="Dear {{1}}, about {{2}}: may we call you?",
+                samples={"1": "Amina", "2": "your order"},
+            )  # fmt: skip
+        return Thread.objects.for_client(acme).get()
+
+    def test_a_closed_window_offers_the_approved_templates_instead_of_the_box(self, browser, late):
+        page = browser.get(f"{INBOX}/{late.pk}").content.decode()
+        assert "<textarea" not in page.partition('id="reply"')[2].partition("</section>")[0]
+        assert ("follow_up" in page, "not_yet" in page) == (True, False)
+
+    def test_the_picked_template_asks_for_its_variables_and_goes_at_the_price_shown(self, browser, acme, late):
+        template = WhatsAppTemplate.objects.for_client(acme).get(name="follow_up")
+        picked = browser.post(f"{INBOX}/{late.pk}/template", {"template": template.pk})
+        assert "KES 0.80" in words(picked)
+        assert Message.objects.unscoped().count() == 0
+        sending = {
+            "template": template.pk, "token": field(picked, "token"),
+            "expected_cost_micros": field(picked, "expected_cost_micros"),
+        }  # fmt: skip
+        gap = browser.post(f"{INBOX}/{late.pk}/template", sending | {"variable_1": "Amina"})
+        assert (gap.status_code, Message.objects.unscoped().count()) == (422, 0)
+        filled = sending | {"variable_1": "Amina", "variable_2": "your fees"}
+        for _ in range(2):
+            assert browser.post(f"{INBOX}/{late.pk}/template", filled).status_code in (302, 204, 200)
+        message = Message.objects.for_client(acme).get()
+        assert message.text == "Dear Amina, about your fees: may we call you?"
+        assert message.content == {"template": "follow_up", "language": "en", "parameters": ["Amina", "your fees"]}
+        assert (message.cost_micros, message.sender) == (800_000, "+254709000001")
+        assert "about your fees" in words(browser.get(f"{INBOX}/{late.pk}"))
+
+    def test_another_price_and_another_template_send_nothing(self, browser, acme, late):
+        template = WhatsAppTemplate.objects.for_client(acme).get(name="follow_up")
+        filled = {
+            "template": template.pk,
+            "variable_1": "A",
+            "variable_2": "B",
+            "expected_cost_micros": "1",
+            "token": "t",
+        }
+        assert browser.post(f"{INBOX}/{late.pk}/template", filled).status_code == 409
+        other = WhatsAppTemplate.objects.for_client(acme).get(name="not_yet")
+        for wrong in (other.pk, 999_999, "x"):
+            assert browser.post(f"{INBOX}/{late.pk}/template", filled | {"template": wrong}).status_code == 422
+        assert Message.objects.unscoped().count() == 0
 
     def test_answers_from_a_name_say_that_nobody_can_write_back(self, browser, acme, provider):
         approve_sender_id(client=acme, name="22384")
