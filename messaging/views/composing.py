@@ -1,6 +1,7 @@
 """Writing a campaign on four pages: to whom, what and when, then the review; saved while one writes."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -19,11 +20,13 @@ from messaging import queries
 from messaging.campaign_forms import AUDIENCE, MESSAGE, STEPS, WHEN, StepForm
 from messaging.errors import EditedMeanwhile
 from messaging.forms import read_id
-from messaging.models import Campaign, CampaignState, Channel
+from messaging.models import Campaign, CampaignState, Channel, WhatsAppTemplate
 from messaging.services import campaigns as service
 from messaging.services import direct, repeating, scheduling, testing, uploads
+from messaging.services.known_templates import sendable_templates
 from messaging.views.previewing import TEMPLATES_OFFERED, audience_of, preview_of
 from messaging.views.sketching import Sketch, campaign_or_404, missing_in, posted_step, step_words, steps_bar
+from messaging.whatsapp_campaign_forms import TemplateMessageForm
 
 
 @page("campaigns.write")
@@ -114,6 +117,7 @@ def _render(sketch: Sketch, **more: Any) -> HttpResponse:
         "version": service.version_of(campaign) if campaign else "",
         "saved_at": campaign.updated_at if campaign else None,
         "is_mail": sketch.is_mail,
+        "is_whatsapp": sketch.is_whatsapp,
         **_PARTS[sketch.step](sketch),
         **more,
     }
@@ -134,13 +138,22 @@ def _audience_page(sketch: Sketch) -> dict[str, Any]:
 
 def _message_page(sketch: Sketch) -> dict[str, Any]:
     return {
-        "templates": queries.templates_for(sketch.client, sketch.channel)[:TEMPLATES_OFFERED],
+        "templates": _templates(sketch)[:TEMPLATES_OFFERED],
         "test_to": sketch.request.POST.get("test_to") or _own_address(sketch),
         "test_token": secrets.token_urlsafe(18),
         "may_send": sketch.request.membership.may("messages.send"),
         **audience_of(sketch),
         **preview_of(sketch),
     }
+
+
+def _templates(sketch: Sketch) -> Sequence[Any]:
+    """What may be put in: by WhatsApp what is approved; a simulation tries any."""
+    if not sketch.is_whatsapp:
+        return queries.templates_for(sketch.client, sketch.channel)
+    if sketch.client.simulation:
+        return WhatsAppTemplate.objects.for_client(sketch.client).filter(needs="")
+    return sendable_templates(sketch.client)
 
 
 def _when_page(sketch: Sketch) -> dict[str, Any]:
@@ -189,12 +202,16 @@ def _save(sketch: Sketch, *, version: str) -> Campaign | None:
     except EditedMeanwhile:
         raise
     except InvalidInput as error:
-        for name, sentences in error.errors.items():
+        for field, sentences in error.errors.items():
+            name = _FIELDS.get(field, field) if sketch.is_whatsapp else field
             form = next((one for one in posted.values() if name in one.fields), sketch.form)
             form.add_error(name if name in form.fields else None, sentences)
     except DomainError as error:
         sketch.form.add_error(None, str(error))
     return None
+
+
+_FIELDS = {"template": "", "language": "", "variables": ""}  # hidden, or several: said of the whole page
 
 
 def _audience_fields(sketch: Sketch) -> dict[str, Any]:
@@ -205,9 +222,10 @@ def _audience_fields(sketch: Sketch) -> dict[str, Any]:
 def _message_fields(sketch: Sketch) -> dict[str, Any]:
     form = sketch.message
     return {
-        "text": form.cleaned_data["text"],
+        "text": form.cleaned_data.get("text"),
         "sender": form.cleaned_data["sender"],
         "variants": form.variants(),
+        "whatsapp": form.whatsapp_parts() if isinstance(form, TemplateMessageForm) else None,
         "mail": form.mail_parts() if sketch.is_mail else None,
         "mail_variants": form.mail_variants() if sketch.is_mail else None,
         "message_class": form.cleaned_data["message_class"] or None,

@@ -19,6 +19,7 @@ from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
 from messaging.services.mail_preview import preview_mail
 from messaging.services.preview import preview_text
 from messaging.services.reach import measure_reach
+from messaging.services.whatsapp_preview import preview_template
 from messaging.views.fragments import render_part
 from messaging.views.sketching import Sketch, campaign_or_404, posted_sketch
 from wallet.queries import balance_of
@@ -35,6 +36,8 @@ def preview(request: HttpRequest) -> HttpResponse:
         return redirect("campaign_new")
     sketch = posted_sketch(request)
     answer = "messaging/_mail_preview_answer.html" if sketch.is_mail else "messaging/_preview_answer.html"
+    if sketch.is_whatsapp:
+        answer = "messaging/_template_preview_answer.html"
     context = preview_of(sketch) | {"may_send": request.membership.may("messages.send")}
     return render_part(request, "messaging/campaign_preview.html", answer, context)
 
@@ -96,6 +99,7 @@ def audience_of(sketch: Sketch) -> dict[str, Any]:
         "available": available,
         "after": available - reach.cost if reach.cost is not None else None,
         "is_mail": sketch.is_mail,
+        "is_whatsapp": sketch.is_whatsapp,
     }
 
 
@@ -104,6 +108,8 @@ def preview_of(sketch: Sketch) -> dict[str, Any]:
     typed = sketch.addresses_in(sketch.numbers[:4000])[:50]
     if sketch.is_mail:
         return _mail_preview_of(sketch, typed)
+    if sketch.is_whatsapp:
+        return _template_preview_of(sketch, typed)
     form = sketch.message
     return preview_context(
         sketch.request,
@@ -135,6 +141,28 @@ def _mail_preview_of(sketch: Sketch, addresses: list[str]) -> dict[str, Any]:
         "cost": format_money(from_micros(price), sketch.client.currency) if price is not None else "",
         "merge_fields": [*BUILT_IN[:3], "email", "department", OPT_OUT_LINK, *shown.titles],
         "is_mail": True,
+        "is_fragment": False,
+    }
+
+
+def _template_preview_of(sketch: Sketch, numbers: list[str]) -> dict[str, Any]:
+    """What _template_preview.html prints."""
+    written, problem = sketch.written()
+    shown = preview_template(
+        campaign=written,
+        group_ids=sketch.group_ids,
+        excluded_ids=sketch.excluded_ids,
+        numbers=numbers,
+        place=read_id(sketch.request.POST.get("person", "")) or 0,
+        problem=problem,
+    )
+    price = shown.price_micros
+    return {
+        "preview": shown,
+        "sender": written.sender_name,
+        "cost": format_money(from_micros(price), sketch.client.currency) if price is not None else "",
+        "merge_fields": [*BUILT_IN[:3], "phone", "department", *shown.titles],
+        "is_whatsapp": True,
         "is_fragment": False,
     }
 

@@ -25,6 +25,7 @@ from messaging.services import campaigns as service
 from messaging.services.audience import Problem, Quote, problems_of, quote_campaign
 from messaging.services.guards import Guard
 from messaging.services.hours import OutsideHours
+from messaging.services.whatsapp_rendering import template_of
 from messaging.views.fragments import go
 from messaging.views.sketching import campaign_or_404, step_words, steps_bar
 from wallet.pricing import load_prices
@@ -174,7 +175,7 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
     except InvalidInput as error:
         problems += [Problem(WHEN, sentence) for sentence in error.errors["campaign"]]
     may_send = request.membership.may("campaigns.send")
-    mail = campaign.channel == Channel.EMAIL
+    mail, whatsapp = campaign.channel == Channel.EMAIL, campaign.channel == Channel.WHATSAPP
     rule = load_prices(request.client.pk).unit_rule
     shortage = max(cost - money.available, 0)
     guard = Guard(request.client)
@@ -190,7 +191,10 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
         "campaign": campaign,
         "quote": quote,
         "is_mail": mail,
-        "samples": [] if mail else [(*sample, lay_out(sample[2], rule)) for sample in quote.samples],
+        "is_whatsapp": whatsapp,
+        "template": template_of(campaign) if whatsapp else None,
+        "samples": [] if mail or whatsapp else [(*sample, lay_out(sample[2], rule)) for sample in quote.samples],
+        "filled": quote.samples if whatsapp else [],
         "mails": [(*sample[:3], content) for sample, content in zip(quote.samples, quote.contents, strict=True)]
         if mail
         else [],

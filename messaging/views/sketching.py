@@ -26,12 +26,14 @@ from messaging.campaign_forms import (
     WhenForm,
 )
 from messaging.forms import MAIL_PARTS, read_id
-from messaging.models import Campaign, CampaignRecipient, Channel, TemplateLanguage
+from messaging.models import Campaign, CampaignRecipient, Channel, TemplateLanguage, WhatsAppTemplate
 from messaging.services import campaigns as service
-from messaging.services.audience import Renderer, renderer_for, unwritten
+from messaging.services.audience import AnyRenderer, renderer_for, unwritten
 from messaging.services.direct import read_emails, read_numbers
-from messaging.services.mail_rendering import PARTS, MailRenderer, read_draft_mail
+from messaging.services.mail_rendering import PARTS, read_draft_mail
 from messaging.services.rules import rules_of
+from messaging.services.whatsapp_rendering import read_draft_template
+from messaging.whatsapp_campaign_forms import TemplateMessageForm, initial_of
 
 _Form = TypeVar("_Form", bound=StepForm)
 MOST_SHOWN = 2_000  # listed numbers that the box holds; more stay listed unseen
@@ -67,6 +69,10 @@ class Sketch:
     def is_mail(self) -> bool:
         return self.channel == Channel.EMAIL
 
+    @property
+    def is_whatsapp(self) -> bool:
+        return self.channel == Channel.WHATSAPP
+
     # --- forms ---------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -75,7 +81,7 @@ class Sketch:
 
     @cached_property
     def message(self) -> MessageForm:
-        return self._form(MessageForm)
+        return self._form(TemplateMessageForm if self.is_whatsapp else MessageForm)
 
     @cached_property
     def when(self) -> WhenForm:
@@ -115,7 +121,7 @@ class Sketch:
         """Put a template's words in the place of those typed."""
         typed = {name: self.message.typed(name) for name in self.message.fields}
         initial = typed | template_words(self.request, template_id, self.channel)
-        self.message = MessageForm(client=self.client, channel=self.channel, initial=initial)
+        self.message = type(self.message)(client=self.client, channel=self.channel, initial=initial)
 
     @cached_property
     def kept(self) -> dict[str, Any]:
@@ -176,6 +182,13 @@ class Sketch:
         form = self.message
         sender = queries.approved_senders(self.client, self.channel).filter(name=form.typed("sender", 254)).first()
         campaign = Campaign(client=self.client, channel=self.channel, sender=sender, text=form.typed("text"))
+        if isinstance(form, TemplateMessageForm):
+            try:
+                campaign.text, campaign.content = read_draft_template(self.client, form.whatsapp_parts())
+            except InvalidInput as error:
+                return campaign, str(error)
+            campaign.message_class = form.typed("message_class", 20)
+            return campaign, ""
         if not self.is_mail:
             return campaign, ""
         try:
@@ -186,7 +199,7 @@ class Sketch:
         campaign.text, campaign.variants, campaign.content = mail
         return campaign, ""
 
-    def renderer(self) -> Renderer | MailRenderer | None:
+    def renderer(self) -> AnyRenderer | None:
         """What turns people into the message that is being written; None while there is none."""
         written, problem = self.written()
         if problem or unwritten(written):
@@ -285,11 +298,16 @@ def _initial_of(campaign: Campaign, listed: list[str]) -> dict[str, Any]:
         "repeat_times": campaign.repeat_times,
         "spread_hours": campaign.spread_hours,
     }
+    if campaign.channel == Channel.WHATSAPP:
+        found |= initial_of(campaign.content)
     return found | ({"sender": campaign.sender.name} if campaign.sender else {})
 
 
 def template_words(request: HttpRequest, template_id: int, channel: str) -> dict[str, str]:
     """A template's words as the fields of the form: one language as the message, the others for who prefers them."""
+    if channel == Channel.WHATSAPP:
+        chosen = WhatsAppTemplate.objects.for_client(request.client).filter(pk=template_id).first()
+        return initial_of({"template": chosen.name, "language": chosen.language}) if chosen else {}
     ids = queries.templates_for(request.client, channel).filter(pk=template_id).values_list("pk", flat=True)
     words = queries.template_words(request.client, list(ids)).get(template_id, {})
     if not words:
