@@ -148,6 +148,7 @@ else:
     # Health must answer when it is away; who is cut off from it notices within half a minute (crm/common/sessions.py).
     _patience = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
     _db["OPTIONS"] = _patience | {"tcp_user_timeout": 30_000} | _db.get("OPTIONS", {})
+    _db["OPTIONS"].setdefault("prepare_threshold", 3)  # of crm.common.sql.prepared_cursor; no other cursor prepares
     _db["CONN_MAX_AGE"] = 600
     _db["CONN_HEALTH_CHECKS"] = True
     _db["TEST"] = {"NAME": f"test_tarishi{_TEST_RUN and '_' + _TEST_RUN}"}

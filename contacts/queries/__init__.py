@@ -33,6 +33,7 @@ from contacts.queries.imports import (
     rejects_of,
 )
 from contacts.queries.opt_outs import (
+    OptOutLook,
     opt_out_history_of,
     opt_outs_for,
     opt_outs_of,
@@ -41,6 +42,7 @@ from contacts.queries.opt_outs import (
 )
 
 __all__ = [
+    "OptOutLook",
     "Recipient",
     "address_in",
     "audience",

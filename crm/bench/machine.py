@@ -1,6 +1,7 @@
 """What a measure costs, and the child processes in which the parts of an installation are measured."""
 
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import django
 from django.conf import settings
 from django.db import connection
 
@@ -87,6 +89,15 @@ def peak_mib(pid: int | str = "self") -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
+def held_mib(pid: int) -> float:
+    """What a process holds now in MiB, pages that it shares with others counted in parts; 0.0 where nobody tells."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+
+
 @contextmanager
 def timed(what: str, count: int) -> Iterator[Figure]:
     """Measure the block in this process; `count` and `remark` may be changed inside by the figure it yields."""
@@ -151,5 +162,17 @@ def family_cpu(pid: int) -> float:
 
 
 def describe() -> str:
-    """The line under a table: database and cores."""
-    return f"{connection.vendor}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
+    """The line under a table: versions, cores and load."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version()" if connection.vendor == "postgresql" else "SELECT sqlite_version()")
+        version = " ".join(cursor.fetchone()[0].split()[:2])
+    database = version if connection.vendor == "postgresql" else f"SQLite {version}"
+    ours = f"Python {platform.python_version()}, Django {django.get_version()}, {database}"
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT name || ' ' || setting FROM pg_settings WHERE name IN ('synchronous_commit', 'fsync')"
+            )
+            ours += f" ({', '.join(sorted(row[0] for row in cursor.fetchall()))})"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{ours}; {os.cpu_count()} cores, {memory:.0f} GiB, load {os.getloadavg()[0]:.1f} at the end"

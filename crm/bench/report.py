@@ -43,6 +43,13 @@ def _fast(floor: float) -> Callable[[Figure, dict[str, Figure]], bool]:
 STRAW_0, STRAW_50 = "strawman: campaign, carrier at 0 ms", "strawman: campaign, carrier at 50 ms"
 STRAW_ACCEPT = "strawman: single accept, 16 connections"
 
+_STRAWMAN_OF = {
+    "campaign of 0 ms": STRAW_0,
+    "campaign of 50 ms": STRAW_50,
+    "campaign of": STRAW_0,
+    "single send": STRAW_ACCEPT,
+}
+
 
 def goals(vendor: str) -> list[Goal]:
     """What issue 11 asks for, on this database."""
@@ -67,6 +74,8 @@ def goals(vendor: str) -> list[Goal]:
         Goal("CSV import", "20,000/s, 150 MiB", lambda f, _: f.per_second >= 20_000 and f.peak_mib <= 150),
         Goal("history", "p95 25 ms", lambda f, _: f.extra["p95 ms"] <= 25),
         Goal("the same as an API page", "p95 80 ms", lambda f, _: f.extra["p95 ms"] <= 80),
+        Goal("contact search", "p95 100 ms", lambda f, _: f.extra["p95 ms"] <= 100),
+        Goal("memory", "200 MiB", lambda f, _: f.peak_mib <= 200),
         Goal("delivery reports", "3,000/s", _fast(3000)),
         Goal("email over SMTP", "2,000/s", _fast(2000)),
         Goal("another's single message", "2 s", lambda f, _: f.extra["longest ms"] < 2000),
@@ -75,8 +84,8 @@ def goals(vendor: str) -> list[Goal]:
 
 def _goal_of(figure: Figure, wanted: Sequence[Goal]) -> Goal | None:
     if figure.what.startswith("campaign of"):
-        if ", " in figure.what.partition("ms")[2]:
-            return None  # with several senders: part of the growth
+        if ", " in figure.what.partition("ms")[2] or "its first" in figure.what:
+            return None  # with several senders, or out of a long queue: part of the growth
         kind = "priced" if "priced" in figure.what else "50 ms" if "50 ms" in figure.what else "0 ms"
         named = [goal for goal in wanted if goal.what in (f"campaign of {kind}", "campaign of")]
         return named[0] if named and not (named[0].what == "campaign of" and kind == "priced") else None
@@ -98,6 +107,9 @@ def table(figures: Sequence[Figure], vendor: str) -> str:
         ]
         statements = "" if figure.queries is None else f"{1000 * figure.queries / max(figure.count, 1):,.1f}"
         peak = f"{figure.peak_mib:.0f}" if figure.peak_mib else ""
+        straw = every.get(_STRAWMAN_OF.get(goal.what, "")) if goal else None
+        if straw and straw.per_second:
+            extra.append(f"{figure.per_second / straw.per_second:.1f} times the strawman")
         remark = "; ".join(part for part in (figure.remark, *extra) if part)
         lines.append(
             f"| {figure.what} | {figure.count:,} | {figure.per_second:,.0f} | {figure.cpu_per_1000:.3f} | {statements} "

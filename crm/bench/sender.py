@@ -1,7 +1,11 @@
-"""One sender process of a benchmark: says it is ready, waits for a line, sends what is queued, tells what it cost."""
+"""One sender process of a benchmark: says it is ready, waits for a line, sends what is queued, tells what it cost.
+
+python -m crm.bench.sender ACCOUNT [SECONDS]      after so long it stops, whatever is left
+"""
 
 import os
 import sys
+import threading
 import time
 
 import django
@@ -14,7 +18,7 @@ def main() -> None:
     from django.db import connection
 
     from crm.bench.machine import Statements, peak_mib, process_cpu
-    from messaging.sending.runner import send_waiting
+    from messaging.sending.runner import send_waiting, stop_all
 
     backend = 0
     with connection.cursor() as cursor:
@@ -24,6 +28,10 @@ def main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
+    if len(sys.argv) > 2:
+        timer = threading.Timer(float(sys.argv[2]), stop_all)
+        timer.daemon = True
+        timer.start()
     statements = Statements()
     began, cpu, theirs = time.time(), time.process_time(), process_cpu(backend) if backend else 0.0
     with connection.execute_wrapper(statements):

@@ -1,23 +1,28 @@
 """Measures of what leaves: campaigns, mails, delivery reports, several senders, many clients at once."""
 
+import asyncio
 import subprocess
 import time
 
 import orjson
 
-from crm.bench.machine import Figure, end, environment, start, timed
-from crm.bench.world import Carrier, connect, empty_queue, make_client, queued_campaign
+from crm.bench.arriving import CONNECTIONS, key_of, web
+from crm.bench.load import measure
+from crm.bench.machine import Figure, end, environment, family, held_mib, start, timed
+from crm.bench.world import Carrier, analyse, connect, fresh_account, make_client, queued_campaign
 from messaging.models import Message, ProviderAccount
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
 from messaging.services.mails import MailDraft, accept_mails
 from messaging.services.reports import process_callbacks, store_callback
 
 
-def run_senders(account: ProviderAccount, processes: int, what: str) -> Figure:
-    """What `processes` senders need for everything that is queued; the database's CPU for them included."""
+def run_senders(account: ProviderAccount, processes: int, what: str, seconds: float | None = None) -> Figure:
+    """What `processes` senders need for everything that is queued, or do in so many seconds; the database's CPU for
+    them included."""
+    limit = [] if seconds is None else [str(seconds)]
     children = [
         start(
-            "-m", "crm.bench.sender", str(account.pk),
+            "-m", "crm.bench.sender", str(account.pk), *limit,
             env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )
         for _ in range(processes)
@@ -48,14 +53,54 @@ def run_senders(account: ProviderAccount, processes: int, what: str) -> Figure:
 
 def campaign(people: int, latency: float, *, processes: int = 1) -> Figure:
     """A personalised campaign that waits in the queue, sent."""
-    empty_queue()
+    fresh_account()
     with Carrier(latency) as carrier:
         account = connect(carrier.url)
         queued_campaign(make_client(f"Campaign {latency} {processes}"), people)
+        analyse()
         many = "" if processes == 1 else f", {processes} senders"
         figure = run_senders(account, processes, f"campaign of {people:,}, carrier at {latency * 1000:g} ms{many}")
         counts = carrier.counts()
     figure.remark = f"{counts['messages']:,} arrived, most to one number: {counts['most']}"
+    return figure
+
+
+def from_a_long_queue(seconds: float) -> Figure:
+    """One sender for so long, at the queue that the measure of a large campaign left behind."""
+    with Carrier() as carrier:
+        account = connect(carrier.url)
+        waiting = Message.objects.unscoped().filter(status="queued", provider_account=account).count()
+        analyse()
+        figure = run_senders(account, 1, f"campaign of {waiting:,}, its first {seconds:g} s, carrier at 0 ms", seconds)
+        figure.remark = f"{carrier.counts()['messages']:,} arrived"
+    fresh_account()
+    return figure
+
+
+def memory(people: int) -> Figure:
+    """What web and sender hold while a campaign runs, shared pages counted once; the most of several looks."""
+    fresh_account()
+    client = make_client("Memory")
+    most = {"web": 0.0, "sender": 0.0}
+    with Carrier() as carrier, web() as (url, pid):
+        account = connect(carrier.url)
+        queued_campaign(client, people)
+        asyncio.run(measure(url, client.pk, key_of(client), CONNECTIONS, 2))
+        child = start(
+            "-m", "crm.bench.sender", str(account.pk),
+            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert child.stdin is not None
+        began = time.perf_counter()
+        child.stdin.write("go\n")
+        child.stdin.flush()
+        while child.poll() is None:
+            most["web"] = max(most["web"], sum(held_mib(one) for one in family(pid)))
+            most["sender"] = max(most["sender"], held_mib(child.pid))
+            time.sleep(0.5)
+        figure = Figure(f"memory, web and sender, campaign of {people:,} running", people, time.perf_counter() - began)
+    figure.peak_mib = sum(most.values())
+    figure.extra = {"web MiB": most["web"], "sender MiB": most["sender"]}
     return figure
 
 
@@ -104,7 +149,7 @@ def reports(count: int) -> Figure:
 
 def fairness(people: int, clients: int) -> Figure:
     """How long another's single message takes to leave while `clients` campaigns of `people` in all wait."""
-    empty_queue()
+    fresh_account()
     connect("http://127.0.0.1:9")
     for number in range(clients):
         queued_campaign(make_client(f"Crowd {clients}-{number}"), max(people // clients, 1))
@@ -136,7 +181,6 @@ def fairness(people: int, clients: int) -> Figure:
                 waits.append(time.perf_counter() - began)
             busy = Message.objects.unscoped().filter(status="queued").exists()
         finally:
-            empty_queue()
             end([child])
     figure = Figure(f"another's single message beside {clients} clients' campaigns", len(waits), sum(waits))
     figure.extra["longest ms"] = 1000 * max(waits)

@@ -29,6 +29,7 @@ def measure_strawman(count: int, seconds: float, broker: str) -> list[Figure]:
             "STRAWMAN_DATABASE": environment()["DATABASE_URL"],
             "STRAWMAN_BROKER": broker or "filesystem://",
             "STRAWMAN_FOLDER": folder,
+            "CELERY_BROKER_URL": broker or "filesystem://",  # Celery's command prefers it to what the program says
         }
         if "strawman_message" not in connection.introspection.table_names():
             _run("prepare", more)
@@ -58,8 +59,8 @@ def _campaign(count: int, latency: float, more: dict[str, str]) -> Figure:
         try:
             _run("queue 20", more)  # warm
             _until_none_left(20)
-            cpu, theirs, began = family_cpu(worker.pid), database_cpu(), time.perf_counter()
-            _run(f"queue {count}", more)
+            cpu, theirs = family_cpu(worker.pid), database_cpu()
+            began = _run(f"queue {count}", more)
             left = _until_none_left(60)
             figure = Figure(f"strawman: campaign, carrier at {latency * 1000:g} ms", count - left)
             figure.seconds = time.perf_counter() - began
@@ -77,11 +78,16 @@ def _purge(more: dict[str, str]) -> None:
     ).wait(60)  # fmt: skip
 
 
-def _run(words: str, more: dict[str, str]) -> None:
+def _run(words: str, more: dict[str, str]) -> float:
+    """Returns when its work began, by our clock: to start Python is no part of it."""
     program = f"import sys; from {MODULE} import main; main(sys.argv[1:])"  # by its own name, as the worker knows it
-    child = start("-c", program, *words.split(), env=environment(**more), stdout=subprocess.DEVNULL)
+    child = start("-c", program, *words.split(), env=environment(**more), stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    began = time.perf_counter()
     if child.wait(600):
         raise RuntimeError(f"the strawman ended with {child.returncode} at “{words}”")
+    return began
 
 
 def _until_none_left(seconds: float) -> int:

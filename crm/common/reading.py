@@ -5,26 +5,15 @@ Nothing that was read is kept, so what is changed holds on the next call (GUARAN
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import orjson
 from django.db import connection, models
 from django.db.models.query import get_related_populators
 
-from crm.common.sql import on_postgres
+from crm.common.sql import Part, on_postgres, prepared_cursor
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One of several reads: expressions over `source`, the SQL after FROM.
-
-    Values arrive as JSON has them: on SQLite booleans are 0 and 1, moments are text. Order is not promised.
-    """
-
-    columns: Sequence[str]
-    source: str
-    params: Sequence[Any] = ()
+__all__ = ["CompiledRead", "Part", "json_column", "read_part", "read_together"]
 
 
 def json_column(name: str) -> str:
@@ -33,7 +22,7 @@ def json_column(name: str) -> str:
 
 
 def read_together(parts: Mapping[str, Part]) -> dict[str, list[list[Any]]]:
-    """The rows of every part by its name, in one statement."""
+    """The rows of every part by its name, in one statement, which is planned once a connection."""
     names, array, text = list(parts), "json_array", ""
     if on_postgres():
         array, text = "json_build_array", "::text"
@@ -42,7 +31,7 @@ def read_together(parts: Mapping[str, Part]) -> dict[str, list[list[Any]]]:
         for number, part in enumerate(parts.values())
     )
     found: dict[str, list[list[Any]]] = {name: [] for name in names}
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, [value for part in parts.values() for value in part.params])
         for number, row in cursor.fetchall():
             found[names[number]].append(orjson.loads(row))
@@ -70,14 +59,13 @@ class CompiledRead(Generic[_Row]):
 
     def first(self, value: str) -> _Row | None:
         """The row for `value`, with what its query selects beside it."""
-        compiler, sql, params = self._compiled()
-        with connection.cursor() as cursor:
+        compiler, sql, params, converters = self._compiled()
+        with prepared_cursor() as cursor:
             cursor.execute(sql, [value if param == _VALUE else param for param in params])
             rows = cursor.fetchall()  # all: SQLite ends the statement when it has no row left
         if not rows:
             return None
         selected, kinds = compiler.select, compiler.klass_info
-        converters = compiler.get_converters([expression for expression, *_ in selected])
         row = next(iter(compiler.apply_converters(rows[:1], converters))) if converters else rows[0]
         columns = kinds["select_fields"]
         names = [selected[place][0].target.attname for place in columns]
@@ -86,7 +74,7 @@ class CompiledRead(Generic[_Row]):
             related.populate(row, found)
         return found
 
-    def _compiled(self) -> tuple[Any, str, Sequence[Any]]:
+    def _compiled(self) -> tuple[Any, str, Sequence[Any], Any]:
         held = getattr(self._of_thread, "held", None)
         if held is None or held[0] != connection.vendor:
             queryset = self._query(_VALUE)
@@ -94,5 +82,6 @@ class CompiledRead(Generic[_Row]):
             query.set_limits(high=1)
             compiler = query.get_compiler(connection.alias)
             sql, params = compiler.as_sql()
-            held = self._of_thread.held = (connection.vendor, compiler, sql, params)
+            converters = compiler.get_converters([expression for expression, *_ in compiler.select])
+            held = self._of_thread.held = (connection.vendor, compiler, sql, params, converters)
         return held[1:]

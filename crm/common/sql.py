@@ -6,7 +6,9 @@ datetimes, and for a JSONField anything that JSON holds; text must not contain N
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import orjson
@@ -14,10 +16,41 @@ from django.db import connection, models
 from django.db.models.functions import Now
 
 Row = Sequence[Any]
+Insert = tuple[type[models.Model], Sequence[str], Sequence[Row]]  # what goes into a table: model, columns, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several reads: expressions over `source`, the SQL after FROM. crm/common/reading.py puts them together.
+
+    Values arrive as JSON has them: on SQLite booleans are 0 and 1, moments are text. Order is not promised.
+    """
+
+    columns: Sequence[str]
+    source: str
+    params: Sequence[Any] = ()
 
 
 def on_postgres() -> bool:
     return connection.vendor == "postgresql"
+
+
+def prepared_cursor() -> Any:
+    """A cursor whose statements PostgreSQL reads and plans once a connection, not at every run; elsewhere a usual one.
+
+    Reading and planning a wide INSERT takes four times as long as running it. For statements of one good plan: inserts,
+    and reads of few rows by an index. A plan made while a table was nearly empty holds until the table is analysed or
+    the connection ends (CONN_MAX_AGE), so nothing that sums or joins large tables. PgBouncer must be in session mode.
+    What is counted and logged of other statements is so of these.
+    """
+    if not on_postgres():
+        return connection.cursor()
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[attr-defined]
 
 
 def now_sql() -> str:
@@ -44,6 +77,21 @@ class DatabaseNow(Now):
         return self.as_sql(
             compiler, connection, template="STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'NOW')", **extra_context
         )
+
+
+# In a statement of a transaction on PostgreSQL whose `wait_for_disk` follows on its commit.
+COMMIT_BEFORE_DISK = Part(("set_config('synchronous_commit', 'off', true)",), "(SELECT 1) AS once")
+
+
+def wait_for_disk() -> None:
+    """Return when everything this connection committed is on the disk (and its synchronous replicas); PostgreSQL.
+
+    A transaction that waits for the disk within its commit keeps its row locks meanwhile, so that whoever needs the
+    same row waits for one disk write after another. One that began with COMMIT_BEFORE_DISK gives them back first, and
+    this waits: the log is written in order, and many wait for the same write. Nobody may be answered before.
+    """
+    with prepared_cursor() as cursor:
+        cursor.execute("SELECT pg_logical_emit_message(true, '', '')", [])
 
 
 def skip_locked() -> str:
@@ -93,7 +141,9 @@ def _plain(value: Any) -> Any:
 
 def as_json(rows: Iterable[Any]) -> str:
     """`rows` as the JSON text that `rows_sql` unpacks."""
-    return orjson.dumps(list(rows), default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    # PostgreSQL reads moments as JSON writes them; SQLite keeps them as text, in Django's form.
+    option = None if on_postgres() else orjson.OPT_PASSTHROUGH_DATETIME
+    return orjson.dumps(list(rows), default=_plain, option=option).decode()
 
 
 def ids_sql() -> str:
@@ -108,18 +158,23 @@ def rows_sql(model: type[models.Model], columns: Sequence[str], alias: str = "v"
 
     `columns` are database column names of `model`. The caller passes `as_json(rows)` as the parameter.
     """
+    return _rows_sql(model, tuple(columns), alias, on_postgres())
+
+
+@cache  # a handful of statements, whose text cost a fifth of a single send's Python
+def _rows_sql(model: type[models.Model], columns: tuple[str, ...], alias: str, postgres: bool) -> str:
     fields = {field.column: field for field in model._meta.concrete_fields}
     parts = []
     for index, column in enumerate(columns):
         field = fields[column]
-        if on_postgres():
+        if postgres:
             kind = field.rel_db_type(connection) if field.primary_key else field.db_type(connection)
             as_it_is = isinstance(field, models.JSONField)
             value = f"NULLIF(value->{index}, 'null'::jsonb)" if as_it_is else f"(value->>{index})::{kind}"
         else:
             value = f"json_extract(value, '$[{index}]')"
         parts.append(f'{value} AS "{column}"')
-    source = "jsonb_array_elements(%s::jsonb) AS value" if on_postgres() else "json_each(%s)"
+    source = "jsonb_array_elements(%s::jsonb) AS value" if postgres else "json_each(%s)"
     return f"(SELECT {', '.join(parts)} FROM {source})" + (f" AS {alias}" if alias else "")
 
 
@@ -135,21 +190,25 @@ def allocate_ids(model: type[models.Model], count: int) -> list[int]:
     """
     if count <= 0:
         return []
-    table = model._meta.db_table
-    with connection.cursor() as cursor:
-        if on_postgres():
-            cursor.execute(  # the sequence is looked up once: per row it cost seven times as much as taking the number
-                "SELECT nextval(s.name) FROM (SELECT pg_get_serial_sequence(%s, 'id')::regclass AS name OFFSET 0) s, "
-                "generate_series(1, %s)",
-                [table, count],
-            )
+    if on_postgres():
+        part = ids_part(model, count)
+        with prepared_cursor() as cursor:
+            cursor.execute(f"SELECT {part.columns[0]} FROM {part.source}", part.params)
             return sorted(row[0] for row in cursor.fetchall())
+    with connection.cursor() as cursor:
         if not connection.in_atomic_block:
             raise RuntimeError("allocate_ids needs a transaction on SQLite")
-        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [model._meta.db_table])
         found = cursor.fetchone()
         first = (found[0] if found else 0) + 1
         return list(range(first, first + count))
+
+
+def ids_part(model: type[models.Model], count: int) -> Part:
+    """`allocate_ids` of PostgreSQL as a part of a statement that reads other things as well; in no promised order."""
+    # The sequence is looked up once: per row it cost seven times as much as taking the number.
+    sequence = "(SELECT pg_get_serial_sequence(%s, 'id')::regclass AS name OFFSET 0) s, generate_series(1, %s)"
+    return Part(("nextval(s.name)",), sequence, [model._meta.db_table, count])
 
 
 def insert_rows(
@@ -161,13 +220,35 @@ def insert_rows(
     """
     if not rows:
         return []
-    statement = (
-        f'INSERT INTO "{model._meta.db_table}" ({_quoted(columns)}) '
-        f"SELECT {_quoted(columns)} FROM {rows_sql(model, columns)} WHERE true {suffix}"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [as_json(rows)])
+    with prepared_cursor() as cursor:
+        cursor.execute(f"{_insert_sql(model, tuple(columns))} {suffix}", [as_json(rows)])
         return cursor.fetchall() if "RETURNING" in suffix else []
+
+
+def insert_together(*inserts: Insert) -> None:
+    """`insert_rows` into several tables; on PostgreSQL by one statement, so that one answer is waited for.
+
+    Rows of one may name rows of another where the foreign key is checked at the commit, as Django's are.
+    """
+    filled = [insert for insert in inserts if insert[2]]
+    if not on_postgres():
+        for insert in filled:
+            insert_rows(*insert)
+        return
+    if not filled:
+        return
+    *before, last = (_insert_sql(model, tuple(columns)) for model, columns, _ in filled)
+    named = ", ".join(f"i{number} AS ({statement})" for number, statement in enumerate(before))
+    with prepared_cursor() as cursor:
+        cursor.execute(f"WITH {named} {last}" if named else last, [as_json(rows) for _, _, rows in filled])
+
+
+def _insert_sql(model: type[models.Model], columns: tuple[str, ...]) -> str:
+    """Parameter: the rows as JSON."""
+    return (
+        f'INSERT INTO "{model._meta.db_table}" ({_quoted(columns)}) '
+        f"SELECT {_quoted(columns)} FROM {rows_sql(model, columns)} WHERE true"
+    )
 
 
 def update_rows(

@@ -17,9 +17,12 @@ class TallyState(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+_KNOWN = {state.value: state.value for state in TallyState}  # `.values` builds a list at every look
+
+
 def state_of(status: str) -> str:
     """The tallied state of a message status; the steps inside the queue are all `waiting`."""
-    return str(status) if status in TallyState.values else TallyState.WAITING.value
+    return _KNOWN.get(status, TallyState.WAITING.value)
 
 
 class MessageTally(models.Model):

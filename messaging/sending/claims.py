@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from django.db import connection, transaction
 
-from crm.common.sql import as_json, ids_sql, in_key_order, later_sql, now_sql, skip_locked
+from crm.common.sql import as_json, later_sql, now_sql, on_postgres, skip_locked
 from messaging.models import SendingProcess
 
 CLAIM_SECONDS = 60  # a claimed message that was not written yet
@@ -52,11 +52,20 @@ class Claimed:
 
 
 def _ours_sql() -> str:
-    """Condition for rows that are claimed by an owner and among some ids. Parameters: owner, ids as JSON, owner."""
-    return (
-        "status = 'claimed' AND lease_owner = %s AND id IN (SELECT id FROM messaging_message "
-        f"WHERE id IN {ids_sql()} AND status = 'claimed' AND lease_owner = %s {in_key_order()})"
-    )
+    """Ends an UPDATE of messages: those that are claimed by an owner, among some ids. Parameters: ids as JSON, owner.
+
+    Rows are found and locked by their keys alone and judged afterwards. Were the status among the conditions of the
+    inner SELECT, PostgreSQL would look them up in the index of all leases, in which every message that was ever sent
+    leaves an entry until the next vacuum: that took three quarters of a campaign's time in the database.
+    """
+    if not on_postgres():  # one writer at a time; a plus keeps an index from being used for its condition
+        return "WHERE id IN (SELECT value FROM json_each(%s)) AND +status = 'claimed' AND +lease_owner = %s"
+    return """FROM (WITH held AS MATERIALIZED (
+            SELECT id, status, lease_owner FROM messaging_message
+            WHERE id = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(%s::jsonb) AS value))
+            ORDER BY id FOR UPDATE)
+        SELECT id FROM held WHERE status = 'claimed' AND lease_owner = %s) AS ours
+        WHERE messaging_message.id = ours.id"""
 
 
 @transaction.atomic
@@ -99,10 +108,10 @@ def mark_submitting(*, owner: str, ids: Sequence[int]) -> set[int]:
     statement = f"""
         UPDATE messaging_message
         SET status = 'submitting', attempts = attempts + 1, lease_until = {later_sql(SUBMIT_SECONDS)}
-        WHERE {_ours_sql()} RETURNING id
+        {_ours_sql()} RETURNING messaging_message.id
     """
     with connection.cursor() as cursor:
-        cursor.execute(statement, [owner, as_json(ids), owner])
+        cursor.execute(statement, [as_json(ids), owner])
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -112,8 +121,8 @@ def give_back(*, owner: str, ids: Sequence[int]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE messaging_message SET status = 'queued', lease_owner = '', lease_until = NULL WHERE {_ours_sql()}",
-            [owner, as_json(ids), owner],
+            f"UPDATE messaging_message SET status = 'queued', lease_owner = '', lease_until = NULL {_ours_sql()}",
+            [as_json(ids), owner],
         )
 
 

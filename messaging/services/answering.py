@@ -10,10 +10,11 @@ from crm.common.phones import region_of
 from crm.common.sql import database_now
 from messaging.errors import ClientSuspended
 from messaging.models import Channel, Thread
-from messaging.services.accept import NewMessage, OptedOut, check_text, store_messages
+from messaging.services.accept import OptedOut, check_text
 from messaging.services.guards import Guard
 from messaging.services.routing import RouteTable
 from messaging.services.senders import choose_sender
+from messaging.services.storing import NewMessage, store_messages
 from wallet import pricing
 from wallet.pricing import PriceList
 

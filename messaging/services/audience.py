@@ -17,12 +17,13 @@ from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
 from messaging.errors import ChannelNotAvailable, ClientSuspended, CountryClosed, NoRoute, TrialNumber
 from messaging.models import Campaign, CampaignRecipient, Channel, SendingRules
-from messaging.services.accept import NewMessage, check_may_send
+from messaging.services.accept import check_may_send
 from messaging.services.filling import OPT_OUT_LINK, Filler, language_of
 from messaging.services.guards import ForeignRun, Guard
 from messaging.services.mail_rendering import MailRenderer
 from messaging.services.routing import RouteTable
 from messaging.services.senders import class_problem
+from messaging.services.storing import NewMessage
 from messaging.services.whatsapp_rendering import WhatsAppRenderer, problems_of_template, unwritten_template
 from wallet import pricing
 from wallet.errors import NoPrice

@@ -11,10 +11,10 @@ from messaging.errors import DailyLimit
 from messaging.models import Campaign, CampaignState, Message, MessageStatus, SenderState
 from messaging.sending.claims import new_owner
 from messaging.sending.recording import cancel_messages
-from messaging.services.accept import NewMessage, store_messages
 from messaging.services.audience import CHUNK, Place, renderer_for, walk_audience
 from messaging.services.guards import Guard
 from messaging.services.senders import class_problem
+from messaging.services.storing import NewMessage, store_messages
 from messaging.services.watching import pause_for
 from messaging.services.whatsapp_rendering import stopped_template
 from wallet import queries as wallet_queries

@@ -14,11 +14,11 @@ from crm.common.errors import DomainError, InvalidInput
 from crm.common.html_mail import text_of_html
 from messaging.errors import NoRoute, TrialNumber
 from messaging.models import Channel, SenderId, TemplateLanguage
-from messaging.services.accept import NewMessage
 from messaging.services.filling import OPT_OUT_LINK, Filler, language_of
 from messaging.services.guards import Guard
 from messaging.services.mails import ENCODING, LONGEST_BODY, LONGEST_SUBJECT, Layout, MailDraft, check_mail, content_for
 from messaging.services.routing import RouteTable
+from messaging.services.storing import NewMessage
 from wallet import pricing
 from wallet.errors import NoPrice
 

@@ -25,18 +25,11 @@ from crm.common.sql import database_now
 from crm.common.text_units import EmptyText, clean_text
 from messaging.errors import ClientSuspended, InvalidSchedule, NoRoute, TextTooLong, TrialNumber
 from messaging.models import Channel, MessageStatus, SenderId
-from messaging.services.accept import (
-    FURTHEST_SCHEDULE,
-    Accepted,
-    DuplicateRecipient,
-    NewMessage,
-    OptedOut,
-    Refused,
-    store_messages,
-)
+from messaging.services.accept import FURTHEST_SCHEDULE, Accepted, DuplicateRecipient, OptedOut, Refused
 from messaging.services.guards import Guard
 from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook, read_email
+from messaging.services.storing import NewMessage, store_messages
 from wallet import pricing
 from wallet.errors import NoPrice
 

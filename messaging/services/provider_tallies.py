@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from django.db import connection, transaction
 
@@ -60,6 +61,7 @@ def seconds_of(bucket: int) -> float:
     return math.exp(bucket * _STEP)
 
 
+@lru_cache(1024)  # a provider's prices are few, its answers many
 def read_cost(words: str) -> tuple[str, int] | None:
     """("KES", micros) of a provider's "KES 0.8000"; None where it says no amount."""
     currency, _, amount = words.strip().partition(" ")

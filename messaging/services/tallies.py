@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from crm.common.sql import as_datetime, as_json, insert_rows, on_postgres, skip_locked
+from crm.common.sql import Insert, as_datetime, as_json, insert_rows, on_postgres, skip_locked
 from messaging.models import Message, MessageStatus, MessageTally, TallyState
 from messaging.models.tallies import state_of
 
@@ -21,20 +21,30 @@ _TOLD_APART = frozenset(TallyState.values) & frozenset(MessageStatus.values)
 
 def count_steps(steps: Iterable[Step]) -> None:
     """Add what these steps change to the tallies, in one statement and inside the caller's transaction."""
-    changes: dict[tuple[int, datetime, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    insert_rows(*step_rows(steps))
+
+
+def step_rows(steps: Iterable[Step]) -> Insert:
+    """The same, for a caller who inserts other things in the same statement."""
+    alike: dict[tuple, list[int]] = defaultdict(lambda: [0, 0])  # what one call or campaign wrote has one moment
     for client_id, accepted_at, channel, before, after, cost in steps:
+        alike_ones = alike[client_id, accepted_at, channel, before, after]
+        alike_ones[0] += 1
+        alike_ones[1] += cost
+    changes: dict[tuple[int, datetime, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for (client_id, accepted_at, channel, before, after), (count, cost) in alike.items():
         hour = as_datetime(accepted_at).replace(minute=0, second=0, microsecond=0)
         old, new = state_of(before) if before else "", state_of(after)
         if old == new:
             continue
         if old:
             change = changes[client_id, hour, channel, old]
-            change[0] -= 1
+            change[0] -= count
             change[1] -= cost
         change = changes[client_id, hour, channel, new]
-        change[0] += 1
+        change[0] += count
         change[1] += cost
-    insert_rows(MessageTally, _COLUMNS, [(*key, *change, False) for key, change in changes.items() if any(change)])
+    return MessageTally, _COLUMNS, [(*key, *change, False) for key, change in changes.items() if any(change)]
 
 
 def lock_statuses(ids: Sequence[int]) -> dict[int, str]:

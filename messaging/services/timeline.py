@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from crm.common.sql import insert_rows
+from crm.common.sql import Insert, insert_rows
 from messaging.models import MessageEvent
 
 _COLUMNS = ("message_id", "client_id", "kind", "code", "detail", "at")
@@ -13,11 +13,13 @@ Line = tuple[int, int, str, str, str]
 
 def write_events(lines: Iterable[Line], *, at: datetime) -> None:
     """Append lines to timelines, all at the same moment, in one statement. Runs in the caller's transaction."""
-    insert_rows(
-        MessageEvent,
-        _COLUMNS,
-        [(message, client, kind, code[:40], detail[:300], at) for message, client, kind, code, detail in lines],
-    )
+    insert_rows(*event_rows(lines, at=at))
+
+
+def event_rows(lines: Iterable[Line], *, at: datetime) -> Insert:
+    """The same, for a caller who inserts other things in the same statement."""
+    rows = [(message, client, kind, code[:40], detail[:300], at) for message, client, kind, code, detail in lines]
+    return MessageEvent, _COLUMNS, rows
 
 
 def charge_reference(message_pk: int) -> str:

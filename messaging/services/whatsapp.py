@@ -23,20 +23,13 @@ from messaging.conversations import own_number, window_closes_at
 from messaging.errors import InvalidSchedule, TextTooLong, WindowClosed
 from messaging.models import Channel, MessageStatus, SenderId
 from messaging.providers.whatsapp_words import fill_body, variables_of
-from messaging.services.accept import (
-    FURTHEST_SCHEDULE,
-    Accepted,
-    NewMessage,
-    OptedOut,
-    Refused,
-    check_may_send,
-    store_messages,
-)
+from messaging.services.accept import FURTHEST_SCHEDULE, Accepted, OptedOut, Refused, check_may_send
 from messaging.services.guards import Guard
 from messaging.services.known_templates import known_templates, problem_of_sending
 from messaging.services.mails import ENCODING
 from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook
+from messaging.services.storing import NewMessage, store_messages
 from wallet import pricing
 from wallet.errors import NoPrice
 

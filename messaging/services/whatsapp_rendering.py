@@ -16,12 +16,12 @@ from crm.common.phones import region_of
 from messaging.errors import CountryClosed, NoRoute, TrialNumber
 from messaging.models import Campaign, Channel, MessageClass, SenderId, WhatsAppTemplate, WhatsAppTemplateEvent
 from messaging.providers.whatsapp_words import fill_body, parameters_of, variables_of
-from messaging.services.accept import NewMessage
 from messaging.services.filling import Filler, language_of
 from messaging.services.guards import Guard
 from messaging.services.known_templates import problem_of_sending
 from messaging.services.mails import ENCODING
 from messaging.services.routing import RouteTable
+from messaging.services.storing import NewMessage
 from wallet import pricing
 from wallet.errors import NoPrice
 

@@ -99,6 +99,7 @@ application = get_wsgi_application()
 
 
 def main(words: list[str]) -> None:
+    print("began", flush=True)  # noqa: T201 - to whoever measures
     if words[0] == "prepare":
         with connection.schema_editor() as editor:
             editor.create_model(Message)

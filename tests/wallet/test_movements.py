@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import Client, User
 from crm.common.money import to_micros
+from crm.common.sql import on_postgres
 from wallet import queries
 from wallet.errors import AdjustmentRefused, InsufficientBalance, RefundMismatch
 from wallet.models import LedgerEntry, PricePlan, Rate, Wallet
@@ -23,6 +24,7 @@ from wallet.services import (
 
 SECOND_PERSON_ABOVE = 10_000  # ADJUSTMENT_ALONE_UP_TO as it is by default
 
+MANY = 3 if on_postgres() else 4  # statements of a charge of many
 ONE = 1_000_000  # micros
 
 
@@ -89,7 +91,7 @@ def test_a_payment_is_credited_once(acme, unmoved):
 
 def test_debit_many_writes_an_entry_per_charge_with_its_running_balance(acme, django_assert_num_queries):
     charges = [("message:1", ONE), ("message:2", 0), ("message:3", 2 * ONE)]
-    with django_assert_num_queries(4):  # savepoint, update, insert, release
+    with django_assert_num_queries(MANY):  # savepoint, update and insert, release
         assert debit_many(client_id=acme.pk, charges=charges, description="Campaign") == 3 * ONE
     assert ledger(acme)[1:] == [("debit", -1, 99, "message:1"), ("debit", -2, 97, "message:3")]
     assert balance(acme) == 97
@@ -98,7 +100,7 @@ def test_debit_many_writes_an_entry_per_charge_with_its_running_balance(acme, dj
 
 def test_the_number_of_statements_does_not_grow_with_the_charges(acme, django_assert_num_queries):
     charges = [(f"message:{n}", 1000) for n in range(3000)]
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(MANY):
         debit_many(client_id=acme.pk, charges=charges)
     with django_assert_num_queries(6):
         assert len(refund_many(client_id=acme.pk, refunds=charges)) == 3000

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -51,9 +52,7 @@ class ApiView(APIView):
         data = self.request.data
         if (given := data.get("client_id")) is not None and str(given) != str(self.request.auth.client_id):
             raise ValidationError({"client_id": ["This is not the client of your API key and URL."]})
-        serializer = serializer_class(data=data)
-        serializer.is_valid(raise_exception=True)
-        return serializer.validated_data
+        return _checker(serializer_class).run_validation(data)
 
     def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -80,6 +79,20 @@ class ApiView(APIView):
         replay = HttpResponse(answer.body, status=answer.status, content_type="application/json")
         replay["Idempotent-Replayed"] = "true"
         return replay
+
+
+_of_thread = threading.local()
+
+
+def _checker(serializer_class: type[Serializer]) -> Serializer:
+    """A serializer to check requests by. Kept, one a thread: to copy its fields for each call took a tenth of a send.
+
+    `run_validation` leaves nothing behind in it. Raises: ValidationError.
+    """
+    held: dict[type[Serializer], Serializer] = _of_thread.__dict__
+    if serializer_class not in held:
+        held[serializer_class] = serializer_class()
+    return held[serializer_class]
 
 
 def _checked_key(key: str) -> str:

@@ -1,6 +1,7 @@
 """Measure accepting, importing, queueing, sending and reading in a database of their own, beside none of yours."""
 
 import logging
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from wallet.queries import check_wallets
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of each is measured. runs: of what the median is taken of."""
+    """How much of each is measured. runs: of which the median is taken. minutes: for all of it; what would begin later
+    is left out, and the history gets what is left."""
 
+    minutes: float
     runs: int
     campaign: int
     straw: int
@@ -38,9 +41,18 @@ class Size:
     crowd: int
 
 
-FULL = Size(3, 50_000, 1_000, 10, 50_000, 1_000_000, 1_000_000, 10_000_000, 10_000, 10_000, (10_000, 100_000), 100_000)
-MEDIUM = Size(1, 20_000, 500, 5, 20_000, 100_000, 100_000, 500_000, 5_000, 4_000, (10_000,), 50_000)
-QUICK = Size(1, 2_000, 100, 2, 3_000, 5_000, 5_000, 20_000, 500, 400, (1_000,), 2_000)
+FULL = Size(
+    minutes=15, runs=3, campaign=50_000, straw=600, seconds=8, bulk=50_000, start=1_000_000, imported=1_000_000,
+    history=10_000_000, reports=10_000, mails=10_000, growth=(10_000, 100_000), crowd=100_000,
+)  # fmt: skip
+MEDIUM = Size(
+    minutes=8, runs=1, campaign=20_000, straw=300, seconds=5, bulk=20_000, start=100_000, imported=100_000,
+    history=500_000, reports=5_000, mails=4_000, growth=(10_000,), crowd=50_000,
+)  # fmt: skip
+QUICK = Size(
+    minutes=3, runs=1, campaign=2_000, straw=100, seconds=2, bulk=3_000, start=5_000, imported=5_000, history=20_000,
+    reports=500, mails=400, growth=(1_000,), crowd=2_000,
+)  # fmt: skip
 PARTS = (
     "strawman",
     "single",
@@ -50,9 +62,11 @@ PARTS = (
     "email",
     "start",
     "import",
-    "history",
+    "search",
     "growth",
     "fairness",
+    "memory",
+    "history",
 )
 
 
@@ -80,11 +94,11 @@ class Command(BaseCommand):
         try:
             with TemporaryDirectory() as folder, override_settings(MEDIA_ROOT=folder):
                 figures = self._measure(size, options["only"], broker)
-            differing = check_wallets()
+            differing, versions = check_wallets(), machine.describe()
         finally:
             connection.creation.destroy_test_db(name, verbosity=0)
         money = "a wallet differs from its entries" if differing else "every wallet equals its entries"
-        words = f"{report.table(figures, connection.vendor)}\n\n{machine.describe()}; {money}."
+        words = f"{report.table(figures, connection.vendor)}\n\n{versions}; {money}."
         self.stdout.write(words)
         if options["write"]:
             self.stdout.write(f"written: {report.write(connection.vendor, words, figures)}")
@@ -93,15 +107,23 @@ class Command(BaseCommand):
 
     def _measure(self, size: Size, only: Sequence[str], broker: str) -> list[Figure]:
         figures: list[Figure] = []
+        until = time.monotonic() + 60 * size.minutes
 
         def add(part: str, measure: Callable[[], Figure | list[Figure]], *, runs: int = 1) -> None:
-            if part in only:
-                self.stderr.write(f"{part} …")
-                found = [measure() for _ in range(runs)]
-                middle = _middle(found)
-                for figure in middle if isinstance(middle, list) else [middle]:
-                    self.stderr.write(f"  {figure.what}: {figure.per_second:,.0f}/s")
-                    figures.append(figure)
+            if part not in only:
+                return
+            self.stderr.write(f"{part} …")
+            found: list[Figure | list[Figure]] = []
+            while len(found) < runs and (not found or time.monotonic() < until):
+                if time.monotonic() > until:
+                    self.stderr.write("  left out: the time is over")
+                    figures.append(Figure(f"{part}: left out, the {size.minutes:g} minutes were over", 0))
+                    return
+                found.append(measure())
+            middle = _middle(found)
+            for figure in middle if isinstance(middle, list) else [middle]:
+                self.stderr.write(f"  {figure.what}: {figure.per_second:,.0f}/s")
+                figures.append(figure)
 
         if straw.is_there():
             usable = broker if broker.startswith(("redis", "amqp")) else ""
@@ -113,14 +135,19 @@ class Command(BaseCommand):
         add("reports", lambda: sending.reports(size.reports))
         add("email", lambda: sending.mails(size.mails), runs=size.runs)
         add("start", lambda: arriving.start_of(size.start))
+        if "start" in only:
+            add("growth", lambda: sending.from_a_long_queue(2 * size.seconds))
         add("import", lambda: arriving.imports(size.imported))
+        add("search", arriving.search)
         for people in size.growth:
             add("growth", partial(sending.campaign, people, 0.0))
         for processes in (2, 4):
             add("growth", partial(sending.campaign, size.growth[0], 0.05, processes=processes))
         for clients in (1, 100):
             add("fairness", partial(sending.fairness, size.crowd, clients))
-        add("history", lambda: arriving.history(size.history))
+        add("memory", lambda: sending.memory(2 * size.campaign))
+        # At least so long also where the rest took more: the history is laid in as far as that goes.
+        add("history", lambda: arriving.history(size.history, max(until - time.monotonic(), 60)))
         return figures
 
 

@@ -12,10 +12,11 @@ from messaging.sending import loop, runner
 from messaging.sending.claims import claim, give_back, mark_submitting, new_owner
 from messaging.sending.recording import record_outcomes, retry_seconds
 from messaging.sending.sweep import sweep
-from messaging.services.accept import Draft, NewMessage, accept_messages, store_messages
+from messaging.services.accept import Draft, accept_messages
 from messaging.services.providers import add_route, mark_working, rest_account
 from messaging.services.queues import divert_queue
 from messaging.services.routing import RouteTable
+from messaging.services.storing import NewMessage, store_messages
 from messaging.states import STEPS, may_step
 from tests.messaging.core.carrier import LOST_ANSWERS, Carrier
 from tests.messaging.core.world import (

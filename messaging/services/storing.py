@@ -1,0 +1,119 @@
+"""Writing accepted messages down: rows, timeline, figures and charges, whatever their number, by a few statements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from accounts.models import Client
+from crm.common.networks import likely_network
+from crm.common.phones import region_of
+from crm.common.sql import allocate_ids, insert_together
+from messaging import wake
+from messaging.models import Channel, EventKind, Message, MessageStatus
+from messaging.services.guards import Guard
+from messaging.services.tallies import step_rows
+from messaging.services.timeline import charge_reference, event_rows
+from wallet import services as wallet
+
+
+@dataclass(slots=True)
+class NewMessage:
+    """A priced message about to be stored; `id` is given by store_messages."""
+
+    recipient: str
+    sender: str
+    text: str
+    units: int
+    segments: int
+    encoding: str
+    cost_micros: int
+    account_id: int | None
+    country: str = ""  # "": what the number says
+    channel: str = Channel.SMS
+    content: dict[str, Any] | None = None
+    reference: str = ""
+    contact_id: int | None = None
+    next_attempt_at: datetime | None = None  # not before; None for at once
+    id: int = 0
+
+
+MESSAGE_COLUMNS = (
+    "id", "client_id", "campaign_id", "batch_id", "contact_id", "channel", "recipient", "sender", "text", "content",
+    "reference", "source",
+    "api_key_id", "simulated", "status", "priority", "units", "segments", "encoding", "cost_micros",
+    "provider_account_id", "provider_message_id", "network_code", "attempts", "next_attempt_at", "lease_owner",
+    "unconfirmed",
+    "error_code", "error_message", "created_at", "schedule_at", "queued_at", "country", "network",
+)  # fmt: skip
+
+
+def store_messages(
+    *,
+    client: Client,
+    rows: Sequence[NewMessage],
+    now: datetime,
+    source: str,
+    api_key_id: int | None = None,
+    schedule_at: datetime | None = None,
+    campaign_id: int | None = None,
+    priority: int = 0,
+    simulated: bool | None = None,
+    reservation: str | None = None,
+    as_batch: bool = False,
+    guard: Guard | None = None,
+    ids: Sequence[int] = (),
+) -> None:
+    """Write messages, their events and their charges with a number of statements that does not depend on how many.
+
+    Must run inside the caller's transaction; sets each row's id; wakes the senders after the commit. The wallet row is
+    touched last. as_batch: the messages share an id, that of the first. guard: the client's rules, where they are
+    loaded already; every message counts for its limits of a day. ids: from `allocate_ids`, where the caller had them
+    with another read; any beyond those needed stay unused.
+    Raises: InsufficientBalance, ReservationShort, DailyLimit - and the caller's transaction must then roll back.
+    """
+    if not rows:
+        return
+    if simulated is None:
+        simulated = client.simulation
+    if guard is None:
+        guard = Guard(client, simulated=simulated)
+    status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
+    for row, pk in zip(rows, ids or allocate_ids(Message, len(rows)), strict=False):
+        row.id = pk
+    batch_id = rows[0].id if as_batch else None
+    common = (source, api_key_id, simulated, status, priority)
+    queued_at = None if schedule_at else now
+    messages = [
+        (
+            row.id,
+            client.pk,
+            campaign_id,
+            batch_id,
+            row.contact_id,
+            row.channel,
+            row.recipient,
+            row.sender,
+            row.text,
+            row.content,
+            row.reference,
+        )
+        + common
+        + (row.units, row.segments, row.encoding, row.cost_micros, row.account_id)
+        + ("", "", 0, row.next_attempt_at, "", False, "", "", now, schedule_at, queued_at)
+        + (row.country or region_of(row.recipient), likely_network(row.recipient))
+        for row in rows
+    ]
+    kind = EventKind.SCHEDULED if schedule_at else EventKind.QUEUED
+    insert_together(
+        (Message, MESSAGE_COLUMNS, messages),
+        event_rows([(row.id, client.pk, kind, "", "") for row in rows], at=now),
+        step_rows((client.pk, now, str(row.channel), "", status, row.cost_micros) for row in rows),
+    )
+    guard.count_abroad((row.recipient for row in rows), now)
+    charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
+    if charges:
+        wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation, caller_undoes=True)
+    guard.check_day(now)
+    if schedule_at is None:
+        wake.senders({row.account_id for row in rows})
