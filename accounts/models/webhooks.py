@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.clients import Client
 from crm.common.fields import EncryptedJSONField
@@ -9,8 +10,8 @@ from crm.common.tenancy import TenantManager
 
 
 class WebhookFormat(models.TextChoices):
-    ENVELOPE = "envelope", "Envelope: event, client_id, timestamp and data"
-    FLAT = "flat", "Flat: event, its fields and timestamp side by side"
+    ENVELOPE = "envelope", _("Envelope: event, client_id, timestamp and data")
+    FLAT = "flat", _("Flat: event, its fields and timestamp side by side")
 
 
 class WebhookEndpoint(models.Model):

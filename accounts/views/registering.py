@@ -1,5 +1,6 @@
 """Registration, and the code to one's own phone: allauth's flow with our form, by SMS or e-mail."""
 
+from allauth.account import views as allauth_views
 from allauth.account.internal.flows.login import resume_login
 from allauth.account.internal.stagekit import stash_login
 from allauth.account.stages import LoginStageController, PhoneVerificationStage
@@ -40,6 +41,13 @@ class RegisterView(SignupView):
 
 
 register = RegisterView.as_view()
+
+
+def verify_phone(request: HttpRequest) -> HttpResponse:
+    """The code of a registration. Who is signed in changes a number on the page of their own."""
+    if request.user.is_authenticated:
+        return redirect("phone")
+    return allauth_views.verify_phone(request)
 
 
 @require_POST

@@ -5,13 +5,14 @@ from datetime import date
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class MessageClass(models.TextChoices):
     """What a message is for. It decides the hours in which people may be written to."""
 
-    INFORMATION = "information"
-    PROMOTION = "promotion"
+    INFORMATION = "information", _("Information")
+    PROMOTION = "promotion", _("Promotion")
 
 
 class SendingHours(models.Model):

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext_noop as _
+
 from crm.common.money import to_micros
 from wallet.payments.base import (
     AccountField,
@@ -37,41 +39,53 @@ STILL_PROCESSING = "4999"
 PULL_ROWS = 500  # more than this many rows in one window means another page
 MOST_PAGES = 40
 
-_NO_CHARGE = "No payment was recorded."
 _BUSY = Words(
     "service_busy",
-    "M-Pesa could not process this right now. No payment was recorded.",
-    "Try again in half a minute, or pay by paybill.",
+    _("M-Pesa could not process this right now. No payment was recorded."),
+    _("Try again in half a minute, or pay by paybill."),
     ("again", "paybill"),
     wait_seconds=30,
 )
-_LIMIT = "Choose another amount, or pay from another number."
+_LIMIT = _("Choose another amount, or pay from another number.")
 
 # Result codes of callbacks and queries. A code that is not here is OTHER.
 WORDS: Mapping[str, Words] = {
-    "0": Words("paid", "The payment has arrived.", "", ()),
+    "0": Words("paid", _("The payment has arrived."), "", ()),
     "1": Words(
         "insufficient_funds",
-        "There is not enough money in M-Pesa on that number.",
-        "Choose a lower amount, or pay from another number.",
+        _("There is not enough money in M-Pesa on that number."),
+        _("Choose a lower amount, or pay from another number."),
         ("lower", "other_phone"),
     ),
-    "2": Words("below_minimum", f"M-Pesa takes no payment this small. {_NO_CHARGE}", _LIMIT, ("lower", "other_phone")),
-    "3": Words("above_maximum", f"M-Pesa takes no payment this large. {_NO_CHARGE}", _LIMIT, ("lower", "other_phone")),
+    "2": Words(
+        "below_minimum",
+        _("M-Pesa takes no payment this small. No payment was recorded."),
+        _LIMIT,
+        ("lower", "other_phone"),
+    ),
+    "3": Words(
+        "above_maximum",
+        _("M-Pesa takes no payment this large. No payment was recorded."),
+        _LIMIT,
+        ("lower", "other_phone"),
+    ),
     "4": Words(
-        "daily_limit", f"That number has reached its daily M-Pesa limit. {_NO_CHARGE}", _LIMIT, ("lower", "other_phone")
+        "daily_limit",
+        _("That number has reached its daily M-Pesa limit. No payment was recorded."),
+        _LIMIT,
+        ("lower", "other_phone"),
     ),
     "8": Words(
         "receiver_limit",
-        f"Our M-Pesa account cannot take this amount today. {_NO_CHARGE}",
-        "Choose a lower amount, or try again tomorrow.",
+        _("Our M-Pesa account cannot take this amount today. No payment was recorded."),
+        _("Choose a lower amount, or try again tomorrow."),
         ("lower",),
         alert=True,
     ),
     "17": Words(
         "service_busy",
         _BUSY.sentence,
-        "M-Pesa refuses the same amount from the same number within two minutes. Try again then, or pay by paybill.",
+        _("M-Pesa refuses the same amount from the same number within two minutes. Try again then, or pay by paybill."),
         ("again", "paybill"),
         wait_seconds=120,
     ),
@@ -80,48 +94,50 @@ WORDS: Mapping[str, Words] = {
     "9999": _BUSY,
     "1001": Words(
         "phone_busy",
-        "Another M-Pesa or USSD screen is open on that phone.",
-        "Close it on the phone, wait a minute, then try again.",
+        _("Another M-Pesa or USSD screen is open on that phone."),
+        _("Close it on the phone, wait a minute, then try again."),
         ("again", "other_phone"),
         wait_seconds=60,
     ),
-    "1019": Words("expired", "The prompt expired before the PIN.", "Try again with the phone in hand."),
-    "1032": Words("cancelled", "The request was cancelled on the phone. You were not charged.", "Try again."),
+    "1019": Words("expired", _("The prompt expired before the PIN."), _("Try again with the phone in hand.")),
+    "1032": Words("cancelled", _("The request was cancelled on the phone. You were not charged."), _("Try again.")),
     "1037": Words(
         "no_answer",
-        "The phone did not answer: off, no signal, or screen locked.",
-        "Unlock the phone and try again. If no prompt ever comes, dial *234# to refresh the SIM menu; "
-        "this is common on eSIM.",
+        _("The phone did not answer: off, no signal, or screen locked."),
+        _(
+            "Unlock the phone and try again. If no prompt ever comes, dial *234# to refresh the SIM menu; "
+            "this is common on eSIM."
+        ),
         ("again", "paybill"),
     ),
     "2001": Words(
-        "wrong_pin", "The PIN was not correct. M-Pesa locks after several tries.", "Try again with the right PIN."
+        "wrong_pin", _("The PIN was not correct. M-Pesa locks after several tries."), _("Try again with the right PIN.")
     ),
     "2028": Words(
         "configuration",
-        f"Our M-Pesa account is not set up for this. {_NO_CHARGE}",
-        "We have been told. Pay by paybill, or try again later.",
+        _("Our M-Pesa account is not set up for this. No payment was recorded."),
+        _("We have been told. Pay by paybill, or try again later."),
         ("paybill",),
         alert=True,
     ),
     "8006": Words(
         "pin_locked",
-        "The M-Pesa PIN of that number is locked.",
-        "Its owner calls Safaricom at 100, or pay from another number.",
+        _("The M-Pesa PIN of that number is locked."),
+        _("Its owner calls Safaricom at 100, or pay from another number."),
         ("other_phone",),
     ),
     "E3008": Words(
         "not_a_test_number",
-        f"This is M-Pesa's test service, and that is not one of its test numbers. {_NO_CHARGE}",
-        "Use a test number.",
+        _("This is M-Pesa's test service, and that is not one of its test numbers. No payment was recorded."),
+        _("Use a test number."),
         ("other_phone",),
     ),
 }
 WORDS = dict(WORDS) | {"SFC_IC0003": WORDS["2028"]}
 OTHER = Words(
     "declined",
-    "M-Pesa declined the payment. You were not charged as far as M-Pesa tells.",
-    "Look at the M-Pesa messages on the phone before you try again, or pay by paybill.",
+    _("M-Pesa declined the payment. You were not charged as far as M-Pesa tells."),
+    _("Look at the M-Pesa messages on the phone before you try again, or pay by paybill."),
     ("again", "paybill"),
 )
 
@@ -131,8 +147,8 @@ _REFUSALS: tuple[tuple[str, Words], ...] = (
     ("system is busy", _BUSY),
     ("spike arrest", _BUSY),
     ("quota violation", _BUSY),
-    ("invalid phonenumber", Words("invalid_phone", "M-Pesa does not know that number.", "Use another number.")),
-    ("invalid partya", Words("invalid_phone", "M-Pesa does not know that number.", "Use another number.")),
+    ("invalid phonenumber", Words("invalid_phone", _("M-Pesa does not know that number."), _("Use another number."))),
+    ("invalid partya", Words("invalid_phone", _("M-Pesa does not know that number."), _("Use another number."))),
     ("invalid amount", WORDS["2"]),
 )
 _TRY_LATER = ("500.003.02", "500.003.03")

@@ -1,21 +1,25 @@
 """What a top-up's state means to a person: the sentence, the next step, and what the page offers."""
 
+from django.utils.translation import gettext_noop as _
+
 from wallet.models import Asked, TopUp
 from wallet.payments.base import Words
 from wallet.payments.registry import get_method
 
 _UNREACHABLE = Words(
     "unreachable",
-    "M-Pesa cannot be reached right now. No prompt was sent and nothing was paid.",
-    "Try again in half a minute, or pay by paybill.",
+    _("M-Pesa cannot be reached right now. No prompt was sent and nothing was paid."),
+    _("Try again in half a minute, or pay by paybill."),
     ("again", "paybill"),
     wait_seconds=30,
 )
 UNKNOWN = Words(
     "unknown",
-    "We do not know yet. Do not pay again; we keep checking and will write to you.",
-    "You can leave this page: the credit appears here as soon as M-Pesa confirms. If the money left the phone and is "
-    "not here in a day, tell us the reference below.",
+    _("We do not know yet. Do not pay again; we keep checking and will write to you."),
+    _(
+        "You can leave this page: the credit appears here as soon as M-Pesa confirms. If the money left the phone and "
+        "is not here in a day, tell us the reference below."
+    ),
     ("leave", "paybill"),
 )
 

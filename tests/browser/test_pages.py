@@ -1,0 +1,158 @@
+"""Every page as it lies there: acceptance checks 20, 21, 22, 24 and 25 (UX.md §18) in one walk.
+
+A page is loaded once for each language and looked at for all of them at once. The list of pages is the URL map, opened
+with the numbers of Acme's rows. BROWSER_ALL=1 looks at the variants that seldom differ too;
+BROWSER_SHOTS=<folder> keeps pictures.
+"""
+
+import os
+import re
+
+import pytest
+
+from tests.browser import looking
+from tests.browser.conftest import PHONE
+from tests.browser.rows import ROW
+from tests.web.test_url_walk import PAGES, path_of
+
+ALL = bool(os.environ.get("BROWSER_ALL"))
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
+
+# What people open day by day: in three languages. The rest of the map asks before something is done, mostly.
+MAIN = [
+    "/app", "/app/send", "/app/inbox", f"/app/inbox/{ROW}", "/app/campaigns", "/app/campaigns/new", "/app/scheduled",
+    f"/app/campaigns/{ROW}/review", "/app/contacts", f"/app/contacts/{ROW}", "/app/contacts/groups",
+    "/app/contacts/fields", "/app/contacts/opt-outs", "/app/contacts/import", f"/app/contacts/import/{ROW}",
+    "/app/messages", f"/app/messages?open={ROW}", "/app/templates", f"/app/templates/{ROW}", "/app/wallet",
+    "/app/wallet/topup", f"/app/wallet/topups/{ROW + 6}", "/app/wallet/orders", "/app/wallet/bills",
+    "/app/wallet/statement", "/app/settings/api-webhooks", "/app/settings/api-webhooks/keys/new",
+    "/app/settings/api-webhooks/compat", f"/app/settings/api-webhooks/webhooks/{ROW}",
+    "/app/settings/api-webhooks/requests", "/app/settings/profile", "/app/settings/organisation",
+    "/app/settings/senders", f"/app/settings/senders/{ROW}", "/app/settings/team", "/app/settings/notifications",
+    "/app/settings/simulation", "/app/settings/security", "/app/settings/audit", "/app/settings/sending",
+    "/app/settings/privacy", "/app/settings/data", "/app/exports", "/app/search?q=Amina",
+]  # fmt: skip
+PUBLIC = [
+    "/", "/pricing", "/sms-counter", "/status", "/login", "/register", "/password/forgotten", "/docs",
+    "/docs/quick-start", "/docs/reference/messages", "/docs/errors/INSUFFICIENT_BALANCE", "/docs/api",
+    "/docs/search?q=key", "/invite/never-was",
+]  # fmt: skip
+EMPTY = ["/app", "/app/contacts", "/app/campaigns", "/app/messages", "/app/inbox", "/app/templates", "/app/wallet"]
+LOCALES = {"en": "en-GB", "fr": "fr-FR", "sw": "sw-KE"}
+A_PART = "/app/contacts/import/chip"  # of other pages; nobody opens it
+
+
+def the_rest(window) -> list[str]:
+    """The pages of the URL map that open for Acme's owner and are not in MAIN or PUBLIC."""
+    found = []
+    for route, _view in PAGES:
+        path = path_of(route, ROW)
+        if "^" in path or path in (*MAIN, *PUBLIC, A_PART):
+            continue
+        answer = window.context.request.get(path, max_redirects=0)
+        assert answer.status < 500, path
+        if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/html"):
+            found.append(path)
+    return found
+
+
+def visit(window, paths, look) -> None:
+    """Opens each and looks. Raises: AssertionError with every finding of all of them."""
+    found = []
+    for path in paths:
+        answer = window.goto(path)
+        if answer.status >= 500:
+            found.append(f"{path}: answered {answer.status}")
+        found += [f"{path}: {each}" for each in look(window)]
+    assert not found, "\n".join(found)
+
+
+def look_closely(window) -> list[str]:
+    return looking.everything(window) + (looking.the_other_colours(window) if ALL else [])
+
+
+def test_20_21_22_main_pages_are_open_to_everybody_and_light(windows):
+    visit(windows.open("amina", locale="en-GB", reduced_motion="reduce"), MAIN, look_closely)
+
+
+def test_20_21_22_so_are_the_pages_that_ask_before_something_is_done(windows):
+    window = windows.open("amina", locale="en-GB", reduced_motion="reduce")
+    paths = the_rest(window)
+    assert len(paths) > 30
+    if not ALL:
+        window.set_viewport_size(PHONE)
+        window.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    visit(window, paths, look_closely if ALL else looking.on_a_phone_in_full)
+
+
+def test_20_21_22_so_are_pages_for_visitors_and_pages_without_rows(windows):
+    visit(windows.open(locale="en-GB", reduced_motion="reduce"), PUBLIC, look_closely)
+    visit(windows.open("zuri", locale="en-GB", reduced_motion="reduce"), EMPTY, look_closely)
+
+
+@pytest.mark.parametrize("language", ["fr", "sw"])
+def test_20_21_24_in_other_languages_nothing_breaks_and_no_english_is_left(windows, language):
+    def look(window):
+        return looking.in_another_language(window, language)
+
+    options = {"locale": LOCALES[language], "viewport": PHONE, "reduced_motion": "reduce"}
+    visit(windows.open("amina", **options), MAIN, look)
+    visit(windows.open(**options), [path for path in PUBLIC if not path.startswith("/docs")], look)
+
+
+def test_20_dialogs_and_pages_of_errors_are_open_to_everybody(windows):
+    window = windows.open("amina", reduced_motion="reduce")
+    found = []
+
+    def look(state):
+        looking.put_in(window)
+        window.evaluate("looking.settle()")
+        found.extend(f"{state}: {each}" for each in window.evaluate("looking.axe(false)"))
+
+    window.goto("/app")
+    window.keyboard.press("Control+k")
+    window.locator("#palette[open]").wait_for()
+    look("palette")
+    window.keyboard.press("Escape")
+    window.keyboard.press("?")
+    window.locator("#keys[open]").wait_for()
+    look("list of keys")
+    window.goto("/app/settings/api-webhooks/keys/new")
+    window.fill("[name=name]", "")
+    window.evaluate("document.querySelector('main form').noValidate = true")
+    window.click("main form button[type=submit]")
+    window.locator(".error-summary").first.wait_for()
+    look("errors of a form")
+    window.goto("/app/nothing-is-here")
+    look("404")
+    window.set_viewport_size(PHONE)
+    window.goto("/app")
+    window.click("nav.bottom summary")
+    look("menu on a phone")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("path", ["/app", "/app/send", "/app/wallet", "/"])
+def test_22_on_a_slow_line_the_first_content_comes_within_four_seconds(windows, path):
+    window = windows.open("amina" if path.startswith("/app") else "", viewport=PHONE)
+    line = window.context.new_cdp_session(window)
+    line.send("Network.enable")
+    line.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    line.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000},
+    )
+    window.goto(path)
+    paint = window.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    looking.put_in(window)
+    assert paint <= 4000
+    assert window.evaluate("looking.shift()") < looking.MOST_SHIFT
+
+
+def test_25_simulation_is_said_on_every_page(windows):
+    window = windows.open("juma")
+    for path in ("/app", "/app/send", "/app/campaigns", "/app/contacts", "/app/wallet", "/app/settings/profile"):
+        window.goto(path)
+        assert "Simulation: nothing is sent or charged" in window.inner_text(".band-sim"), path
+    window.goto("/app/messages")
+    assert re.search("simulated", window.inner_text("main table tbody"), re.IGNORECASE)
