@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import Role
 
@@ -31,7 +32,7 @@ class NoticeKind:
         return f"notices/{self.name.replace('.', '_')}.txt"
 
 
-_WALLET, _CAMPAIGNS, _PROGRAMS = _("Wallet"), _("Sending"), _("API & Webhooks")
+_WALLET, _CAMPAIGNS, _PROGRAMS = _("Wallet"), pgettext_lazy("notices", "Sending"), _("API & Webhooks")
 KINDS = (
     NoticeKind("balance.low", _WALLET, _("The balance is low, once a day at most"), "wallet.read", MONEY),
     NoticeKind("topup.paid", _WALLET, _("A top-up was paid"), "wallet.read", MONEY),

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -112,7 +112,7 @@ def _running(client: Client, membership: Membership) -> list[dict]:
 def _parts(progress: messaging.Progress) -> list[tuple[str, str, int]]:
     return [
         ("delivered", _("Delivered"), progress.delivered),
-        ("waiting", _("Sent"), progress.sent),
+        ("waiting", pgettext("messages of a campaign", "Sent"), progress.sent),
         ("failed", _("Failed"), progress.failed),
         ("queued", _("Waiting"), progress.queued + progress.unexpanded),
         ("none", _("Not sent"), progress.not_sent),

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from crm.common.access import page
@@ -138,7 +138,7 @@ def _parts(progress: Progress) -> list[tuple[str, str, int]]:
     """The five figures, which add up to the audience at every moment."""
     return [
         ("delivered", _("Delivered"), progress.delivered),
-        ("waiting", _("Sent"), progress.sent),
+        ("waiting", pgettext("messages of a campaign", "Sent"), progress.sent),
         ("failed", _("Failed"), progress.failed),
         ("queued", _("Queued"), progress.queued + progress.unexpanded),
         ("none", _("Not sent"), progress.not_sent),
