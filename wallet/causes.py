@@ -57,7 +57,9 @@ def describe_entries(membership: Membership, entries: Sequence[LedgerEntry]) -> 
 
 
 def _line(membership: Membership, entry: LedgerEntry, causes: dict[str, Cause], top_up: TopUp | None) -> Line:
-    title, url, part, part_url, note = "", "", "", "", entry.description
+    # What the product itself wrote there, such as an opening balance, is in the catalogue; a person's words are not.
+    described = _(entry.description)
+    title, url, part, part_url, note = "", "", "", "", described
     if cause := causes.get(entry.reference):
         title = titled(cause, sees_numbers=membership.may("contacts.read"))
         url = cause.url if membership.may(cause.permission) else ""
@@ -68,7 +70,7 @@ def _line(membership: Membership, entry: LedgerEntry, causes: dict[str, Cause], 
         url = reverse("wallet:topup_detail", args=[top_up.pk])
     return Line(
         kind=KIND_LABELS[EntryKind(entry.kind)],
-        title=title or entry.description or entry.reference.replace(":", " ").capitalize(),
+        title=title or described or entry.reference.replace(":", " ").capitalize(),
         reference=entry.reference,
         amount_micros=entry.amount_micros,
         balance_after_micros=entry.balance_after_micros,

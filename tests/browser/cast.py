@@ -32,6 +32,7 @@ def main() -> None:
         ("Zuri Ltd", "zuri", {}),
         ("Juma School", "juma", {"credit": Decimal(500), "sender_ids": ["JUMA"], "simulation": True}),
         ("Baraka Shop", "baraka", {"credit": Decimal(500), "sender_ids": ["BARAKA"]}),
+        ("Neema Clinic", "neema", {"credit": Decimal(300), "sender_ids": ["NEEMA"]}),
         ("Tarishi", "operator", {"credit": Decimal(500), "sender_ids": ["TARISHI"]}),
     ):
         email = f"{owner}@{owner}.test"

@@ -105,6 +105,7 @@ class Server:
         return kept | sandbox | {
             "VAR_DIR": str(self.data), "PORT": str(self.port), "SANDBOX_PORT": str(self.sandbox_port),
             "PUBLIC_URL": self.url, "LOG_LEVEL": "WARNING", "SYSTEM_CLIENT_ID": str(operator.id if operator else 0),
+            "WEBHOOK_ALLOW_HTTP": "1", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
         }  # fmt: skip
 
     def prepare(self) -> None:
@@ -113,7 +114,8 @@ class Server:
         for left in self.data.iterdir():
             if left.name not in _KEPT:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-        schema.copy_to(self.data / "tarishi.sqlite3")
+        if not schema.copy_to(self.data / "tarishi.sqlite3"):
+            self.manage("migrate")
         made = json.loads(self.run("-m", "tests.browser.cast"))
         self.cast = {name: Opened(self.url, each["id"], each["email"], each["key"]) for name, each in made.items()}
 

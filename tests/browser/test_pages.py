@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 # What people open day by day: in three languages. The rest of the map asks before something is done, mostly.
 MAIN = [
-    "/app", "/app/send", "/app/inbox", f"/app/inbox/{ROW}", "/app/campaigns", "/app/campaigns/new", "/app/scheduled",
+    "/app", "/app/send", "/app/inbox", f"/app/inbox/{ROW}", "/app/campaigns", "/app/campaigns/new",
+    f"/app/campaigns/{ROW}/message", f"/app/campaigns/{ROW}/when", "/app/scheduled",
     f"/app/campaigns/{ROW}/review", "/app/contacts", f"/app/contacts/{ROW}", "/app/contacts/groups",
     "/app/contacts/fields", "/app/contacts/opt-outs", "/app/contacts/import", f"/app/contacts/import/{ROW}",
     "/app/messages", f"/app/messages?open={ROW}", "/app/templates", f"/app/templates/{ROW}", "/app/wallet",
