@@ -113,3 +113,45 @@ def test_who_is_erased_leaves_the_index_in_that_moment(acme, book, in_bin):
         left = str(cursor.fetchall())
     assert "otieno" not in left
     assert "+225" in left
+
+
+def test_who_was_being_indexed_while_erased_leaves_the_index_at_the_next_sweep(acme, book):
+    """The sweep has read a page of the book when the erasure commits, and writes what it read afterwards."""
+    if not search.has_index():
+        pytest.skip("this database has no index of pieces")
+    amina = Contact.objects.for_client(acme).get(name="Amina Otieno")
+    person = privacy.read_address(acme, "0712345678")
+    request = privacy.request_erasure(client=acme, person=person, by=None, reason="Asked by letter")
+    key = "contact_id" if search.on_postgres() else "rowid"
+    settle(acme)
+    privacy.run_erasure(request_id=request.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO contacts_search ({key}, text) VALUES (%s, %s)", [amina.pk, "amina otieno +254712345678"]
+        )
+    assert found(acme, "otieno") == ""
+    cache.delete("contacts.search.forgotten")
+    assert search.forget_deleted() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT text FROM contacts_search WHERE text LIKE %s", ["%otieno%"])
+        assert cursor.fetchall() == []
+
+
+def test_on_postgres_the_pieces_of_the_erased_are_found_by_no_index_scan(acme, book):
+    """The trigram index itself answers, not a reading of the table."""
+    if not search.on_postgres() or not search.has_index():
+        pytest.skip("for PostgreSQL with pg_trgm")
+    settle(acme)
+    looked = "SELECT contact_id FROM contacts_search WHERE text LIKE %s"
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + looked, ["%otieno%"])
+        assert "contacts_search_trgm" in str(cursor.fetchall())
+        cursor.execute(looked, ["%otieno%"])
+        assert len(cursor.fetchall()) == 1
+        person = privacy.read_address(acme, "0712345678")
+        request = privacy.request_erasure(client=acme, person=person, by=None, reason="Asked by letter")
+        privacy.run_erasure(request_id=request.pk)
+        for text in ("%otieno%", "%+254712345678%", "%amina@acme%"):
+            cursor.execute(looked, [text])
+            assert cursor.fetchall() == []
