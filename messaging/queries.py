@@ -164,6 +164,16 @@ def runs_of(series: Campaign) -> QuerySet[Campaign]:
     return Campaign.objects.for_client(series.client_id).filter(series=series).order_by("-run")
 
 
+def groups_of(campaigns: list[Campaign]) -> dict[int, tuple[list[int], list[int]]]:
+    """(ids of groups, ids of excluded groups) by campaign, in order; two queries for all of them."""
+    found: dict[int, tuple[list[int], list[int]]] = {campaign.pk: ([], []) for campaign in campaigns}
+    for place, chosen in enumerate((Campaign.groups, Campaign.excluded)):
+        rows = chosen.through.objects.filter(campaign_id__in=found).order_by("group_id")
+        for campaign_id, group_id in rows.values_list("campaign_id", "group_id"):
+            found[campaign_id][place].append(group_id)
+    return found
+
+
 def listed_numbers(client: Client, campaigns: list[Campaign]) -> dict[int, int]:
     """How many numbers some campaigns were given one by one, by id; those without any are left out."""
     found = CampaignRecipient.objects.for_client(client).filter(campaign__in=campaigns).order_by()

@@ -6,9 +6,11 @@ from rest_framework import serializers
 
 from crm.common.channels import CAMPAIGN_CHANNELS, Channel
 from crm.common.money import json_money
-from messaging.models import Campaign, CampaignState, MessageClass
+from messaging.models import Campaign, CampaignState, MessageClass, Repeat
 from messaging.queries import Progress
 from messaging.services.audience import Quote
+from messaging.services.repeating import MOST_TIMES
+from messaging.services.scheduling import LONGEST_SPREAD
 
 MOST_LISTED = 10_000
 _LARGEST_ID = 2**63 - 1
@@ -30,6 +32,26 @@ def _ids(help_text: str) -> serializers.ListField:
     return serializers.ListField(
         child=child, max_length=MOST_LISTED, required=False, allow_null=True, help_text=help_text
     )
+
+
+class VariantRequest(serializers.Serializer):
+    """The words of one language; by SMS the message alone."""
+
+    message = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, max_length=200_000, help_text="The text."
+    )
+    subject = serializers.CharField(required=False, allow_blank=True, max_length=200, help_text="Email only.")
+    html = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, max_length=200_000, help_text="Email only."
+    )
+
+
+class VariantsRequest(serializers.Serializer):
+    """By language code; a language left out has none."""
+
+    en = VariantRequest(required=False)
+    fr = VariantRequest(required=False)
+    sw = VariantRequest(required=False)
 
 
 class CampaignRequest(serializers.Serializer):
@@ -59,7 +81,13 @@ class CampaignRequest(serializers.Serializer):
         help_text="Phone numbers, by email addresses. Those that cannot be read are left out and named in the answer.",
     )
     groups = _ids("Ids of groups.")
+    excluded_groups = _ids("Ids of groups whose members get nothing, whatever else names them.")
     contacts = _ids("Ids of contacts.")
+    variants = VariantsRequest(
+        required=False,
+        allow_null=True,
+        help_text="The message in other languages, for contacts whose field “language” says so; all of them at once.",
+    )
     channel = serializers.ChoiceField(
         choices=[str(one) for one in CAMPAIGN_CHANNELS],
         default="sms",
@@ -100,6 +128,25 @@ class CampaignRequest(serializers.Serializer):
     )
     schedule_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="It leaves then, once sent: a moment within the next year."
+    )
+    spread_hours = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=LONGEST_SPREAD,
+        help_text="The messages leave evenly over so many hours; 0: as fast as possible.",
+    )
+    repeat = serializers.ChoiceField(
+        choices=Repeat.values,
+        required=False,
+        allow_null=True,
+        help_text="It is sent again and again from `schedule_at` on, each run as a campaign of its own that reserves "
+        "its own cost; null: once.",
+    )
+    repeat_until = serializers.DateField(
+        required=False, allow_null=True, help_text="The last day on which it is sent, in your time zone."
+    )
+    repeat_times = serializers.IntegerField(
+        required=False, allow_null=True, min_value=2, max_value=MOST_TIMES, help_text="How many runs there are."
     )
     message_class = serializers.ChoiceField(
         choices=MessageClass.values,
@@ -180,6 +227,11 @@ class CampaignShape(serializers.Serializer):
     variables = serializers.DictField(required=False, help_text="Of WhatsApp.")
     sender = serializers.CharField(allow_null=True)
     channel = serializers.CharField()
+    groups = serializers.ListField(child=serializers.IntegerField(), help_text="Ids of groups.")
+    excluded_groups = serializers.ListField(child=serializers.IntegerField(), help_text="Whose members get nothing.")
+    variants = serializers.DictField(
+        child=serializers.DictField(child=serializers.CharField()), help_text="What other languages say, by code."
+    )
     status = serializers.ChoiceField(choices=list(STATUSES.values()))
     reason = serializers.CharField(allow_null=True, help_text="Why it was paused or stopped, or whom it left out.")
     recipients = serializers.IntegerField(
@@ -194,6 +246,13 @@ class CampaignShape(serializers.Serializer):
     quoted_cost = serializers.FloatField(help_text="What was reserved when it was started.")
     created_at = serializers.DateTimeField()
     schedule_at = serializers.DateTimeField(allow_null=True, help_text="null: as soon as it is sent.")
+    spread_hours = serializers.IntegerField()
+    repeat = serializers.ChoiceField(choices=Repeat.values, allow_null=True, help_text="null: it is sent once.")
+    repeat_until = serializers.DateField(allow_null=True)
+    repeat_times = serializers.IntegerField(allow_null=True)
+    next_run_at = serializers.DateTimeField(allow_null=True, help_text="While it is repeating.")
+    series = serializers.IntegerField(allow_null=True, help_text="Of a run: the campaign that repeats.")
+    run = serializers.IntegerField(allow_null=True, help_text="Which run of its series it is, the first being 1.")
     message_class = serializers.ChoiceField(choices=MessageClass.values)
     started_at = serializers.DateTimeField(allow_null=True, help_text="When it was sent, or scheduled.")
     finished_at = serializers.DateTimeField(allow_null=True)
@@ -218,14 +277,19 @@ class DeletedCampaignShape(serializers.Serializer):
     id = serializers.IntegerField()
 
 
-def show_campaign(campaign: Campaign, progress: Progress, listed: int) -> dict[str, Any]:
-    """`progress` by messaging.queries.progress_of; `listed`: how many numbers it has by itself."""
+def show_campaign(
+    campaign: Campaign, progress: Progress, listed: int, groups: tuple[list[int], list[int]]
+) -> dict[str, Any]:
+    """`progress` and `groups` by messaging.queries; `listed`: how many numbers it has by itself."""
     return {
         "id": campaign.pk,
         "name": campaign.name,
         "message": campaign.text,
         "sender": campaign.sender.name if campaign.sender else None,
         "channel": campaign.channel,
+        "groups": groups[0],
+        "excluded_groups": groups[1],
+        "variants": _variants(campaign),
         **({"subject": campaign.content.get("subject", "")} if campaign.channel == Channel.EMAIL else {}),
         **({name: campaign.content.get(name) for name in TEMPLATE_FIELDS} if campaign.channel == "whatsapp" else {}),
         "status": STATUSES.get(CampaignState(campaign.state), str(campaign.state)),
@@ -240,9 +304,24 @@ def show_campaign(campaign: Campaign, progress: Progress, listed: int) -> dict[s
         "quoted_cost": json_money(campaign.quoted_cost_micros),
         "created_at": campaign.created_at,
         "schedule_at": campaign.schedule_at,
+        "spread_hours": campaign.spread_hours,
+        "repeat": campaign.repeat or None,
+        "repeat_until": campaign.repeat_until,
+        "repeat_times": campaign.repeat_times,
+        "next_run_at": campaign.starts_at if campaign.state == CampaignState.REPEATING else None,
+        "series": campaign.series_id,
+        "run": campaign.run,
         "message_class": str(campaign.message_class),
         "started_at": campaign.confirmed_at,
         "finished_at": campaign.finished_at,
+    }
+
+
+def _variants(campaign: Campaign) -> dict[str, dict[str, str]]:
+    others = campaign.content.get("variants", {})
+    return {
+        code: {"message": campaign.variants.get(code, ""), **others.get(code, {})}
+        for code in sorted({*campaign.variants, *others})
     }
 
 

@@ -1,5 +1,6 @@
 """Native API of campaigns (contracts/dialects/native.md, "Campaigns")."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -33,12 +34,16 @@ from messaging.api.campaign_shapes import (
 from messaging.models import Campaign, CampaignState, Channel
 from messaging.services import campaigns as services
 from messaging.services.audience import problems_of, quote_campaign
+from messaging.services.repeating import set_repeat
 from messaging.services.scheduling import set_timing
 from wallet.queries import balance_of
 
 _NOT_FOUND = {404: "There is no such campaign."}
 _STARTED = {409: "It was started before: only a draft can be changed."}
-_FIELDS = {"text": "message"}  # the service's words for the fields of these requests
+# The service's words for the fields of these requests; a variant's are text_fr, subject_fr, …
+_FIELDS = {"text": "message", "excluded": "excluded_groups"}
+_VARIANT = re.compile(r"(text|subject|html)_([a-z]{2})")
+_TIMES, _REPEATS = {"schedule_at", "spread_hours"}, {"repeat", "repeat_until", "repeat_times"}
 _STORED = {shown: stored for stored, shown in STATUSES.items()}
 
 
@@ -91,6 +96,9 @@ class CampaignsView(ApiView):
                     channel=asked["channel"],
                     mail={name: asked[name] for name in MAIL_FIELDS & asked.keys()},
                     whatsapp={name: asked[name] for name in TEMPLATE_FIELDS & asked.keys()},
+                    excluded_ids=asked.get("excluded_groups"),
+                    message_class=asked.get("message_class"),
+                    **_variants(asked["channel"], asked),
                 )
             )
             _time(client, campaign, asked)
@@ -121,7 +129,6 @@ class CampaignView(ApiView):
         client = request.auth.client
         campaign = services.get_campaign(client=client, campaign_id=campaign_id)
         asked = self.read(CampaignChange)
-        own_groups = campaign.groups.values_list("pk", flat=True)
         refused: Sequence[services.Unlisted] = ()
         with transaction.atomic():
             _in_our_words(
@@ -129,12 +136,15 @@ class CampaignView(ApiView):
                     client=client,
                     by=None,
                     campaign_id=campaign_id,
-                    name=asked.get("name", campaign.name),
-                    text=asked.get("message", campaign.text),
-                    group_ids=list(own_groups) if asked.get("groups") is None else asked["groups"],
-                    sender=asked.get("sender") or (campaign.sender.name if campaign.sender else None),
+                    name=asked.get("name"),
+                    text=asked.get("message"),
+                    group_ids=asked.get("groups"),
+                    sender=asked.get("sender") or None,
                     mail=_changed(campaign, asked, Channel.EMAIL, MAIL_FIELDS),
                     whatsapp=_changed(campaign, asked, Channel.WHATSAPP, TEMPLATE_FIELDS),
+                    excluded_ids=asked.get("excluded_groups"),
+                    message_class=asked.get("message_class"),
+                    **_variants(campaign.channel, asked),
                 )
             )
             _time(client, campaign, asked)
@@ -265,7 +275,8 @@ class CancelView(_StepView):
 
 def _show_all(client: Client, campaigns: list[Campaign]) -> list[dict[str, Any]]:
     progress, listed = queries.progress_of(campaigns), queries.listed_numbers(client, campaigns)
-    return [show_campaign(row, progress[row.pk], listed.get(row.pk, 0)) for row in campaigns]
+    groups = queries.groups_of(campaigns)
+    return [show_campaign(row, progress[row.pk], listed.get(row.pk, 0), groups[row.pk]) for row in campaigns]
 
 
 def _one(client: Client, campaign_id: int) -> Response:
@@ -295,15 +306,42 @@ def _refuse_nobody(recipients: list[str], refused: Sequence[services.Unlisted]) 
 
 
 def _time(client: Client, campaign: Campaign, asked: dict[str, Any]) -> None:
-    """What was said of when it leaves and what it is for; what was not said stays."""
-    if "schedule_at" in asked or "message_class" in asked:
-        set_timing(
+    """What was said of when it leaves; what was not said stays."""
+    if _TIMES & asked.keys():
+        campaign = set_timing(
             client=client,
             campaign_id=campaign.pk,
-            message_class=asked.get("message_class", campaign.message_class),
             schedule_at=asked.get("schedule_at", campaign.schedule_at),
-            spread_hours=campaign.spread_hours,
+            spread_hours=asked.get("spread_hours", campaign.spread_hours),
         )
+    if campaign.repeat or _REPEATS & asked.keys():
+        set_repeat(
+            client=client,
+            campaign_id=campaign.pk,
+            repeat=asked.get("repeat", campaign.repeat) or "",
+            until=asked.get("repeat_until", campaign.repeat_until),
+            times=asked.get("repeat_times", campaign.repeat_times),
+        )
+
+
+def _variants(channel: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The words in other languages as the service takes them; nothing where nothing was said of them."""
+    given: dict[str, dict[str, str]] | None = asked.get("variants")
+    if given is None:
+        return {}
+    if channel == Channel.EMAIL:
+        renamed = {code: {"text": words.get("message", ""), **words} for code, words in given.items()}
+        return {"mail_variants": renamed}
+    if given and channel == Channel.WHATSAPP:
+        raise InvalidInput({"variants": ["A template has its own languages: only for the channels sms and email."]})
+    odd = {
+        f"variants.{code}.{name}": ["Only for the channel email."]
+        for code, words in given.items()
+        for name in sorted(words.keys() - {"message"})
+    }
+    if odd:
+        raise InvalidInput(odd)
+    return {"variants": {code: words.get("message", "") for code, words in given.items()}}
 
 
 def _changed(campaign: Campaign, asked: dict[str, Any], channel: str, fields: set[str]) -> dict[str, Any] | None:
@@ -320,4 +358,10 @@ def _in_our_words(act: Callable[[], Campaign]) -> Campaign:
     try:
         return act()
     except InvalidInput as refusal:
-        raise InvalidInput({_FIELDS.get(name, name): told for name, told in refusal.errors.items()}) from None
+        raise InvalidInput({_field(name): told for name, told in refusal.errors.items()}) from None
+
+
+def _field(name: str) -> str:
+    if found := _VARIANT.fullmatch(name):
+        return f"variants.{found[2]}.{_FIELDS.get(found[1], found[1])}"
+    return _FIELDS.get(name, name)

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from contacts import services as contacts
+from contacts.models import Contact
 from messaging.models import Campaign, CampaignRecipient, Message, ProviderAccount, WhatsAppTemplate
 from messaging.queries import Reach, reach_of
 from messaging.services import audience
@@ -259,3 +260,100 @@ def test_I1_a_send_with_a_key_starts_the_campaign_once(acme):
     first = acme.post(f"campaigns/{pk}/send", {}, Idempotency_Key="go")
     second = acme.post(f"campaigns/{pk}/send", {}, Idempotency_Key="go")
     assert (second.status_code, second.json(), second["Idempotent-Replayed"]) == (200, first.json(), "true")
+
+
+# --- what the pages can do, too ---------------------------------------------------------------------------------------
+
+
+def group_of(acme, name, *phones):
+    group = contacts.create_group(client=acme.client, name=name)
+    people = [contacts.create_contact(client=acme.client, phone=phone, name=f"P {phone[-1]}") for phone in phones]
+    contacts.add_to_group(group=group, contact_ids=[one.pk for one in people])
+    return group
+
+
+def test_members_of_excluded_groups_get_nothing(acme):
+    staff = group_of(acme, "Staff", "0712000001", "0712000002")
+    board = contacts.create_group(client=acme.client, name="Board")
+    person = Contact.objects.for_client(acme.client).get(phone="+254712000001")
+    contacts.add_to_group(group=board, contact_ids=[person.pk])
+    body = acme.post("campaigns", DRAFT | {"recipients": None, "groups": [staff.pk], "excluded_groups": [board.pk]})
+    made = body.json()["data"]
+    assert (made["groups"], made["excluded_groups"]) == ([staff.pk], [board.pk])
+    assert acme.get(f"campaigns/{made['id']}/estimate").json()["recipients"] == 1
+    kept = call(acme, "PATCH", f"campaigns/{made['id']}", {"name": "Other"}).json()["data"]
+    assert (kept["groups"], kept["excluded_groups"]) == ([staff.pk], [board.pk])
+    everybody = call(acme, "PATCH", f"campaigns/{made['id']}", {"excluded_groups": []}).json()["data"]
+    assert everybody["excluded_groups"] == []
+    assert acme.get(f"campaigns/{made['id']}/estimate").json()["recipients"] == 2
+
+
+def test_variants_are_read_by_those_who_prefer_their_language(acme):
+    contacts.create_contact(client=acme.client, phone="0712000001", name="Awa", attributes={"language": "fr"})
+    words = {"fr": {"message": "Bonjour {name}"}, "sw": {"message": "Habari"}, "de": {"message": "Hallo"}}
+    made = acme.post("campaigns", DRAFT | {"recipients": ["0712000001", "0712000002"], "variants": words}).json()[
+        "data"
+    ]
+    assert made["variants"] == {"fr": {"message": "Bonjour {name}"}, "sw": {"message": "Habari"}}
+    acme.post(f"campaigns/{made['id']}/send", {})
+    expand_campaign(campaign_id=made["id"])
+    assert texts_of(made["id"]) == {"+254712000001": "Bonjour Awa", "+254712000002": DRAFT["message"]}
+
+
+def test_variants_are_replaced_together_or_left(acme):
+    pk = acme.post("campaigns", DRAFT | {"variants": {"fr": {"message": "Bonjour"}}}).json()["id"]
+    assert call(acme, "PATCH", f"campaigns/{pk}", {"message": "Hi"}).json()["data"]["variants"] == {
+        "fr": {"message": "Bonjour"}
+    }
+    changed = call(acme, "PATCH", f"campaigns/{pk}", {"variants": {"sw": {"message": "Habari"}}}).json()["data"]
+    assert (changed["message"], changed["variants"]) == ("Hi", {"sw": {"message": "Habari"}})
+    assert call(acme, "PATCH", f"campaigns/{pk}", {"variants": {}}).json()["data"]["variants"] == {}
+
+
+def test_variants_of_a_mail_have_subject_and_html(acme):
+    approve_email_sender(client=acme.client, address="news@acme.test", display_name="Acme")
+    mail = {"name": "News", "channel": "email", "sender": "news@acme.test", "subject": "News", "message": "Hello",
+            "recipients": ["a@b.test"],
+            "variants": {"fr": {"subject": "Nouvelles", "message": "Bonjour", "html": "<p>Bonjour</p>"}}}  # fmt: skip
+    made = acme.post("campaigns", mail).json()["data"]
+    assert made["variants"] == mail["variants"]
+    again = call(acme, "PATCH", f"campaigns/{made['id']}", {"subject": "Late news"}).json()["data"]
+    assert (again["subject"], again["variants"]) == ("Late news", mail["variants"])
+
+
+def test_a_series_is_written_started_and_read(acme):
+    first = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
+    series = {"schedule_at": first.isoformat(), "repeat": "weekly", "repeat_times": 3, "spread_hours": 2}
+    made = acme.post("campaigns", DRAFT | series).json()["data"]
+    told = ("repeat", "repeat_times", "repeat_until", "spread_hours", "next_run_at", "series", "run")
+    assert [made[name] for name in told] == ["weekly", 3, None, 2, None, None, None]
+    started = acme.post(f"campaigns/{made['id']}/send", {}).json()["data"]
+    assert (started["status"], started["next_run_at"]) == ("repeating", first.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert acme.balance() == 10
+    once = acme.post("campaigns", DRAFT | series).json()["id"]
+    assert call(acme, "PATCH", f"campaigns/{once}", {"repeat": None}).json()["data"]["repeat"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"excluded_groups": [999999]}, "excluded_groups"),
+        ({"variants": {"fr": {"message": "x" * 481}}}, "variants.fr.message"),
+        ({"variants": {"fr": {"subject": "Bonjour"}}}, "variants.fr.subject"),
+        ({"variants": "Bonjour"}, "variants"),
+        ({"spread_hours": 13}, "spread_hours"),
+        ({"repeat": "hourly"}, "repeat"),
+        ({"repeat": "daily"}, "schedule_at"),
+        ({"repeat_times": 1}, "repeat_times"),
+        ({"repeat": "daily", "schedule_at": "2126-01-01T00:00:00Z"}, "schedule_at"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_own_name_and_nothing_is_kept(acme, fields, field):
+    body = refusal(acme.post("campaigns", DRAFT | fields), 400, "INVALID_REQUEST")
+    assert field in [error["field"] for error in body["errors"]]
+    assert not Campaign.objects.unscoped().exists()
+
+
+def test_T1_the_groups_of_another_client_exclude_nobody(acme, stranger):
+    theirs = contacts.create_group(client=stranger.client, name="Theirs")
+    refusal(acme.post("campaigns", DRAFT | {"excluded_groups": [theirs.pk]}), 400, "INVALID_REQUEST")
