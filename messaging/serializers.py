@@ -10,7 +10,7 @@ from rest_framework import serializers
 from crm.common.channels import Channel
 from crm.common.money import json_money
 from crm.common.phones import digits
-from messaging.models import Message, MessageEvent
+from messaging.models import ASKED_FOR, Message, MessageEvent
 from messaging.queries import api_status
 from messaging.services.accept import Accepted
 
@@ -295,4 +295,5 @@ def show_message(message: Message) -> dict[str, Any]:
 
 
 def show_event(event: MessageEvent) -> dict[str, Any]:
-    return {"event": event.kind, "code": event.code or None, "detail": event.detail or None, "at": event.at}
+    detail = None if event.kind in ASKED_FOR else event.detail or None
+    return {"event": event.kind, "code": event.code or None, "detail": detail, "at": event.at}

@@ -6,7 +6,7 @@ from messaging.models.composing import OwnNumber
 from messaging.models.hours import CountryRules, MessageClass, SendingHours
 from messaging.models.inbound import InboundMessage
 from messaging.models.incidents import Impact, Incident
-from messaging.models.messages import EventKind, Message, MessageEvent, MessageStatus
+from messaging.models.messages import ASKED_FOR, EventKind, Message, MessageEvent, MessageStatus
 from messaging.models.providers import (
     CallbackKind,
     ProviderAccount,
@@ -46,6 +46,7 @@ from messaging.models.whatsapp import (
 )
 
 __all__ = [
+    "ASKED_FOR",
     "AutoReply",
     "CallbackKind",
     "Campaign",

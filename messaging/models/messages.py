@@ -180,8 +180,14 @@ class EventKind(models.TextChoices):
     UNREPORTED = "unreported", "No report in 72 hours"
 
 
+ASKED_FOR = frozenset({EventKind.ACCEPTED, EventKind.SCHEDULED, EventKind.QUEUED})  # how a timeline begins
+
+
 class MessageEvent(models.Model):
-    """One line of a message's timeline. `code` is ours (providers/failures.py), `detail` the provider's words."""
+    """One line of a message's timeline. `code` is ours (providers/failures.py), `detail` the provider's words.
+
+    Of the line that says that it was accepted, `detail` is the id of the request behind it, "" for a campaign's.
+    """
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+", db_index=False)
     client = models.ForeignKey("accounts.Client", on_delete=models.PROTECT, related_name="+", db_index=False)

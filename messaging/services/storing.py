@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import Client
+from crm.common.acting import current_request_id
 from crm.common.networks import likely_network
 from crm.common.phones import region_of
 from crm.common.sql import allocate_ids, insert_together
@@ -105,9 +106,10 @@ def store_messages(
         for row in rows
     ]
     kind = EventKind.SCHEDULED if schedule_at else EventKind.QUEUED
+    asked_by = current_request_id()
     insert_together(
         (Message, MESSAGE_COLUMNS, messages),
-        event_rows([(row.id, client.pk, kind, "", "") for row in rows], at=now),
+        event_rows([(row.id, client.pk, kind, "", asked_by) for row in rows], at=now),
         step_rows((client.pk, now, str(row.channel), "", status, row.cost_micros) for row in rows),
     )
     guard.count_abroad((row.recipient for row in rows), now)

@@ -18,7 +18,7 @@ from crm.common.text_units import Layout, lay_out
 from messaging import queries
 from messaging.conversations import thread_of
 from messaging.forms import HistoryForm, read_id
-from messaging.models import Campaign, EventKind, Message, MessageEvent, MessageStatus, Thread
+from messaging.models import ASKED_FOR, Campaign, EventKind, Message, MessageEvent, MessageStatus, Thread
 from messaging.providers.failures import FAILURES, Failure, failure_of
 from messaging.services.timeline import charge_reference
 from messaging.views.fragments import render_part
@@ -89,7 +89,8 @@ class Step:
 class Opened:
     """All that is known of one message. charged, refunded: what the ledger says, in micros.
 
-    thread: where the person's answers are, None where there are none. told: what webhooks were told of it, for roles
+    request_id: of the call or form that asked for it, "" for a campaign's. thread: where the person's answers are, None
+    where there are none. told: what webhooks were told of it, for roles
     that may see them.
     """
 
@@ -104,6 +105,7 @@ class Opened:
     refunded: int
     thread: Thread | None
     told: list[WebhookDelivery]
+    request_id: str
 
 
 EVENT_WORDS = {
@@ -132,17 +134,19 @@ def _open(request: HttpRequest, message_id: int) -> Opened | None:
     reference = charge_reference(found.pk)
     moved = movements_of(request.client.pk, [reference]).get(reference) or Moved()
     layout = lay_out(found.text, "segments")
+    events = queries.events_for(found)
     return Opened(
         message=found,
         status=queries.page_status(found.status),
         name=queries.names_of(request.client, [found]).get(found.recipient, ""),
         campaign=found.campaign,
         layout=layout,
-        timeline=_timeline(queries.events_for(found)),
+        timeline=_timeline(events),
         failure=_failure(found),
         charged=-(moved.debit or 0),
         refunded=moved.refund or 0,
         thread=thread_of(found),
+        request_id=next((event.detail for event in events if event.kind in ASKED_FOR), ""),
         told=deliveries_about(request.client, found.message_id) if request.membership.may("keys.read") else [],
     )
 
@@ -159,7 +163,8 @@ def _timeline(events: list[MessageEvent]) -> list[Step]:
     for event in events:
         gap = _gap((event.at - earlier).total_seconds()) if earlier else ""
         words = EVENT_WORDS[EventKind(event.kind)]
-        steps.append(Step(words, event.at, gap, FAILURES.get(event.code), event.detail))
+        detail = "" if event.kind in ASKED_FOR else event.detail
+        steps.append(Step(words, event.at, gap, FAILURES.get(event.code), detail))
         earlier = event.at
     return steps
 

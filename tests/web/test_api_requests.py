@@ -12,13 +12,14 @@ from django.http import HttpResponse
 from django.test import Client as Browser
 from django.utils import timezone
 
-from accounts.models import ApiRequest, Role
+from accounts.models import ApiRequest, Client, Role
 from accounts.requests import recording
 from accounts.requests.middleware import ApiRequestMiddleware
 from accounts.requests.recording import KEPT, forget_requests, keep_newest, recorder
 from accounts.requests.redacting import redact_body, redact_path, redact_query
 from accounts.services.keys import revoke_api_key
 from crm.opening import open_ready_client
+from messaging.models import Message
 from tests.factories import make_client, make_key
 from tests.web.conftest import PASSWORD, add_member
 
@@ -266,3 +267,15 @@ def test_a_refused_body_is_taken_so_that_its_sender_sees_the_reason(status, size
     answer = ApiRequestMiddleware(lambda request: HttpResponse(status=status))(WSGIRequest(environ))
     assert answer.status_code == status
     assert body.tell() == taken
+
+
+def test_a_message_names_the_request_that_asked_for_it(acme, key, browser):
+    Client.objects.filter(pk=acme.pk).update(simulation=True)
+    body = {"channel": "sms", "recipient": "254712345678", "sender": "HOSPITAL", "body": "Habari"}
+    answer = call(acme, key, "messages/send", "post", body)
+    assert answer.status_code == 200, answer.content
+    message = Message.objects.for_client(acme).get()
+    page = browser.get(f"/app/messages?open={message.pk}").content.decode()
+    assert f'<dd class="mono">{answer["X-Request-ID"]}</dd>' in page
+    status = call(acme, key, f"sms/status/{message.message_id}").json()
+    assert [event["detail"] for event in status["data"]["events"]] == [None]
