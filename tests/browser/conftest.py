@@ -98,6 +98,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def by_name(self) -> str:
+        """The same by the host's name: passkeys belong to names, not to addresses."""
+        return f"http://localhost:{self.port}"
+
+    @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
         sandbox = {f"SANDBOX_{name}": str(_free_port()) for name in ("SMPP_PORT", "SMTP_PORT")}
@@ -231,7 +236,7 @@ class Windows:
             self.failures.append(message.text)
 
     def _look(self, request: Any) -> None:
-        if not request.url.startswith((self.server.url, "data:", "blob:", "about:")):
+        if not request.url.startswith((self.server.url, self.server.by_name, "data:", "blob:", "about:")):
             self.failures.append(f"asked elsewhere: {request.url}")
 
 
