@@ -92,7 +92,7 @@ class AudienceForm(StepForm):
     )
 
     def prepare(self) -> None:
-        groups = list(groups_with_counts(self.client))
+        groups: list[Any] = list(groups_with_counts(self.client))
         choices = [
             (group.pk, ngettext("%(name)s: %(size)s contact", "%(name)s: %(size)s contacts", group.size)
              % {"name": group.name, "size": f"{group.size:,}"})
@@ -158,11 +158,11 @@ class MessageForm(StepForm):
         self.has_senders = bool(senders)
         # Whoever chose none gets the default; an empty choice on the page itself is asked for.
         self.fields["sender"].required = self.has_senders and (not self.is_bound or "sender" in self.data)
-        self._parts = MAIL_PARTS if self.is_mail else ("text",)
+        self._parts: tuple[str, ...] = MAIL_PARTS if self.is_mail else ("text",)
         if self.is_mail:
             self._become_mail()
         for language, word in TemplateLanguage.choices:
-            self.fields |= language_fields(language, word, self._parts)
+            self.fields |= language_fields(language, str(word), self._parts)
 
     def _become_mail(self) -> None:
         """The fields of a mail in the place of those of a text."""
@@ -237,7 +237,7 @@ class WhenForm(StepForm):
     spread_hours = forms.TypedChoiceField(
         label=_("Spread over"),
         coerce=int,
-        empty_value=0,
+        empty_value=0,  # type: ignore[arg-type]
         choices=[
             (0, _("No: as fast as possible")),
             (1, _("1 hour")),

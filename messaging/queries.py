@@ -167,7 +167,8 @@ def runs_of(series: Campaign) -> QuerySet[Campaign]:
 def groups_of(campaigns: list[Campaign]) -> dict[int, tuple[list[int], list[int]]]:
     """(ids of groups, ids of excluded groups) by campaign, in order; two queries for all of them."""
     found: dict[int, tuple[list[int], list[int]]] = {campaign.pk: ([], []) for campaign in campaigns}
-    for place, chosen in enumerate((Campaign.groups, Campaign.excluded)):
+    relations: list[Any] = [Campaign.groups, Campaign.excluded]
+    for place, chosen in enumerate(relations):
         rows = chosen.through.objects.filter(campaign_id__in=found).order_by("group_id")
         for campaign_id, group_id in rows.values_list("campaign_id", "group_id"):
             found[campaign_id][place].append(group_id)

@@ -73,7 +73,7 @@ def undelivered(campaign: Campaign) -> QuerySet[Message]:
 def other_channels(campaign: Campaign) -> list[str]:
     """Channels besides its own by which its people may be written to now: those of campaigns that this installation
     sends by, with a provider that carries them."""
-    found = []
+    found: list[str] = []
     carried = set(Route.objects.filter(account__is_active=True).values_list("channel", flat=True).distinct())
     for channel in CAMPAIGN_CHANNELS:
         if channel == campaign.channel or channel not in carried:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -147,7 +148,7 @@ def _message_page(sketch: Sketch) -> dict[str, Any]:
     }
 
 
-def _templates(sketch: Sketch) -> Sequence[Any]:
+def _templates(sketch: Sketch) -> QuerySet[Any] | Sequence[Any]:
     """What may be put in: by WhatsApp what is approved; a simulation tries any."""
     if not sketch.is_whatsapp:
         return queries.templates_for(sketch.client, sketch.channel)

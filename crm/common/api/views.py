@@ -89,7 +89,7 @@ def _checker(serializer_class: type[Serializer]) -> Serializer:
 
     `run_validation` leaves nothing behind in it. Raises: ValidationError.
     """
-    held: dict[type[Serializer], Serializer] = _of_thread.__dict__
+    held: dict[Any, Serializer] = _of_thread.__dict__
     if serializer_class not in held:
         held[serializer_class] = serializer_class()
     return held[serializer_class]
