@@ -237,7 +237,7 @@ def history(count: int, seconds: float) -> list[Figure]:
     inside: list[float] = []
     outside: list[float] = []
     slowest = ("", 0.0)
-    browser = Browser(headers=headers)
+    browser = Browser(headers=headers, SERVER_NAME="localhost")
     for name, (query, chosen) in filters.items():
         for cursor_at in (0, deep):
             for _ in range(10):

@@ -83,6 +83,8 @@ def goals(vendor: str) -> list[Goal]:
 
 
 def _goal_of(figure: Figure, wanted: Sequence[Goal]) -> Goal | None:
+    if not figure.count:
+        return None  # left out
     if figure.what.startswith("campaign of"):
         if ", " in figure.what.partition("ms")[2] or "its first" in figure.what:
             return None  # with several senders, or out of a long queue: part of the growth

@@ -8,12 +8,19 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from accounts.models import Client
 from contacts import services as contacts
 from contacts.models import OptOutSource
-from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_locked, update_rows
+from crm.common.sql import (
+    as_datetime,
+    database_now,
+    later_sql,
+    now_sql,
+    prepared_cursor,
+    skip_locked,
+    update_rows,
+)
 from messaging import wake
 from messaging.models import Message, MessageStatus, ProviderAccount, ProviderCallback
 from messaging.providers.base import (
@@ -38,6 +45,14 @@ TRY_AGAIN_SECONDS = (1, 3, 10, 30, 60, 300, 1800, 7200)
 SETTLE_SECONDS = 5  # before a report with an unknown id may be matched by its number
 
 
+# The database's clock: by a host's that is ahead it would not be due yet.
+_STORE = """
+INSERT INTO messaging_providercallback
+    (account_id, kind, content_type, query, body, received_at, due_at, attempts, note)
+VALUES (%s, %s, %s, %s, %s, {now}, {now}, 0, '')
+"""
+
+
 def store_callback(
     *, account: ProviderAccount, kind: str, content_type: str, query: str, body: bytes, method: str = "POST"
 ) -> None:
@@ -48,17 +63,9 @@ def store_callback(
     callback = Callback(kind=kind, content_type=content_type, query=query, body=body, headers={}, method=method)
     if not adapter_of(account).parse_callback(callback):
         return
-    with transaction.atomic():
-        ProviderCallback.objects.create(
-            account=account,
-            kind=kind,
-            content_type=content_type[:100],
-            query=query,
-            body=body,
-            received_at=Now(),  # the database's clock: by a host's that is ahead it would not be due yet
-            due_at=Now(),
-        )
-        wake.callbacks()
+    with prepared_cursor() as cursor:  # one statement that commits by itself: a transaction would be two trips more
+        cursor.execute(_STORE.format(now=now_sql()), [account.pk, kind, content_type[:100], query, body])
+    wake.callbacks()
 
 
 def store_arrivals(*, account: ProviderAccount, arrivals: Sequence[Arrival]) -> None:

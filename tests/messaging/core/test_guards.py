@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, Notice, User
 from accounts.services.people import set_phone
-from crm.common.sql import later_sql
+from crm.common.sql import later_sql, on_postgres
 from messaging.errors import CountryClosed, DailyLimit, RecipientLimit, TrialNumber
 from messaging.models import Campaign, ForeignCount, Message, ProviderAccount
 from messaging.sending.recording import record_outcomes
@@ -14,7 +14,7 @@ from messaging.services.accept import Accepted, Draft, Refused, accept_messages
 from messaging.services.audience import quote_campaign
 from messaging.services.campaigns import list_recipients, resume_campaign
 from messaging.services.expansion import expand_campaign
-from messaging.services.guards import repeated_lately
+from messaging.services.guards import Guard, repeated_lately
 from messaging.services.rules import set_limits
 from messaging.services.tallies import recount
 from messaging.services.watching import watch_campaigns
@@ -285,3 +285,14 @@ def test_who_got_the_same_text_lately_is_counted(acme, zuri, road):
     assert found.people == 3
     assert repeated_lately(acme, [(number(1), "Nyingine")]) is None
     assert repeated_lately(zuri, pairs) is None
+
+
+@pytest.mark.skipif(not on_postgres(), reason="SQLite plans without statistics of single clients")
+def test_a_number_is_looked_up_by_its_index_also_for_a_client_newer_than_the_statistics(acme, zuri, road):
+    accept_messages(client=acme, drafts=[Draft(f"07{n:08d}", "Hello") for n in range(20_000_000, 20_000_900)])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE messaging_message", [])
+        part = Guard(zuri).near_parts(["+254712345678"])["near"]
+        cursor.execute(f"EXPLAIN SELECT {part.columns[0]} FROM {part.source}", part.params)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "message_by_recipient" in plan, plan
