@@ -124,6 +124,7 @@ class MessageForm(StepForm):
     """What they read, and from whom."""
 
     step = MESSAGE
+    _parts: tuple[str, ...]
 
     message_class = forms.ChoiceField(
         label=_("Type of message"),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.functional import Promise
+
 
 class DomainError(Exception):
     """A request the product refuses. It names a `code` and facts; each door finds its own words and status for them.
@@ -10,11 +12,11 @@ class DomainError(Exception):
     """
 
     code = "invalid_request"
-    default_message = "The request cannot be carried out."
+    default_message: str | Promise = "The request cannot be carried out."
 
     def __init__(self, message: str = "", **facts: Any) -> None:
         self.facts = facts
-        super().__init__(message or self.default_message)
+        super().__init__(str(message or self.default_message))
 
 
 class InvalidInput(DomainError):

@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -35,7 +36,7 @@ def approve_campaign(
     """
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     if campaign.state != CampaignState.AWAITING:
-        raise WrongState("This campaign does not wait for an approval any more.")
+        raise WrongState(_("This campaign does not wait for an approval any more."))
     if not may_approve(campaign, by):
         raise OwnCampaign()
     return confirm_campaign(
@@ -59,7 +60,7 @@ def return_campaign(*, client: Client, campaign_id: int, by: User, note: str = "
     campaign = get_campaign(client=client, campaign_id=campaign_id)
     note = " ".join(note.replace("\x00", "").split())[:LONGEST_NOTE]
     if not note and may_approve(campaign, by):
-        raise InvalidInput({"note": ["Say what should be changed."]})
+        raise InvalidInput({"note": [_("Say what should be changed.")]})
     waiting = Campaign.objects.for_client(client).filter(pk=campaign_id, state=CampaignState.AWAITING)
     if not waiting.update(
         state=CampaignState.DRAFT,
@@ -69,6 +70,6 @@ def return_campaign(*, client: Client, campaign_id: int, by: User, note: str = "
         quoted_cost_micros=0,
         updated_at=timezone.now(),
     ):
-        raise WrongState("This campaign does not wait for an approval any more.")
+        raise WrongState(_("This campaign does not wait for an approval any more."))
     record_audit(client=client, action="campaign.returned", target=f"campaign:{campaign_id}", after={"note": note})
     return get_campaign(client=client, campaign_id=campaign_id)

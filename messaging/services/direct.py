@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import orjson
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -14,6 +15,7 @@ from contacts import queries as contacts
 from contacts.models import Contact
 from crm.common.crypto import digest
 from crm.common.errors import DomainError, InvalidInput
+from crm.common.figures import figure
 from crm.common.phones import InvalidPhone, PhoneReader
 from messaging.errors import NoRecipients, QuoteChanged
 from messaging.models import Channel, MessageClass, OwnNumber
@@ -225,7 +227,9 @@ def send_direct(
         name = choose_sender(client=client, name=sender, message_class=MessageClass.INFORMATION).name
         found = gather_recipients(client=client, typed=typed, group_ids=group_ids, contact_ids=contact_ids, sender=name)
         if found.too_many:
-            raise InvalidInput({"to": [f"More than {MOST_AT_ONCE:,} people are written to by a campaign."]})
+            raise InvalidInput(
+                {"to": [_("More than %(most)s people are written to by a campaign.") % {"most": figure(MOST_AT_ONCE)}]}
+            )
         quote = quote_direct(client=client, text=text, sender=name, people=found.people)
         if quote.missing:
             raise InvalidInput({"text": [gap_sentence(quote)]})
@@ -236,7 +240,7 @@ def send_direct(
         renderer = _renderer(client, text, name)
         drafts = []
         for person in found.people:
-            message, _, _ = renderer.render(person)
+            message, _missing, _reason = renderer.render(person)
             if message is not None:
                 drafts.append(Draft(message.recipient, message.text, contact_id=message.contact_id or None))
         results = accept_messages(client=client, drafts=drafts, sender=name, source="dashboard", as_batch=True)

@@ -14,10 +14,12 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.queries import confirmed_phones, emails_of_members
 from contacts.importing.screening import ConsecutiveNumbers
+from crm.common.figures import figure
 from crm.common.phones import region_of
 from crm.common.reading import Part, json_column, read_part, read_together
 from crm.common.sql import as_datetime, as_json, database_now, insert_rows, later_sql, rows_sql
@@ -100,7 +102,7 @@ class Guard:
     def check_address(self, email: str) -> None:
         """Whether the client may write to this e-mail address at all. Raises: TrialNumber."""
         if self.rules.trial and not self.sleeps and email not in self._own_emails:
-            raise TrialNumber("A trial account writes to the e-mail addresses of its own people only.")
+            raise TrialNumber(_("A trial account writes to the e-mail addresses of its own people only."))
 
     def near_parts(self, phones: Iterable[str]) -> dict[str, Part]:
         """The look of `crowded` for numbers that are near a limit, each given as often as it is to be written to;
@@ -245,10 +247,11 @@ class Guard:
         count, micros = (had["n"] or 0) + more, (had["micros"] or 0) + more_micros
         if rules.messages_per_day is not None and count > rules.messages_per_day:
             raise DailyLimit(
-                f"Your account may send {rules.messages_per_day:,} messages a day.", retry_after=self._rest(now)
+                _("Your account may send %(most)s messages a day.") % {"most": figure(rules.messages_per_day)},
+                retry_after=self._rest(now),
             )
         if rules.spend_per_day_micros is not None and micros > rules.spend_per_day_micros:
-            raise DailyLimit("Your account may not spend more than this in a day.", retry_after=self._rest(now))
+            raise DailyLimit(_("Your account may not spend more than this in a day."), retry_after=self._rest(now))
 
     def _rest(self, now: datetime) -> int:
         """Seconds until the client's midnight."""
@@ -267,9 +270,14 @@ class Guard:
             return ""
         for country, count in sorted(by_country.items()):
             if country and country != self.client.country and count >= BURST and not self._knows(country):
-                return f"It goes to {count:,} people in {country}, where you have not written to before."
+                return _("It goes to %(n)s people in %(country)s, where you have not written to before.") % {
+                    "n": figure(count),
+                    "country": country,
+                }
         if foreign_run >= BURST:
-            return f"It has {foreign_run:,} numbers in a row in another country, as invented lists do."
+            return _("It has %(n)s numbers in a row in another country, as invented lists do.") % {
+                "n": figure(foreign_run)
+            }
         return ""
 
     def _knows(self, country: str) -> bool:

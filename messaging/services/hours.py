@@ -5,6 +5,8 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext_lazy as _
+
 from crm.common.countries import COUNTRIES
 from crm.common.errors import DomainError
 from messaging.models import SendingHours
@@ -16,7 +18,7 @@ class OutsideHours(DomainError):
     """Promotions may not be sent at that time. Fact: next_slot, aware UTC, or None where the hours leave no room."""
 
     code = "outside_hours"
-    default_message = "Promotions may not be sent at this time of day."
+    default_message = _("Promotions may not be sent at this time of day.")
 
 
 class HoursBook:
@@ -68,7 +70,7 @@ class HoursBook:
     def next_slot(self, at: datetime, countries: Iterable[str], *, span: timedelta = timedelta(0)) -> datetime | None:
         """The first moment from `at` on that `allows`; None where a whole month has none."""
         places = sorted(countries)
-        for _ in range(_LONGEST_LOOK):
+        for _turn in range(_LONGEST_LOOK):
             later = max((self._opening(country, at, span) for country in places), default=at)
             if later == at:
                 return at

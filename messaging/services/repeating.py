@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from accounts.models import Client
 from accounts.services.access import needs
@@ -23,7 +24,7 @@ from crm.common.sql import database_now
 from messaging.models import Campaign, CampaignRecipient, CampaignState, Repeat
 from messaging.services.announcing import tell_finished
 from messaging.services.campaigns import confirm_campaign, get_campaign, list_recipients
-from messaging.services.scheduling import MISSED_AFTER
+from messaging.services.scheduling import MISSED_AFTER, missed
 
 MOST_TIMES = 366
 SHOWN = 5  # next runs
@@ -113,7 +114,9 @@ def fire_due_runs() -> int:
     waiting = Campaign.objects.unscoped().filter(
         state=CampaignState.DRAFT, series__state__in=[CampaignState.REPEATING, CampaignState.DONE]
     )
-    return sum(_start(run, now) for run in waiting.select_related("client", "sender", "series").order_by("pk")[:200])
+    return sum(
+        _start_in_words(run, now) for run in waiting.select_related("client", "sender", "series").order_by("pk")[:200]
+    )
 
 
 @transaction.atomic
@@ -152,10 +155,15 @@ def _write_run(campaign: Campaign, now: datetime) -> None:
     )
 
 
+def _start_in_words(run: Campaign, now: datetime) -> bool:
+    """Start a run; what stops it is said in the language of its people."""
+    with override(run.client.language):
+        return _start(run, now)
+
+
 def _start(run: Campaign, now: datetime) -> bool:
     """Price, pay for and start one run; what cannot be sent ends the series and says why. The draft stays."""
     late = run.starts_at is not None and now - run.starts_at > MISSED_AFTER
-    held = "Its time was missed by more than 30 minutes: the service was not running. Is it still right to send it?"
     series = run.series
     if series is None or not run.client.is_active:
         return False  # a suspended client's run waits until it may act again
@@ -167,12 +175,12 @@ def _start(run: Campaign, now: datetime) -> bool:
             expected_recipients=None,
             expected_cost_micros=None,
             approving=True,
-            held_because=held if late else "",
+            held_because=missed() if late else "",
         )
     except WrongState:
         return False  # another sweeper has it
     except DomainError as error:
-        stop_series(campaign=series, reason=f"Run {run.run} was not sent: {error}")
+        stop_series(campaign=series, reason=_("Run %(n)s was not sent: %(why)s") % {"n": run.run, "why": error})
         return False
     return not late
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from accounts.models import Client
 from accounts.services.access import needs
@@ -87,7 +88,8 @@ def fire_due_campaigns() -> int:
     due = Campaign.objects.unscoped().filter(state=CampaignState.SCHEDULED, starts_at__lte=now)
     started = 0
     for campaign in due.select_related("client", "sender").order_by("starts_at", "pk")[:500]:
-        reason = _why_not(campaign, now)
+        with override(campaign.client.language):  # that of its people, who read it
+            reason = _why_not(campaign, now)
         state = CampaignState.PAUSED if reason else CampaignState.SENDING
         with transaction.atomic():
             waiting = Campaign.objects.for_client(campaign.client).filter(
@@ -103,17 +105,22 @@ def fire_due_campaigns() -> int:
     return started
 
 
+def missed() -> str:
+    """What is asked of a person where a time was missed."""
+    return _("Its time was missed by more than 30 minutes: the service was not running. Is it still right to send it?")
+
+
 def _why_not(campaign: Campaign, now: datetime) -> str:
     """What changed since it was confirmed, as a sentence; "" where it may start."""
     if not campaign.client.is_active:
-        return "The account was suspended when its time came."
+        return _("The account was suspended when its time came.")
     if campaign.starts_at is not None and now - campaign.starts_at > MISSED_AFTER:
-        return "Its time was missed by more than 30 minutes: the service was not running. Is it still right to send it?"
+        return missed()
     if campaign.pause_kind == "burst":
         return campaign.pause_reason
     if campaign.sender is None or campaign.sender.state != SenderState.APPROVED:
-        return "Its sender ID was not approved any more when its time came."
+        return _("Its sender ID was not approved any more when its time came.")
     hours = HoursBook(campaign.message_class, campaign.client.time_zone)
     if not hours.allows(now, campaign.countries):
-        return "Its time fell outside the hours in which promotions may be sent."
+        return _("Its time fell outside the hours in which promotions may be sent.")
     return ""

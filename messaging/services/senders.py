@@ -185,7 +185,9 @@ class SenderBook:
             return alike[0]
         if or_default and NAME.fullmatch(name):
             return self._default()
-        raise SenderNotApproved(f"The sender ID “{name[:20]}” is not approved for your account.", sender=name)
+        raise SenderNotApproved(
+            _("The sender ID “%(name)s” is not approved for your account.") % {"name": name[:20]}, sender=name
+        )
 
     def _default(self) -> SenderId:
         for sender in self._approved:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -17,7 +18,7 @@ def get_template(*, client: Client, template_id: int) -> Template:
     """Raises: NotFound, for another client's template as for none."""
     template = Template.objects.for_client(client).filter(pk=template_id).first()
     if template is None:
-        raise NotFound("There is no such template.")
+        raise NotFound(_("There is no such template."))
     return template
 
 
@@ -61,7 +62,7 @@ def save_template(
         with transaction.atomic():
             template.save()
     except IntegrityError:
-        raise InvalidInput({"name": ["There is a template of this name already."]}) from None
+        raise InvalidInput({"name": [_("There is a template of this name already.")]}) from None
     present = queries.template_words(client, [template.pk]).get(template.pk, {})
     TemplateVersion.objects.bulk_create(
         TemplateVersion(

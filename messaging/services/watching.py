@@ -2,7 +2,10 @@
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import override
 
+from crm.common.figures import figure
 from crm.common.sql import database_now
 from messaging.models import Campaign, CampaignState, Message, MessageStatus, ProviderAccount
 from messaging.providers.failures import failure_of
@@ -40,8 +43,9 @@ def watch_campaigns() -> int:
     """Look at every campaign that is sending; returns how many were paused. Costs a few index reads per campaign."""
     sending = Campaign.objects.unscoped().filter(state=CampaignState.SENDING, simulated=False)
     paused = 0
-    for campaign in sending.order_by("pk")[:1000]:
-        kind, reason = _trouble(campaign)
+    for campaign in sending.select_related("client").order_by("pk")[:1000]:
+        with override(campaign.client.language):  # that of its people, who read it
+            kind, reason = _trouble(campaign)
         paused += bool(reason) and pause_for(campaign, kind=kind, reason=reason)
     return paused
 
@@ -75,7 +79,8 @@ def _too_many_failures(campaign: Campaign) -> str:
     if failed <= max(ended, FAILURES_OF) * FAILED_SHARE:
         return ""
     words = failure_of(max(reasons, key=lambda code: reasons[code])).words
-    return f"{failed:,} of the first {max(ended, FAILURES_OF):,} messages failed, most of them: {words}."
+    facts = {"failed": figure(failed), "n": figure(max(ended, FAILURES_OF)), "words": words}
+    return _("%(failed)s of the first %(n)s messages failed, most of them: %(words)s.") % facts
 
 
 def _count(campaign: Campaign, statuses: list[str]) -> int:
@@ -101,8 +106,9 @@ def _provider_down(campaign: Campaign) -> str:
     if not accounts or not all(_is_down(account, now) for account in accounts):
         return ""
     first = accounts[0]
-    why = first.rest_reason if first.is_active else "it was switched off"
-    return f"The provider takes no messages at the moment: {why}".rstrip(" .:") + "."
+    why = first.rest_reason if first.is_active else _("it was switched off")
+    sentence = _("The provider takes no messages at the moment: %(why)s") % {"why": why}
+    return sentence.rstrip(" .:") + "."
 
 
 def _is_down(account: ProviderAccount, now: object) -> bool:
