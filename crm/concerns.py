@@ -12,7 +12,8 @@ from accounts import queries as accounts
 from accounts.models import Client, Membership
 from contacts.models import ContactImport, ImportState
 from crm.common.money import format_money, from_micros
-from messaging.models import Campaign, CampaignState, SenderId, SenderState
+from messaging.models import Campaign, CampaignState, SenderId, SenderState, TemplateState, WhatsAppTemplate
+from messaging.template_states import reason_in_words
 from wallet.models import TopUpState
 from wallet.queries import Balance
 from wallet.topups.queries import can_top_up, top_ups_for
@@ -56,6 +57,7 @@ def concerns_of(
         found.append(Concern(title, imports[0].error, url, _("See the import")))
     if membership.may("campaigns.write"):
         found += _of_senders(client)
+        found += _of_templates(client)
     if membership.may("keys.read"):
         found += _of_software(client, now)
     return found
@@ -123,6 +125,23 @@ def _of_senders(client: Client) -> Iterator[Concern]:
                 reverse("senders"),
                 _("See the sender IDs"),
             )
+
+
+def _of_templates(client: Client) -> Iterator[Concern]:
+    """WhatsApp templates that WhatsApp does not take, the latest first."""
+    stopped = WhatsAppTemplate.objects.for_client(client).filter(
+        state__in=[TemplateState.PAUSED, TemplateState.REJECTED]
+    )
+    for template in stopped.order_by("-updated_at")[:3]:
+        title = _("WhatsApp rejected the template “{name}”")
+        if template.state == TemplateState.PAUSED:
+            title = _("WhatsApp paused the template “{name}”")
+        yield Concern(
+            title.format(name=template),
+            reason_in_words(template.reason) or _("It cannot be sent. Its page says what can be done."),
+            reverse("whatsapp_template", args=[template.pk]),
+            _("See the template"),
+        )
 
 
 def _of_software(client: Client, now: datetime) -> Iterator[Concern]:

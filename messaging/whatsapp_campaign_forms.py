@@ -36,7 +36,7 @@ class TemplateMessageForm(MessageForm):
             sample = self.chosen.samples.get(name, "")
             self.fields[f"{PREFIX}{name}"] = forms.CharField(
                 label=_("What {{%(name)s}} stands for") % {"name": name},
-                required=False,
+                required=not self.is_bound,  # for the page to say so; a draft may lack it until it is reviewed
                 max_length=1024,
                 help_text=_("Such as: %(sample)s") % {"sample": sample} if sample else "",
                 widget=forms.TextInput(attrs={"data-field": True, "autocomplete": "off"}),

@@ -354,7 +354,13 @@ def _picked(request: HttpRequest, found: Thread, template: WhatsAppTemplate, val
     return {
         "picked": template,
         "variables": [
-            (name, filled.get(name, ""), template.samples.get(name, "")) for name in variables_of(template.body)
+            (
+                name,
+                _("What {{%(name)s}} stands for") % {"name": name},
+                filled.get(name, ""),
+                template.samples.get(name, ""),
+            )
+            for name in variables_of(template.body)
         ],
         "filled": fill_body(template.body, {name: value for name, value in filled.items() if value}),
         "template_problem": problem,

@@ -208,10 +208,10 @@ def test_home_costs_the_same_however_much_there_is(acme, browser, django_assert_
             add_import(acme, state="ready")
 
     fill(1)
-    with django_assert_num_queries(26):
+    with django_assert_num_queries(27):
         browser.get("/app")
     fill(3)
-    with django_assert_num_queries(26):
+    with django_assert_num_queries(27):
         browser.get("/app")
     with django_assert_num_queries(6):
         browser.get("/app", headers=FRAGMENT)

@@ -80,6 +80,16 @@ class TestStates:
         assert "KES\xa03.00" in page
 
 
+def test_home_says_which_template_is_stopped_and_why(acme, browser):
+    paused = make(acme, state="paused", reason="FIRST_PAUSE")
+    make(acme, name="fine", state="approved")
+    page = browser.get("/app").content.decode()
+    assert "WhatsApp paused the template “bill_due (en)”" in page
+    assert "complained or blocked you" in page
+    assert address(paused) in page
+    assert "“fine (en)”" not in page
+
+
 class TestList:
     def test_languages_of_a_name_stand_side_by_side(self, acme, browser, number):
         make(acme, state="approved")
