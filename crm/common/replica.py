@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connection, connections
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -75,7 +75,7 @@ def from_replica(function: Callable[P, R]) -> Callable[P, R]:
         token = _reading.set(True)
         try:
             return function(*args, **kwargs)
-        except (OperationalError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError) as error:  # also where a migration has not reached it yet
             _watch.leave_alone(type(error).__name__)
         finally:
             _reading.reset(token)

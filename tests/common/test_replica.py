@@ -153,6 +153,13 @@ def test_a_replica_that_goes_away_is_done_without_and_said_once(
     assert "127.0.0.1" not in caplog.text
 
 
+def test_a_replica_without_the_tables_of_this_release_is_done_without(acme: Client, copy: None) -> None:
+    rewrite()
+    with connections[replica.ALIAS].cursor() as cursor:
+        cursor.execute("ALTER TABLE messaging_message RENAME COLUMN country TO land")
+    assert texts(acme) == ["only in the database itself"]
+
+
 def test_a_late_replica_is_left_alone_until_it_has_caught_up(
     acme: Client, copy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
