@@ -71,7 +71,7 @@ def _traces() -> Iterator[CheckMessage]:
     if settings.OTEL_EXPORTER_OTLP_ENDPOINT and not tracing.is_on():
         yield Error(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is not installed: no traces would be sent.",
-            hint="Install it with pip install 'tarishi[otel]', or unset the endpoint.", id="tarishi.E014",
+            hint="In the folder of the source: pip install '.[otel]'. Or unset the endpoint.", id="tarishi.E014",
         )  # fmt: skip
 
 

@@ -117,7 +117,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "METRICS_TOKEN": "Whoever sends `Authorization: Bearer` with it may read `/metrics`, for Prometheus.",
         "METRICS_NETWORKS": "CIDR blocks whose callers may read `/metrics` without a token. With neither, nobody may.",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "OpenTelemetry collector that takes traces by OTLP over HTTP, such as "
-        "`http://collector:4318`; needs `pip install tarishi[otel]`. Its `OTEL_…` variables hold too. Empty: none.",
+        "`http://collector:4318`; needs the extra `otel`. Its `OTEL_…` variables hold too. Empty: none.",
         "LOG_FORMAT": "`line`, or `json`: an object a line with the ids of request, client and task.",
         "LOG_LEVEL": "Level of the log on standard error.",
         "CELERY_LOG_LEVEL": "Level of Celery's own lines in it.",
