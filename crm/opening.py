@@ -99,6 +99,7 @@ def open_registered_client(*, name: str, owner: User, country: str, language: st
         client = open_client(name=name, email=owner.email, country=country, language=language)
         open_wallet(client=client)
         start_trial(client=client)
+        grant_trial_credit(client=client)
     return client
 
 

@@ -29,6 +29,9 @@ class RegisterView(SignupView):
 
     template_name = "account/signup.html"
 
+    def get_context_data(self, **kwargs) -> dict:
+        return super().get_context_data(**kwargs) | {"trial_units": settings.TRIAL_UNITS}
+
     def get_form_kwargs(self) -> dict:
         kwargs = super().get_form_kwargs()
         token = self.request.session.get(people.INVITATION_KEY)

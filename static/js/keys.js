@@ -19,6 +19,8 @@ function openPalette() {
   palette.showModal();
   box.select();
   box.focus();
+  answered = null;
+  goes = false;
   box.dispatchEvent(new Event("palette"));
 }
 
@@ -33,6 +35,19 @@ function move(step) {
   else found[Math.min(next, found.length - 1)].focus();
 }
 
+let answered = null; // what the list is about
+let goes = false; // Enter was pressed before the list had caught up
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.requestConfig?.elt === box) caughtUp(detail.requestConfig.parameters.q ?? "");
+});
+function caughtUp(asked) {
+  answered = asked;
+  if (goes && asked.trim() === box.value.trim()) {
+    goes = false;
+    hits()[0]?.click();
+  }
+}
+
 palette?.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
@@ -42,7 +57,8 @@ palette?.addEventListener("keydown", (event) => {
     palette.close();
   } else if (event.key === "Enter" && document.activeElement === box) {
     event.preventDefault();
-    hits()[0]?.click();
+    if (box.value.trim() === answered?.trim()) hits()[0]?.click();
+    else goes = true; // what is listed answers fewer letters than were typed
   } else if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && document.activeElement !== box) {
     box.focus();
   }

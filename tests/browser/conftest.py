@@ -105,9 +105,8 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-        sandbox = {f"SANDBOX_{name}": str(_free_port()) for name in ("SMPP_PORT", "SMTP_PORT")}
         operator = self.cast.get("operator")
-        return kept | sandbox | {
+        return kept | {
             "VAR_DIR": str(self.data), "PORT": str(self.port), "SANDBOX_PORT": str(self.sandbox_port),
             "PUBLIC_URL": self.url, "LOG_LEVEL": "WARNING", "SYSTEM_CLIENT_ID": str(operator.id if operator else 0),
             "WEBHOOK_ALLOW_HTTP": "1", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",

@@ -157,3 +157,39 @@ def test_25_simulation_is_said_on_every_page(windows):
         assert "Simulation: nothing is sent or charged" in window.inner_text(".band-sim"), path
     window.goto("/app/messages")
     assert re.search("simulated", window.inner_text("main table tbody"), re.IGNORECASE)
+
+
+def test_25_simulation_is_left_only_after_a_question_that_names_what_becomes_real(windows, server):
+    window = windows.open("juma")
+    before, calls = server.cast["juma"].balance(), server.sandbox("GET", "messages?number=%2B254722000025&limit=5")
+    window.goto("/app/send")
+    window.fill("#id_to", "0722000025")
+    window.fill("#id_text", "Habari")
+    window.locator("button[value=send]").click()
+    window.wait_for_url(re.compile(r"/app/send/\d+"))
+    assert re.search("simulated", window.inner_text("main"), re.IGNORECASE)
+    assert server.cast["juma"].balance() == before
+    assert server.sandbox("GET", "messages?number=%2B254722000025&limit=5") == calls == []
+    window.goto("/app/settings/simulation")
+    window.click("main button:has-text('Turn off')")
+    window.locator("text=Make messages real?").wait_for()
+    window.click("text=Stay in simulation")
+    window.locator("text=Simulation is on.").wait_for()
+
+
+def test_25_a_suspended_account_reads_and_pays_but_does_not_send(windows, server):
+    window = windows.open("baraka")
+    window.goto("/app/send")
+    assert "The papers are missing" in window.inner_text(".band-bad")
+    token = window.locator("input[name=csrfmiddlewaretoken]").first.input_value()
+    for path, form in (
+        ("/app/send", {"to": "0722000026", "text": "Habari", "action": "send", "token": "t1"}),
+        ("/app/campaigns/new", {"name": "x", "text": "Habari", "action": "review"}),
+    ):
+        window.request.post(path, form={"csrfmiddlewaretoken": token, **form}, headers={"Referer": window.url})
+    assert server.sandbox("GET", "messages?number=%2B254722000026&limit=5") == []
+    refused = server.cast["baraka"].api("POST", "sms/send", {"message": "Habari", "recipients": ["254722000026"]})
+    assert "message" in refused
+    assert server.sandbox("GET", "messages?number=%2B254722000026&limit=5") == []
+    for path in ("/app/messages", "/app/inbox", "/app/wallet/topup", "/app/exports", "/app/wallet/statement.csv"):
+        assert window.request.get(path).status == 200, path

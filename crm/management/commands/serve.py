@@ -24,6 +24,7 @@ from crm.management.commands.web import default_threads, web_argv
 from crm.static_files import collect_if_changed
 from crm.supervisor import Program, Supervisor
 
+PLAY_UNITS = 5  # free units of who registers where all money is play, unless TRIAL_UNITS says how many
 RECIPIENT = "254712345678"  # of the printed curl line; the demo client has it as a contact too
 REPORT_EVERY = 15.0  # seconds between two lines about what is still awaited
 
@@ -58,6 +59,7 @@ class Command(BaseCommand):
                 "DJANGO_SETTINGS_MODULE": "crm.settings",
                 "PYTHONUNBUFFERED": "1",
                 "VAR_DIR": str(settings.VAR_DIR),
+                "TRIAL_UNITS": str(settings.TRIAL_UNITS or (PLAY_UNITS if sandbox else 0)),
                 "SYSTEM_CLIENT_ID": str(settings.SYSTEM_CLIENT_ID or demo.operator_id()),
             },
             say=self.say,
