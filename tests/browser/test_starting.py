@@ -104,7 +104,8 @@ def test_23_keys_lead_to_a_campaign_and_rest_while_one_types(windows):
         window.keyboard.press("Tab")
         ring = window.evaluate(
             """() => { const at = document.activeElement, style = getComputedStyle(at);
-              return [at === document.body ? "BODY" : at.outerHTML.slice(0, 90), style.outlineStyle !== "none" || style.boxShadow !== "none",
+              return [at === document.body ? "BODY" : at.outerHTML.slice(0, 90),
+                      style.outlineStyle !== "none" || style.boxShadow !== "none",
                       at.closest("label")?.matches(":focus-within") ?? false]; }"""
         )
         if ring[0] == "BODY":
