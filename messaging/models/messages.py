@@ -109,6 +109,11 @@ class Message(models.Model):
             models.Index(fields=["client", "-id"], name="message_by_client"),
             models.Index(fields=["client", "status", "-id"], name="message_by_status"),
             models.Index(fields=["client", "recipient", "-id"], name="message_by_recipient"),
+            models.Index(fields=["client", "sender", "-id"], name="message_by_sender"),
+            # Of the other channel, the usual one, the newest are found by the client's index.
+            models.Index(
+                fields=["client", "channel", "-id"], condition=~Q(channel=Channel.SMS), name="message_by_channel"
+            ),
             models.Index(fields=["client", "reference"], condition=~Q(reference=""), name="message_by_reference"),
             models.Index(
                 fields=["campaign", "status"], condition=Q(campaign__isnull=False), name="message_by_campaign"
