@@ -177,7 +177,7 @@ def _single_lines(client: Client, start: datetime, end: datetime, sums: Sums) ->
             kind=row.kind,
             title=_("Top-up %(reference)s") % {"reference": top_up.transaction_id}
             if top_up
-            else row.description or row.reference.replace(":", " ").capitalize(),
+            else (_(row.description) if row.description else "") or row.reference.replace(":", " ").capitalize(),
             entries=1,
             amount=from_micros(row.amount_micros),
             at=row.created_at,
