@@ -3,12 +3,12 @@
 import json
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Opened, Server, sign_in
+from tests.browser.conftest import DESK, Opened, Server, sign_in
 
 NUMBER, CODE, MAIL = "+254700000000", "22225", "news@sunshine.test"
 SETUP = """
@@ -77,6 +77,19 @@ def school(server: Server, sandbox: Sandbox) -> Opened:
         hook = f"{server.url}/callbacks/{adapter}/{token}/{kind}"
         sandbox.call("PUT", "callbacks", username=username, delivery=hook)
     return client
+
+
+@pytest.fixture
+def page(server: Server, chrome: Any) -> Iterator[Any]:
+    """A window that also goes to the sandbox's pages, unlike those that must never leave the product."""
+    context = chrome.new_context(viewport=DESK, base_url=server.url)
+    window = context.new_page()
+    window.set_default_timeout(30_000)
+    failures: list[str] = []
+    window.on("pageerror", lambda error: failures.append(str(error)))
+    yield window
+    context.close()
+    assert not failures, failures
 
 
 @pytest.fixture
