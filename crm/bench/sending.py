@@ -184,7 +184,10 @@ def fairness(people: int, clients: int) -> Figure:
             child.stdout.readline()
             child.stdin.write("go\n")
             child.stdin.flush()
+            until = time.monotonic() + 60
             while not Message.objects.unscoped().filter(status="sent", provider_account=account).exists():
+                if time.monotonic() > until:
+                    raise RuntimeError("nothing left within a minute")
                 time.sleep(0.02)
             waits = []
             for turn in range(5):
