@@ -41,4 +41,4 @@ class WrongState(DomainError):
     """The thing exists but is not in a state that allows the step, such as starting a campaign twice."""
 
     code = "conflict"
-    default_message = "This cannot be done in its present state."
+    default_message: str | Promise = "This cannot be done in its present state."

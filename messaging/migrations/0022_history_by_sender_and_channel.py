@@ -2,8 +2,11 @@
 
 from django.db import migrations, models
 
+from crm.common.live_migrations import AddIndexLive
+
 
 class Migration(migrations.Migration):
+    atomic = False
 
     dependencies = [
         ('accounts', '0017_unlogged_rate_counter'),
@@ -11,11 +14,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexLive(
             model_name='message',
             index=models.Index(fields=['client', 'sender', '-id'], name='message_by_sender'),
         ),
-        migrations.AddIndex(
+        AddIndexLive(
             model_name='message',
             index=models.Index(condition=models.Q(('channel', 'sms'), _negated=True), fields=['client', 'channel', '-id'], name='message_by_channel'),
         ),

@@ -218,7 +218,7 @@ def test_text_that_no_database_keeps_is_kept_without_it(acme, road):
     assert InboundMessage.objects.unscoped().get().text == "a\ufffdb"
 
 
-def test_states_of_templates_are_noted_with_their_callback(meta):
+def test_a_template_that_is_nobodys_is_noted_with_its_callback(meta):
     value = {"event": "APPROVED", "message_template_id": 1, "message_template_name": "hello", "reason": "NONE",
              "message_template_language": "sw"}  # fmt: skip
     change = {"field": "message_template_status_update", "value": value}
@@ -227,7 +227,7 @@ def test_states_of_templates_are_noted_with_their_callback(meta):
 
     process_callbacks()
 
-    assert ProviderCallback.objects.get().note == "template hello sw: APPROVED"
+    assert ProviderCallback.objects.get().note == "no template of ours is hello in sw"
 
 
 @pytest.mark.parametrize(
