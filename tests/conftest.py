@@ -13,10 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django.fixtures import _disable_migrations
 
 from crm.common import linger
-from tests import ledger_flush, network_guard, schema
+from tests import flush, network_guard, schema
 
 network_guard.close_network()
-ledger_flush.allow_flush()
+flush.allow_flush()
 # pytest --hypothesis-profile=nightly: the state machines for as long as a night allows
 hypothesis_settings.register_profile("nightly", max_examples=2000, deadline=None)
 

@@ -38,6 +38,8 @@ def test_D1_the_disk_is_waited_for_before_the_answer_and_after_the_wallet_is_fre
         made.append((sql, connection.in_atomic_block))
         return execute(sql, params, many, context)
 
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO on")  # as it is outside tests
     with connection.execute_wrapper(note):
         assert acme.send(recipient="0712345999").status_code == 200
     late = next(place for place, (sql, _) in enumerate(made) if "'synchronous_commit', 'off', true" in sql)
