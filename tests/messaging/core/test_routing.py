@@ -267,9 +267,9 @@ class TestDiverting:
         assert road.decisions.get().by == by
 
     def test_a_queue_is_not_moved_to_where_it_cannot_leave(self, acme):
-        road, paused = make_road(name="main"), make_road(name="paused")
-        letters = make_road(name="letters", channel="email")
-        accept(acme, 3)
+        road = make_road(name="main")
+        accept(acme, 3)  # while there is one road: equal ones share by chance
+        paused, letters = make_road(name="paused"), make_road(name="letters", channel="email")
         pause_account(account_id=paused.pk, by=None)
         for target in (road, paused, letters):
             with pytest.raises(InvalidInput):
