@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accounts.models import Client
-from contacts import queries as contacts
 from messaging.models import Campaign, Channel, TemplateLanguage
 from messaging.services.mail_rendering import MailRenderer
-from messaging.services.preview import LOOKED_AT, titles_of
+from messaging.services.preview import LOOKED_AT, OneOfMany, people_to_show, titles_of
 from wallet import pricing
 from wallet.errors import NoPrice
 
 
 @dataclass(frozen=True, slots=True)
-class MailPreview:
+class MailPreview(OneOfMany):
     """What one person reads. address: "" where nobody is chosen yet; then the fields are still unfilled.
 
     price_micros: of one mail, None where `problem` says why there is none. missing: fields that would leave a gap.
-    place, of: which of how many people is shown. titles: further columns to offer as fields.
+    titles: further columns to offer as fields.
     """
 
     subject: str = ""
@@ -29,18 +27,8 @@ class MailPreview:
     language: str = ""
     missing: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
-    place: int = 0
-    of: int = 0
     price_micros: int | None = None
     problem: str = ""
-
-    @property
-    def before(self) -> int:
-        return (self.place - 1) % self.of if self.of else 0
-
-    @property
-    def after(self) -> int:
-        return (self.place + 1) % self.of if self.of else 0
 
 
 def preview_mail(
@@ -65,7 +53,14 @@ def preview_mail(
         sender=campaign.sender,
         simulated=True,  # reads no roads: nothing is sent
     )
-    people = _people(client, campaign.sender_name, group_ids, excluded_ids, addresses)
+    people = people_to_show(
+        client,
+        sender=campaign.sender_name,
+        group_ids=group_ids,
+        excluded_ids=excluded_ids,
+        addresses=addresses,
+        channel=Channel.EMAIL,
+    )
     price, of = None, min(len(people), LOOKED_AT)
     try:
         price = pricing.load_prices(client.pk).unit_price_micros(Channel.EMAIL, client.country)
@@ -95,16 +90,3 @@ def preview_mail(
         price_micros=price,
         problem=problem,
     )
-
-
-def _people(
-    client: Client, sender: str, group_ids: Sequence[int], excluded_ids: Sequence[int], addresses: Sequence[str]
-) -> list[contacts.Recipient]:
-    people = contacts.audience(
-        client.pk, group_ids, sender=sender, without=excluded_ids, limit=LOOKED_AT, channel=Channel.EMAIL
-    )
-    if len(people) < LOOKED_AT and addresses:
-        people += contacts.people_by_address(
-            client.pk, addresses, sender=sender, outside=group_ids, without=excluded_ids, channel=Channel.EMAIL
-        )
-    return people

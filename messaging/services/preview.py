@@ -26,8 +26,44 @@ from wallet.errors import NoPrice
 LOOKED_AT = 200  # contacts of the groups whose columns are offered as fields
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneOfMany:
+    """Which of how many people is shown, and who comes before and after, in a circle."""
+
+    place: int = 0
+    of: int = 0
+
+    @property
+    def before(self) -> int:
+        return (self.place - 1) % self.of if self.of else 0
+
+    @property
+    def after(self) -> int:
+        return (self.place + 1) % self.of if self.of else 0
+
+
+def people_to_show(
+    client: Client,
+    *,
+    sender: str,
+    group_ids: Sequence[int],
+    excluded_ids: Sequence[int],
+    addresses: Sequence[str],
+    channel: str = Channel.SMS,
+) -> list[contacts.Recipient]:
+    """The first LOOKED_AT of the groups, and those of the addresses where there are fewer. Never the whole audience."""
+    people = contacts.audience(
+        client.pk, group_ids, sender=sender, without=excluded_ids, limit=LOOKED_AT, channel=channel
+    )
+    if len(people) < LOOKED_AT and addresses:
+        people += contacts.people_by_address(
+            client.pk, addresses, sender=sender, outside=group_ids, without=excluded_ids, channel=channel
+        )
+    return people
+
+
 @dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(OneOfMany):
     """The text filled in for one person and measured. Counts and price are those the review page and the charge use.
 
     phone: E.164, "" where no group with anybody is chosen; then the fields are still unfilled. price_micros: of one
@@ -47,8 +83,6 @@ class Preview:
     price_micros: int | None = None
     problem: str = ""
     ending: str = ""
-    place: int = 0
-    of: int = 0
     language: str = ""
     units_plain: int = 0
 
@@ -67,14 +101,6 @@ class Preview:
             found.append((part[:cut], part[cut:]))
             start += len(part)
         return found
-
-    @property
-    def before(self) -> int:
-        return (self.place - 1) % self.of if self.of else 0
-
-    @property
-    def after(self) -> int:
-        return (self.place + 1) % self.of if self.of else 0
 
     @property
     def plain(self) -> list[tuple[ForcingCharacter, str | None]]:
@@ -127,11 +153,9 @@ def preview_text(
         texts, problem = {"": ""}, str(error)
     prices = pricing.load_prices(client.pk)
     if people is None:
-        people = contacts.audience(client.pk, group_ids, sender=sender, without=excluded_ids, limit=LOOKED_AT)
-        if len(people) < LOOKED_AT and numbers:
-            people += contacts.people_by_address(
-                client.pk, numbers, sender=sender, outside=group_ids, without=excluded_ids
-            )
+        people = people_to_show(
+            client, sender=sender, group_ids=group_ids, excluded_ids=excluded_ids, addresses=numbers
+        )
     language = ""
     name, phone, values = "", "", None
     missing: tuple[str, ...] = ()

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from contacts import queries as contacts
 from messaging.models import Campaign, Channel, TemplateLanguage, WhatsAppTemplate
-from messaging.services.preview import LOOKED_AT, titles_of
+from messaging.services.preview import LOOKED_AT, OneOfMany, people_to_show, titles_of
 from messaging.services.whatsapp_rendering import WhatsAppRenderer, template_of
 from wallet import pricing
 from wallet.errors import NoPrice
 
 
 @dataclass(frozen=True, slots=True)
-class TemplatePreview:
+class TemplatePreview(OneOfMany):
     """What one person reads. phone: "" where nobody is chosen yet; then the fields are still unfilled.
 
     header, footer, buttons: of the template in this person's language. category: of it. price_micros: of one message to
@@ -30,19 +29,9 @@ class TemplatePreview:
     language: str = ""
     missing: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
-    place: int = 0
-    of: int = 0
     price_micros: int | None = None
     problem: str = ""
     units: int = field(default=1)
-
-    @property
-    def before(self) -> int:
-        return (self.place - 1) % self.of if self.of else 0
-
-    @property
-    def after(self) -> int:
-        return (self.place + 1) % self.of if self.of else 0
 
 
 def preview_template(
@@ -57,14 +46,15 @@ def preview_template(
     """Fill in the template of `campaign`, which need not be saved, for one of its people. Never reads the whole
     audience. place: of the person among the first LOOKED_AT, counted on in circles.
     """
-    client, sender = campaign.client, campaign.sender_name
-    people = contacts.audience(
-        client.pk, group_ids, sender=sender, without=excluded_ids, limit=LOOKED_AT, channel=Channel.WHATSAPP
+    client = campaign.client
+    people = people_to_show(
+        client,
+        sender=campaign.sender_name,
+        group_ids=group_ids,
+        excluded_ids=excluded_ids,
+        addresses=numbers,
+        channel=Channel.WHATSAPP,
     )
-    if len(people) < LOOKED_AT and numbers:
-        people += contacts.people_by_address(
-            client.pk, numbers, sender=sender, outside=group_ids, without=excluded_ids, channel=Channel.WHATSAPP
-        )
     of = min(len(people), LOOKED_AT)
     template: WhatsAppTemplate | None = template_of(campaign)
     if template is None:
