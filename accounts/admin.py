@@ -17,6 +17,7 @@ from accounts.services.audit import record_audit_of_person
 from accounts.services.keys import create_api_key, read_key_fields, revoke_api_key
 from accounts.services.people import end_other_sessions
 from crm.common.errors import InvalidInput
+from crm.common.look_only import EveryClientsAdmin
 
 
 class NewUserForm(BaseUserCreationForm):
@@ -239,23 +240,10 @@ def _secret_of(issued: webhooks.IssuedEndpoint) -> str:
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(admin.ModelAdmin):
+class AuditEntryAdmin(EveryClientsAdmin):
     """The log of every client and of the installation, to look at; nobody adds, changes or deletes here."""
 
     list_display = ("at", "client", "action", "target", "actor_name", "address", "request_id")
     list_filter = ("actor_kind", "action")
     list_select_related = ("client",)
     search_fields = ("action", "target", "actor_name", "=address", "=request_id", "client__name")
-    show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
-        return AuditEntry.objects.unscoped().order_by("-pk")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
-        return False

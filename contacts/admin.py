@@ -11,43 +11,28 @@ from django.utils.translation import gettext_lazy as _
 from contacts.models import Contact, ContactImport, Group, ImportState, OptOut
 from contacts.services import refuse_import, release_import
 from crm.common.errors import WrongState
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Lists of every client's rows, without add, change or delete; no count over the whole table."""
-
-    list_select_related = ["client"]
-    show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return self.model.objects.unscoped().order_by("-pk")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from crm.common.look_only import EveryClientsAdmin
 
 
 @admin.register(Contact)
-class ContactAdmin(ReadOnlyAdmin):
+class ContactAdmin(EveryClientsAdmin):
+    list_select_related = ["client"]
     list_display = ["id", "client", "name", "phone", "email", "department", "created_at"]
     search_fields = ["=phone", "=email", "name"]
 
 
 @admin.register(Group)
-class GroupAdmin(ReadOnlyAdmin):
+class GroupAdmin(EveryClientsAdmin):
+    list_select_related = ["client"]
     list_display = ["id", "client", "name", "created_at"]
     search_fields = ["name", "client__name"]
 
 
 @admin.register(ContactImport)
-class ContactImportAdmin(ReadOnlyAdmin):
+class ContactImportAdmin(EveryClientsAdmin):
     """Held imports wait here for a person (filter by state): release them, or refuse them with their reason."""
 
+    list_select_related = ["client"]
     list_display = [
         "id", "client", "filename", "state", "hold_reason", "rows_total", "imported", "updated", "failed", "created_at",
     ]  # fmt: skip
@@ -73,7 +58,8 @@ class ContactImportAdmin(ReadOnlyAdmin):
 
 
 @admin.register(OptOut)
-class OptOutAdmin(ReadOnlyAdmin):
+class OptOutAdmin(EveryClientsAdmin):
+    list_select_related = ["client"]
     list_display = ["id", "client", "channel", "address", "sender", "source", "created_at"]
     list_filter = ["channel", "source"]
     search_fields = ["=address"]

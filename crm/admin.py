@@ -16,6 +16,7 @@ from accounts.models import Client, ClientState, StaffNote
 from accounts.services.audit import record_audit
 from accounts.services.clients import resume_client, suspend_client
 from crm.common.errors import InvalidInput
+from crm.common.look_only import LookOnlyAdmin
 from crm.common.money import format_money, from_micros
 from crm.leases import holder_of
 from crm.models import Lease
@@ -186,17 +187,8 @@ class ClientAdmin(admin.ModelAdmin):
 
 
 @admin.register(Lease)
-class RunningAdmin(admin.ModelAdmin):
+class RunningAdmin(LookOnlyAdmin):
     """How the installation runs: the figures that Prometheus reads at /metrics, as a page."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
-        return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if not self.has_view_permission(request):

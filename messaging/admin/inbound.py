@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from crm.common.errors import InvalidInput
-from messaging.admin.records import ReadOnlyAdmin
+from crm.common.look_only import EveryClientsAdmin
 from messaging.models import Channel, InboundMessage, InboundNumber
 from messaging.services.number_owners import give_number, take_number
 
@@ -78,7 +78,7 @@ class InboundNumberAdmin(admin.ModelAdmin):
 
 
 @admin.register(InboundMessage)
-class InboundMessageAdmin(ReadOnlyAdmin):
+class InboundMessageAdmin(EveryClientsAdmin):
     """Filter by “client: empty” for what nobody's number got: give that number to a client."""
 
     list_display = ("id", "client", "channel", "sender", "recipient", "word", "received_at")

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path
 
 from crm.common.countries import is_country
 from crm.common.errors import InvalidInput
+from crm.common.look_only import EveryClientsAdmin
 from crm.common.money import from_micros, to_micros
 from crm.common.networks import read_ranges
 from messaging.models import (
@@ -31,25 +32,6 @@ from messaging.models import (
 from messaging.services.rules import set_limits
 from messaging.services.senders import approve_sender, reject_sender_id
 from messaging.views.paper_files import paper_file
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows of every client, to look at. No count over the whole table, no total order but the newest first."""
-
-    show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return self.model.objects.unscoped().order_by("-pk")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
 
 # --- sender IDs -------------------------------------------------------------------------------------------------------
 
@@ -199,7 +181,7 @@ class SenderIdAdmin(admin.ModelAdmin):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(ReadOnlyAdmin):
+class CampaignAdmin(EveryClientsAdmin):
     list_display = ("id", "client", "name", "state", "quoted_recipients", "confirmed_at", "finished_at")
     list_filter = ("state", "simulated")
     list_select_related = ("client",)
@@ -208,7 +190,7 @@ class CampaignAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(EveryClientsAdmin):
     list_display = ("message_id", "client", "recipient", "sender", "status", "unconfirmed", "error_code", "created_at")
     list_filter = ("status", "unconfirmed")
     list_select_related = ("client",)
@@ -216,14 +198,14 @@ class MessageAdmin(ReadOnlyAdmin):
 
 
 @admin.register(MessageEvent)
-class MessageEventAdmin(ReadOnlyAdmin):
+class MessageEventAdmin(EveryClientsAdmin):
     list_display = ("id", "message", "kind", "code", "detail", "at")
     list_select_related = ("message",)
     search_fields = ("=message__id",)
 
 
 @admin.register(ProviderCallback)
-class ProviderCallbackAdmin(ReadOnlyAdmin):
+class ProviderCallbackAdmin(EveryClientsAdmin):
     list_display = ("id", "account", "kind", "received_at", "attempts", "processed_at", "note")
     list_filter = ("kind", "account")
     list_select_related = ("account",)

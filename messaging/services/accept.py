@@ -11,8 +11,8 @@ from crm.common.errors import DomainError
 from crm.common.sql import on_postgres
 from crm.common.text_units import UnitRule
 from messaging.errors import ChannelNotAvailable, ClientSuspended, InvalidSchedule, RecipientLimit
-from messaging.models import Channel, MessageStatus, Route, SenderId
-from messaging.services.drafts import Accepted, Draft, DuplicateRecipient, OptedOut, Refused, check_text
+from messaging.models import Channel, Route, SenderId
+from messaging.services.drafts import Accepted, Draft, DuplicateRecipient, OptedOut, Refused, answers_of, check_text
 from messaging.services.guards import HOUR
 from messaging.services.judging import Terms, leave_crowded, look_up, price_drafts, read_drafts, read_terms
 from messaging.services.storing import NewMessage, store_messages
@@ -81,25 +81,7 @@ def accept_messages(
             break
         except _Overtaken:
             terms = read_terms(client)  # they may have changed while we waited for the others
-    status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
-    answer: list[Accepted | Refused] = []
-    for refused, row in zip(results, rows, strict=True):
-        if refused is not None:
-            answer.append(refused)
-        elif row is not None:
-            answer.append(
-                Accepted(
-                    id=row.id,
-                    recipient=row.recipient,
-                    sender=row.sender,
-                    status=status,
-                    units=row.units,
-                    segments=row.segments,
-                    encoding=row.encoding,
-                    cost_micros=row.cost_micros,
-                )
-            )
-    return answer
+    return answers_of(results, rows, schedule_at)
 
 
 class _Overtaken(Exception):

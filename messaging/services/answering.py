@@ -14,11 +14,9 @@ from messaging.services.accept import OptedOut, check_text
 from messaging.services.guards import Guard
 from messaging.services.routing import RouteTable
 from messaging.services.senders import choose_sender
-from messaging.services.storing import NewMessage, store_messages
+from messaging.services.storing import UNCOUNTED, NewMessage, store_messages
 from wallet import pricing
 from wallet.pricing import PriceList
-
-WHATSAPP_ENCODING = "utf8"
 
 
 def price_of(prices: PriceList, thread: Thread, text: str) -> tuple[int, int, str, int]:
@@ -27,7 +25,7 @@ def price_of(prices: PriceList, thread: Thread, text: str) -> tuple[int, int, st
     if thread.channel == Channel.SMS:
         quote = prices.quote(text, Channel.SMS, region)
         return quote.units, quote.segments, quote.encoding, quote.cost_micros
-    return 1, 1, WHATSAPP_ENCODING, prices.unit_price_micros(thread.channel, region, "service")
+    return 1, 1, UNCOUNTED, prices.unit_price_micros(thread.channel, region, "service")
 
 
 @transaction.atomic

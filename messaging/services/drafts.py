@@ -1,11 +1,14 @@
 """What a door hands in to be sent and what it gets back: drafts, and for each a message or the reason against it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from crm.common.errors import DomainError
 from crm.common.text_units import MAX_CHARACTERS, EmptyText, clean_text
 from messaging.errors import TextTooLong
-from messaging.models.messages import public_id
+from messaging.models.messages import MessageStatus, public_id
+from messaging.services.storing import NewMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,12 @@ class Accepted:
     def message_id(self) -> str:
         return public_id(self.id)
 
+    @classmethod
+    def of(cls, row: NewMessage, schedule_at: datetime | None) -> "Accepted":
+        """The answer for a row that is stored."""
+        status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
+        return cls(row.id, row.recipient, row.sender, status, row.units, row.segments, row.encoding, row.cost_micros)
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -46,6 +55,19 @@ class Refused:
 
     recipient: str
     error: DomainError
+
+
+def answers_of(
+    refusals: Sequence[Refused | None], rows: Sequence[NewMessage | None], schedule_at: datetime | None
+) -> list[Accepted | Refused]:
+    """One answer per draft, in order: its refusal, or the row that was stored for it."""
+    answers: list[Accepted | Refused] = []
+    for refused, row in zip(refusals, rows, strict=True):
+        if refused is not None:
+            answers.append(refused)
+        elif row is not None:
+            answers.append(Accepted.of(row, schedule_at))
+    return answers
 
 
 class OptedOut(DomainError):

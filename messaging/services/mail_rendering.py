@@ -16,7 +16,7 @@ from messaging.errors import NoRoute, TrialNumber
 from messaging.models import Channel, SenderId, TemplateLanguage
 from messaging.services.filling import OPT_OUT_LINK, Filler, language_of
 from messaging.services.guards import Guard
-from messaging.services.mails import ENCODING, LONGEST_BODY, LONGEST_SUBJECT, Layout, MailDraft, check_mail, content_for
+from messaging.services.mails import LONGEST_BODY, LONGEST_SUBJECT, Layout, MailDraft, check_mail, content_for
 from messaging.services.routing import RouteTable
 from messaging.services.storing import NewMessage
 from wallet import pricing
@@ -192,22 +192,18 @@ class MailRenderer:
         try:
             self.guard.check_address(address)
             price = self._prices.unit_price_micros(Channel.EMAIL, country)
-            choice = self._routes and self._routes.choose(country=country, sender=sender, number=address)
+            choice = self._routes.choose(country=country, sender=sender, number=address) if self._routes else None
         except (TrialNumber, NoPrice, NoRoute) as error:
             return None, [], error.code
         layout = Layout(filled["subject"], filled["text"], filled["html"], filled["preheader"], self._reply_to)
         from_name = self.sender.display_name if self.sender else ""
         text, content = content_for(layout, from_name=from_name, way_out=link, language=language)
-        message = NewMessage(
+        message = NewMessage.of_one_unit(
             recipient=address,
             sender=sender,
             text=text,
-            units=1,
-            segments=1,
-            encoding=ENCODING,
-            cost_micros=0 if self.simulated else price,
-            account_id=choice.pick() if choice else None,
-            next_attempt_at=choice.not_before if choice else None,
+            price_micros=price,
+            road=choice,
             country=country,
             channel=Channel.EMAIL,
             content=content,

@@ -24,8 +24,9 @@ from crm.common.html_mail import clean_html, text_of_html
 from crm.common.sql import database_now
 from crm.common.text_units import EmptyText, clean_text
 from messaging.errors import ClientSuspended, InvalidSchedule, NoRoute, TextTooLong, TrialNumber
-from messaging.models import Channel, MessageStatus, SenderId
+from messaging.models import Channel, SenderId
 from messaging.services.accept import FURTHEST_SCHEDULE, Accepted, DuplicateRecipient, OptedOut, Refused
+from messaging.services.drafts import answers_of
 from messaging.services.guards import Guard
 from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook, read_email
@@ -37,7 +38,6 @@ LONGEST_SUBJECT: Final = 200
 LONGEST_PREHEADER: Final = 200
 LONGEST_BODY: Final = 200_000  # characters, of text and of HTML each
 MOST_HEADERS: Final = 10
-ENCODING: Final = "utf8"
 _HEADER: Final = re.compile(r"[Xx]-[A-Za-z0-9-]{1,60}")
 
 
@@ -191,15 +191,7 @@ def accept_mails(
             as_batch=as_batch,
             guard=Guard(client),
         )
-    status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
-    answer: list[Accepted | Refused] = []
-    for refused, row in zip(results, rows, strict=True):
-        if refused is not None:
-            answer.append(refused)
-        elif row is not None:
-            cost = row.cost_micros
-            answer.append(Accepted(row.id, row.recipient, row.sender, status, row.units, row.segments, ENCODING, cost))
-    return answer
+    return answers_of(results, rows, schedule_at)
 
 
 class InvalidAddress(DomainError):
@@ -261,16 +253,12 @@ def _price(
         seen[key] = index
         way_out = ways_out[address] if draft.unsubscribe else ""
         text, content = content_for(layout, from_name=origin.display_name, way_out=way_out)
-        rows[index] = NewMessage(
+        rows[index] = NewMessage.of_one_unit(
             recipient=address,
             sender=origin.name,
             text=text,
-            units=1,
-            segments=1,
-            encoding=ENCODING,
-            cost_micros=0 if client.simulation else price,
-            account_id=choice.pick() if choice else None,
-            next_attempt_at=choice.not_before if choice else None,
+            price_micros=price,
+            road=choice,
             country=client.country,
             channel=Channel.EMAIL,
             content=content,

@@ -13,9 +13,12 @@ from crm.common.sql import allocate_ids, insert_together
 from messaging import wake
 from messaging.models import Channel, EventKind, Message, MessageStatus
 from messaging.services.guards import Guard
+from messaging.services.routing import Choice
 from messaging.services.tallies import step_rows
 from messaging.services.timeline import charge_reference, event_rows
 from wallet import services as wallet
+
+UNCOUNTED = "utf8"  # the encoding of channels that count no letters
 
 
 @dataclass(slots=True)
@@ -37,6 +40,19 @@ class NewMessage:
     contact_id: int | None = None
     next_attempt_at: datetime | None = None  # not before; None for at once
     id: int = 0
+
+    @classmethod
+    def of_one_unit(cls, *, price_micros: int, road: Choice | None, **facts: Any) -> "NewMessage":
+        """One of a channel that counts no letters. road: None in simulation, where nothing is paid either."""
+        return cls(
+            units=1,
+            segments=1,
+            encoding=UNCOUNTED,
+            cost_micros=price_micros if road else 0,
+            account_id=road.pick() if road else None,
+            next_attempt_at=road.not_before if road else None,
+            **facts,
+        )
 
 
 MESSAGE_COLUMNS = (

@@ -21,12 +21,11 @@ from crm.common.sql import database_now
 from crm.common.text_units import EmptyText, clean_text
 from messaging.conversations import own_number, window_closes_at
 from messaging.errors import InvalidSchedule, TextTooLong, WindowClosed
-from messaging.models import Channel, MessageStatus, SenderId
+from messaging.models import Channel, SenderId
 from messaging.providers.whatsapp_words import fill_body, variables_of
 from messaging.services.accept import FURTHEST_SCHEDULE, Accepted, OptedOut, Refused, check_may_send
 from messaging.services.guards import Guard
 from messaging.services.known_templates import known_templates, problem_of_sending
-from messaging.services.mails import ENCODING
 from messaging.services.routing import RouteTable
 from messaging.services.senders import SenderBook
 from messaging.services.storing import NewMessage, store_messages
@@ -111,8 +110,7 @@ def accept_whatsapp(
             client=client, rows=[row], now=now, source=source, api_key_id=api_key_id, schedule_at=schedule_at,
             as_batch=as_batch, guard=guard,
         )  # fmt: skip
-    status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
-    return Accepted(row.id, row.recipient, row.sender, status, row.units, row.segments, ENCODING, row.cost_micros)
+    return Accepted.of(row, schedule_at)
 
 
 def _price(
@@ -139,16 +137,12 @@ def _price(
     choice = None
     if not client.simulation:
         choice = RouteTable(Channel.WHATSAPP).choose(country=phone.region, sender=origin.name, number=phone.e164)
-    return NewMessage(
+    return NewMessage.of_one_unit(
         recipient=phone.e164,
         sender=origin.name,
         text=checked.text,
-        units=1,
-        segments=1,
-        encoding=ENCODING,
-        cost_micros=0 if client.simulation else price,
-        account_id=choice.pick() if choice else None,
-        next_attempt_at=choice.not_before if choice else None,
+        price_micros=price,
+        road=choice,
         country=phone.region,
         channel=Channel.WHATSAPP,
         content=checked.content,

@@ -19,7 +19,6 @@ from messaging.providers.whatsapp_words import fill_body, parameters_of, variabl
 from messaging.services.filling import Filler, language_of
 from messaging.services.guards import Guard
 from messaging.services.known_templates import problem_of_sending
-from messaging.services.mails import ENCODING
 from messaging.services.routing import RouteTable
 from messaging.services.storing import NewMessage
 from wallet import pricing
@@ -206,20 +205,16 @@ class WhatsAppRenderer:
         try:
             self.guard.check_place(phone, region)
             price = self._prices.unit_price_micros(Channel.WHATSAPP, region, letter.category)
-            choice = self._routes and self._routes.choose(country=region, sender=sender, number=phone)
+            choice = self._routes.choose(country=region, sender=sender, number=phone) if self._routes else None
         except (CountryClosed, TrialNumber, NoPrice, NoRoute) as error:
             return None, [], error.code
         template = letter.template
-        message = NewMessage(
+        message = NewMessage.of_one_unit(
             recipient=phone,
             sender=sender,
             text=fill_body(template.body, values),
-            units=1,
-            segments=1,
-            encoding=ENCODING,
-            cost_micros=0 if self.simulated else price,
-            account_id=choice.pick() if choice else None,
-            next_attempt_at=choice.not_before if choice else None,
+            price_micros=price,
+            road=choice,
             country=region,
             channel=Channel.WHATSAPP,
             content={

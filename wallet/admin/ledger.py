@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -16,26 +16,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from crm.common.errors import DomainError
+from crm.common.look_only import EveryClientsAdmin
 from crm.common.money import format_money, from_micros
 from wallet.adjustments import decide_adjustment, request_adjustment
 from wallet.models import AdjustmentRequest, LedgerEntry, PricePlan, RequestState, Reservation, Wallet
 from wallet.services import set_price_plan
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Rows of every client, to look at."""
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return self.model.objects.unscoped()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 def _amount(micros: int, currency: str) -> str:
@@ -57,7 +42,7 @@ class AdjustmentForm(forms.Form):
 
 
 @admin.register(Wallet)
-class WalletAdmin(ReadOnly):
+class WalletAdmin(EveryClientsAdmin):
     """The price plan can be changed; money moves by an adjustment."""
 
     list_display = ("client", "balance", "reserved", "price_plan")
@@ -136,7 +121,7 @@ class WalletAdmin(ReadOnly):
 
 
 @admin.register(AdjustmentRequest)
-class AdjustmentRequestAdmin(ReadOnly):
+class AdjustmentRequestAdmin(EveryClientsAdmin):
     """Adjustments above the limit: whoever did not ask for one approves or declines it."""
 
     list_display = ("id", "client", "amount", "reason", "requested_by", "state", "decided_by", "created_at", "decide")
@@ -185,7 +170,7 @@ class AdjustmentRequestAdmin(ReadOnly):
         return TemplateResponse(request, "admin/wallet/decide.html", context)
 
 
-class WalletRowAdmin(ReadOnly):
+class WalletRowAdmin(EveryClientsAdmin):
     """What hangs on a wallet, newest first."""
 
     ordering = ("-pk",)

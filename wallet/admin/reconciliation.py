@@ -5,13 +5,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from wallet.admin.topups import LookOnly
+from crm.common.look_only import LookOnlyAdmin
 from wallet.models import ReconciliationRun
 from wallet.reconciliation import CHECKS
 
 
 @admin.register(ReconciliationRun)
-class ReconciliationRunAdmin(LookOnly):
+class ReconciliationRunAdmin(LookOnlyAdmin):
     list_display = ("started_at", "finished_at", "differences")
     fields = ("started_at", "finished_at", "differences", "found")
     readonly_fields = ("found",)

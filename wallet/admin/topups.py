@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from accounts.models import Client
 from crm.common.addresses import normalize_network
 from crm.common.errors import DomainError
+from crm.common.look_only import LookOnlyAdmin
 from crm.common.money import format_money, from_micros
 from wallet.models import NEEDS_REVIEW, MpesaEvent, PaybillPayment, PaybillState, PaymentAccount, PaymentClaim, TopUp
 from wallet.payments.base import AccountField
@@ -139,19 +140,6 @@ class PaymentAccountAdmin(admin.ModelAdmin):
                 )
 
 
-class LookOnly(admin.ModelAdmin):
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 class ReviewFilter(admin.SimpleListFilter):
     """Shows what waits for a person."""
 
@@ -170,7 +158,7 @@ class ReviewFilter(admin.SimpleListFilter):
 
 
 @admin.register(TopUp)
-class TopUpAdmin(LookOnly):
+class TopUpAdmin(LookOnlyAdmin):
     actions = ("mark_as_seen",)
     list_display = ("transaction_id", "client", "amount", "phone_end", "state", "receipt", "review", "created_at")
     list_filter = (ReviewFilter, "state")
@@ -199,7 +187,7 @@ class TopUpAdmin(LookOnly):
 
 
 @admin.register(MpesaEvent)
-class MpesaEventAdmin(LookOnly):
+class MpesaEventAdmin(LookOnlyAdmin):
     """What M-Pesa, or whoever claims to be, said; and what was made of it."""
 
     list_display = ("id", "kind", "top_up", "result_code", "receipt", "amount", "verdict", "note", "received_at")
@@ -227,7 +215,7 @@ class MatchForm(forms.Form):
 
 
 @admin.register(PaybillPayment)
-class PaybillPaymentAdmin(LookOnly):
+class PaybillPaymentAdmin(LookOnlyAdmin):
     """Payments to the paybill. One that nobody could match is given to a client here, and credited once."""
 
     list_display = (
