@@ -109,6 +109,16 @@ def test_the_fragment_is_what_the_page_includes(browser, draft):
         assert {"HX-Request", "HX-History-Restore-Request"} <= set(re.split(r",\s*", response["Vary"]))
 
 
+def test_the_balance_in_the_top_bar_follows(browser, draft, provider):
+    start(draft)
+    path = f"/app/campaigns/{draft.pk}"
+    left = balance_of(draft.client_id).balance
+    shown = browser.get(path, headers=FRAGMENT).content.decode()
+    pill = re.search(r'<a class="pill[^>]*hx-swap-oob="outerHTML:.pill">.*?</a>', shown)[0]
+    assert f"{left:,.2f}" in pill
+    assert "hx-swap-oob" not in browser.get(path).content.decode()
+
+
 def test_milestones_change_at_quarters_only(browser, draft, provider):
     start(draft)
     said = []
