@@ -43,6 +43,7 @@ from contacts.models import (
     Group,
     GroupKind,
     GroupMember,
+    ImportMeeting,
     OptOut,
 )
 from contacts.signals import all_messages
@@ -336,8 +337,14 @@ def _added(client: Client, op: str, value: Any) -> Q:
     return Q(created_at__lt=moment) if op == "before" else Q(created_at__gte=moment)
 
 
-def _import(_client: Client, _op: str, value: int) -> Q:
-    return Q(created_import_id=value) | Q(last_import_id=value)
+def in_import(client_id: int, import_id: int) -> Q:
+    """Whether the contact was made by the import, or is one that no later file has met since the import met it."""
+    met = ImportMeeting.objects.for_client(client_id).filter(contact_import_id=import_id)
+    return Q(created_import_id=import_id) | Q(pk__in=met.values("contact_id"))
+
+
+def _import(client: Client, _op: str, value: int) -> Q:
+    return in_import(client.pk, value)
 
 
 def _consent(_client: Client, op: str, value: str) -> Q:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from contacts.importing.engine import Sorted, find_known, merged, read_chunks, sort_rows, without_erased
+from contacts.importing.engine import read_chunks
 from contacts.importing.reading import Table
 from contacts.importing.rows import Entry, Refusal, RowReader
 from contacts.importing.screening import ConsecutiveNumbers
+from contacts.importing.sorting import Sorted, find_known, merged, sort_rows, without_erased
 from contacts.models import Channel, Contact, OptOut
 from crm.common.sql import as_json, rows_sql
 
@@ -91,7 +92,7 @@ def check_file(
         rows = [*without_erased(client_id, rows[: limit - check.rows])]
         entries = [row for row in rows if isinstance(row, Entry)]
         known = find_known(client_id, entries)
-        result = sort_rows(rows, known, policy=policy, import_id=None, seen=seen)
+        result = sort_rows(rows, known, policy=policy, seen=seen)
         for entry in entries:
             runs.add(entry.phone)
         if not check.sample:
@@ -99,13 +100,13 @@ def check_file(
                 row if isinstance(row, Refusal) else merged(row, known.get(row.phone or row.email), policy)
                 for row in rows[:SAMPLE_ROWS]
             ]
-        _count(check, len(rows), result)
-        check.opted_out += _opted_out(client_id, result.new + result.changed + [entry for entry, _ in result.unchanged])
+        _count(check, len(rows), result, reader)
+        check.opted_out += _opted_out(client_id, result.taken)
     check.longest_run = runs.longest()
     return check
 
 
-def _count(check: Check, rows: int, result: Sorted) -> None:
+def _count(check: Check, rows: int, result: Sorted, reader: RowReader) -> None:
     check.rows += rows
     check.new += len(result.new)
     check.updated += len(result.changed)
@@ -113,9 +114,9 @@ def _count(check: Check, rows: int, result: Sorted) -> None:
     check.duplicates += len(result.duplicates)
     check.rejected += len(result.refused)
     check.unassigned += sum(not entry.assigned for entry in result.new)
-    taken = result.new + result.changed + [entry for entry, _ in result.unchanged]
-    check.repaired += sum(entry.repaired == "zero" for entry in taken)
-    check.ivorian += sum(entry.repaired == "ivorian" for entry in taken)
+    repairs = [reader.repair(entry) for entry in result.taken]
+    check.repaired += repairs.count("zero")
+    check.ivorian += repairs.count("ivorian")
     check.refused += result.refused[: MAX_EDITS - len(check.refused)]
     for refusal in result.refused:
         problem = check.problems.setdefault(refusal.reason, Problem(refusal.reason, refusal.sentence))

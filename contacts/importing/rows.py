@@ -27,11 +27,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Entry(NamedTuple):
-    """A row that can be stored. phone is E.164 or None; email, name, department are "" where the row says nothing.
-
-    repaired: what was done to the number besides adding the country, "zero" (a spreadsheet had dropped the leading
-    zero) or "ivorian" (an 8-digit number of before 2021 was brought up to date), else "".
-    """
+    """A row that can be stored. phone is E.164 or None; email, name, department are "" where the row says nothing."""
 
     row: int
     phone: str | None
@@ -41,7 +37,6 @@ class Entry(NamedTuple):
     attributes: dict[str, str]
     assigned: bool
     cells: Cells
-    repaired: str = ""
 
 
 class Refusal(NamedTuple):
@@ -79,6 +74,7 @@ class RowReader:
         self._phones = PhoneReader(region)
         self._width = len(mapping)
         self._column = {match["field"]: index for index, match in enumerate(mapping) if match["field"] != "attribute"}
+        self._in_parts = bool({"first_name", "last_name"} & self._column.keys())
         self._attributes = [
             (i, match["key"], match.get("kind", "text"), match.get("choices", ()))
             for i, match in enumerate(mapping)
@@ -108,18 +104,25 @@ class RowReader:
         except (InvalidPhone, IndexError):
             return None
 
+    def repair(self, entry: Entry) -> str:
+        """What was done to the row's number besides adding the country: "zero" (a spreadsheet had dropped the leading
+        zero), "ivorian" (an 8-digit number of before 2021 was brought up to date), or ""."""
+        return _repair(self._cell(entry.cells, "phone"), entry.phone, self._has_trunk) if entry.phone else ""
+
     def _read(self, row: int, cells: Cells) -> Entry:
         self._check_shape(cells)
         column = self._column
         department = self._text(cells, "department", DEPARTMENT_LENGTH)
         name = self._text(cells, "name", NAME_LENGTH)
-        attributes = self._extra(cells)
-        if "first_name" in column or "last_name" in column:
+        attributes = self._extra(cells) if self._attributes else {}
+        if self._in_parts:
             parts = [(key, self._text(cells, key, NAME_LENGTH // 2 - 1)) for key in ("first_name", "last_name")]
             attributes.update((key, value) for key, value in parts if value)
             name = name or " ".join(value for _, value in parts if value)
-        email = self._email(cells)
+        email = self._email(cells) if "email" in column else ""
         phone = self._cell(cells, "phone")
+        if e164 := self._phones.ordinary(phone):
+            return Entry(row, e164, email, name, department, attributes, True, cells)
         if phone.casefold() in _NOTHING:
             if email:
                 return Entry(row, None, email, name, department, attributes, True, cells)
@@ -131,17 +134,7 @@ class RowReader:
             read = self._phones.read(phone)
         except InvalidPhone as error:
             raise _BadCellError("phone", phone, error.facts.get("reason", "phone"), str(error)) from None
-        return Entry(
-            row,
-            read.e164,
-            email,
-            name,
-            department,
-            attributes,
-            read.assigned,
-            cells,
-            _repair(phone, read.e164, self._has_trunk),
-        )
+        return Entry(row, read.e164, email, name, department, attributes, read.assigned, cells)
 
     def _check_shape(self, cells: Cells) -> None:
         if len(cells) > self._width and any(map(str.strip, cells[self._width :])):
@@ -152,18 +145,18 @@ class RowReader:
                     "a value that contains the separator must stand in quotation marks."
                 ) % {"cells": figure(len(cells)), "columns": self._width},
             )  # fmt: skip
-        for cell in cells:
-            if "\x00" in cell:
-                sentence = _("This row contains a NUL character: the file is damaged here.")
-                raise _BadCellError("row", cell, "nul", sentence)
-            if cell.count("\n") > 50:
-                raise _BadCellError(
-                    "row", cell, "open_quote",
-                    _(
-                        "A quotation mark is opened here and not closed in its line: %(lines)s lines "
-                        "were read as one cell."
-                    ) % {"lines": figure(cell.count("\n") + 1)},
-                )  # fmt: skip
+        whole = "".join(cells)
+        if "\x00" in whole:
+            sentence = _("This row contains a NUL character: the file is damaged here.")
+            raise _BadCellError("row", next(cell for cell in cells if "\x00" in cell), "nul", sentence)
+        if "\n" in whole and (long := next((cell for cell in cells if cell.count("\n") > 50), "")):
+            raise _BadCellError(
+                "row", long, "open_quote",
+                _(
+                    "A quotation mark is opened here and not closed in its line: %(lines)s lines "
+                    "were read as one cell."
+                ) % {"lines": figure(long.count("\n") + 1)},
+            )  # fmt: skip
 
     def _cell(self, cells: Cells, field: str) -> str:
         index = self._column.get(field)
@@ -229,6 +222,8 @@ def clean_text(text: str) -> str:
 
 
 def _checked_text(text: str, field: str, longest: int) -> str:
+    if text[0] != "#" and len(text) <= longest and text.isascii() and text.isprintable() and "  " not in text:
+        return text
     if text[0] == "#" and _SPREADSHEET_ERROR.fullmatch(text):
         raise _spreadsheet_error(field, text)
     text = clean_text(text)

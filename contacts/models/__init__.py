@@ -25,7 +25,14 @@ from contacts.models.book import (
     GroupMember,
     SearchMark,
 )
-from contacts.models.imports import ContactImport, Duplicates, ImportChange, ImportReject, ImportState
+from contacts.models.imports import (
+    ContactImport,
+    Duplicates,
+    ImportChange,
+    ImportMeeting,
+    ImportReject,
+    ImportState,
+)
 from contacts.models.opt_outs import OptOut, OptOutChange, OptOutLink, OptOutSource, normal_address
 from crm.common.channels import Channel
 
@@ -56,6 +63,7 @@ __all__ = [
     "GroupKind",
     "GroupMember",
     "ImportChange",
+    "ImportMeeting",
     "ImportReject",
     "ImportState",
     "OptOut",

@@ -80,28 +80,26 @@ class Contact(models.Model):
 
     A phone is in a client's book once; an e-mail address is unique among the contacts without a phone, so that loading
     a file twice doubles nobody. E-mail addresses are kept in lower case. `attributes` maps further column titles to
-    non-empty strings. `last_import` and its row say which file touched the contact last: that is how the engine knows
-    a number it has met before in the same file, without remembering a million of them.
+    non-empty strings. `created_import` and its row say which file made the contact, without a row if it has been in the
+    bin since; a later file that meets it is noted
+    in ImportMeeting. That is how the engine knows a number it has met before in the same file, without remembering a
+    million of them.
     """
 
-    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # Foreign keys without constraints: a client is never deleted, nor an import that wrote a contact, and on PostgreSQL
+    # checking each row took a third of the time of an import.
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     phone = models.CharField(max_length=16, null=True, blank=True)  # noqa: DJ001 - NULLs are distinct, "" is not
     email = models.CharField(max_length=EMAIL_LENGTH, blank=True, default="")
     name = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
     department = models.CharField(max_length=DEPARTMENT_LENGTH, blank=True, default="")
     attributes = models.JSONField(default=dict, blank=True)
     assigned = models.BooleanField(default=True, help_text="Off: no operator is known for the number's range")
-    # Without constraints: an import that wrote a contact is never deleted, and on PostgreSQL the checks of foreign keys
-    # took a third of the time of an import.
-    last_import = models.ForeignKey(
-        "ContactImport", null=True, blank=True, on_delete=models.SET_NULL, related_name="contacts", db_index=False,
-        db_constraint=False,
-    )  # fmt: skip
-    last_import_row = models.PositiveIntegerField(null=True, blank=True)
     created_import = models.ForeignKey(
         "ContactImport", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False,
         db_constraint=False,
     )  # fmt: skip
+    created_row = models.PositiveIntegerField(null=True, blank=True)
     consent = models.ForeignKey(
         Consent, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False,
         db_constraint=False,
@@ -125,7 +123,6 @@ class Contact(models.Model):
         indexes = [
             models.Index(fields=["client", "id"], name="contact_by_client"),
             models.Index(fields=["client", "email", "id"], condition=~Q(email=""), name="contact_by_email"),
-            models.Index(fields=["last_import"], condition=Q(last_import__isnull=False), name="contact_by_last_import"),
             models.Index(
                 fields=["created_import", "id"],
                 condition=Q(created_import__isnull=False),
@@ -185,12 +182,13 @@ class Group(models.Model):
 class GroupMember(models.Model):
     """A contact's place in a group. The three belong to the same client; services see to it.
 
-    added_by_import: the import that put the contact there, so that undoing it takes the contact out again. The client
-    is the contact's, which has the constraint; a second one would cost every imported row a check.
+    added_by_import: the import that put the contact there, so that undoing it takes the contact out again. Of the three
+    only the contact has a constraint: each costs every imported row a check, and the place in a group that is gone is
+    met by no query.
     """
 
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
-    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="members")
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="members", db_constraint=False)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="memberships")
     added_by_import = models.BigIntegerField(null=True, editable=False)
 

@@ -9,7 +9,7 @@ from django.db.models import Q, Value
 from django.utils import timezone
 
 from accounts.models import Client
-from contacts.models.book import KEEP_UNDO_DAYS, Consent, Group
+from contacts.models.book import KEEP_UNDO_DAYS, Consent, Contact, Group
 from crm.common.tenancy import TenantManager
 
 
@@ -101,7 +101,7 @@ class ContactImport(models.Model):
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            # Two files of one client never run at once: the mark of the last import on a contact would not tell whose
+            # Two files of one client never run at once: what they note of contacts that both meet would not tell whose
             # row came first.
             models.UniqueConstraint(fields=["client"], condition=Q(state="running"), name="import_one_running"),
         ]
@@ -154,6 +154,32 @@ class ImportChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.contact_import_id}:{self.contact_id}"
+
+
+class ImportMeeting(models.Model):
+    """The last file in which a contact stood that another one, or a person, had put into the book, and its row there.
+
+    Apart from the contact, so that a file which changes nothing writes a narrow row here for each contact instead of a
+    wide one with all its entries in indexes there. For the import's list of contacts, the rule "was in the import", and
+    undoing: what a later file met is kept.
+    """
+
+    contact = models.OneToOneField(
+        Contact, primary_key=True, on_delete=models.CASCADE, related_name="met", db_constraint=False
+    )
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    contact_import = models.ForeignKey(
+        ContactImport, on_delete=models.CASCADE, related_name="meetings", db_index=False, db_constraint=False
+    )
+    row = models.PositiveIntegerField()
+
+    objects = TenantManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["contact_import", "contact"], name="import_meeting_by_import")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_import_id}:{self.row}"
 
 
 class ImportReject(models.Model):

@@ -11,7 +11,7 @@ from accounts.models import Client
 from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts.importing.engine import keep_or_fill_sql
-from contacts.models import KEEP_BIN_DAYS, BinnedContact, Contact, FormerAddress, GroupMember
+from contacts.models import KEEP_BIN_DAYS, BinnedContact, Contact, FormerAddress, GroupMember, ImportMeeting
 from crm.common.sql import as_json, database_now, now_sql, on_postgres, rows_sql
 
 KEEP_BIN = timedelta(days=KEEP_BIN_DAYS)
@@ -64,6 +64,8 @@ def bin_chunk(*, client_id: int, contact_ids: Sequence[int], by: Any) -> int:
         )
     members = GroupMember.objects.filter(client_id=client_id, contact_id__in=ids)
     members._raw_delete(members.db)  # type: ignore[attr-defined]  # nothing hangs on them; the collector loads each row
+    met = ImportMeeting.objects.filter(client_id=client_id, contact_id__in=ids)
+    met._raw_delete(met.db)  # type: ignore[attr-defined]
     former = FormerAddress.objects.filter(client_id=client_id, contact_id__in=ids)
     former._raw_delete(former.db)  # type: ignore[attr-defined]
     gone = BinnedContact.objects.filter(client_id=client_id, contact_id__in=ids).count()

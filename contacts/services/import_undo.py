@@ -82,13 +82,14 @@ def _advance(batch: ContactImport, token: str, **fields: Any) -> None:
 def _remove_chunk(batch: ContactImport, token: str) -> bool:
     """Delete the next contacts that the import created; returns whether there were any."""
     created = Contact.objects.for_client(batch.client_id).filter(created_import=batch, pk__gt=batch.undo_cursor)
-    rows = list(created.order_by("pk").values_list("pk", "phone", "last_import_id")[:CHUNK])
+    rows = list(created.order_by("pk").values_list("pk", "phone", "created_row", "met__contact_import_id")[:CHUNK])
     if not rows:
         return False
-    phones = [phone for _pk, phone, _last in rows if phone]
+    phones = [phone for _pk, phone, *_ in rows if phone]
     since = batch.started_at or batch.created_at
     messaged = messaged_among(batch.client_id, phones, since) if phones else set()
-    gone = [pk for pk, phone, last in rows if phone not in messaged and last == batch.pk]
+    # Without a row it came back from the bin: somebody wanted it.
+    gone = [pk for pk, phone, row, met in rows if phone not in messaged and row is not None and met is None]
     cursor = rows[-1][0]
     with transaction.atomic():
         GroupMember.objects.filter(client_id=batch.client_id, contact_id__in=gone).delete()

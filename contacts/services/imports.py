@@ -21,9 +21,10 @@ from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from contacts import wake
 from contacts.errors import UnreadableFile
-from contacts.importing import checking, engine, matching, reading
+from contacts.importing import checking, matching, reading
 from contacts.importing.reading import Table
 from contacts.importing.rows import clean_text
+from contacts.importing.sorting import DUPLICATE
 from contacts.models import (
     STATEMENT_LENGTH,
     Consent,
@@ -286,7 +287,7 @@ def retake_rejects(
     rejects = ImportReject.objects.for_client(batch.client_id).filter(contact_import=batch, row__in=list(corrections))
     width = len(batch.headers)
     rows = []
-    for reject in rejects.exclude(reason=engine.DUPLICATE)[: checking.MAX_EDITS + 1]:
+    for reject in rejects.exclude(reason=DUPLICATE)[: checking.MAX_EDITS + 1]:
         cells = [*reject.cells, *[""] * (width - len(reject.cells))]
         rows.append([corrections[reject.row].get(index, cell) for index, cell in enumerate(cells)])
     if not 0 < len(rows) <= checking.MAX_EDITS:

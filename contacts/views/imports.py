@@ -19,8 +19,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from contacts import queries, services
 from contacts.forms import CheckForm, UploadForm
 from contacts.importing.checking import MAX_EDITS
-from contacts.importing.engine import DUPLICATE
 from contacts.importing.matching import FIELDS, HOW, OWN, chosen_in
+from contacts.importing.sorting import DUPLICATE
 from contacts.models import ContactField, ContactImport, ImportReject, ImportState
 from contacts.views.page_parts import page_of, render_page, render_part
 from crm.common.access import page

@@ -75,12 +75,16 @@ class PhoneReader:
         self._match = fast[0].fullmatch if fast else None
         self._prefix = fast[1] if fast else ""
 
+    def ordinary(self, raw: str) -> str:
+        """The number in E.164 if it is an ordinary mobile number of the region, else "": `read` knows more."""
+        if self._match and (found := self._match(raw) or self._match(raw.translate(_SEPARATORS))):
+            return self._prefix + found[1]
+        return ""
+
     def read(self, raw: object) -> Phone:
         """Raises: InvalidPhone."""
-        if self._match and isinstance(raw, str):
-            found = self._match(raw.translate(_SEPARATORS))
-            if found:
-                return Phone(self._prefix + found[1], self.region, True)
+        if isinstance(raw, str) and (e164 := self.ordinary(raw)):
+            return Phone(e164, self.region, True)
         return read_phone(raw, self.region)
 
 

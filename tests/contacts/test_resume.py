@@ -13,7 +13,15 @@ from django.db import connection
 from contacts import tasks
 from contacts.importing import engine
 from contacts.models import Contact, ContactImport, GroupMember, ImportReject
-from contacts.services import begin_import, configure_import, create_group, import_runs, run_import, stop_import
+from contacts.services import (
+    begin_import,
+    configure_import,
+    create_contact,
+    create_group,
+    import_runs,
+    run_import,
+    stop_import,
+)
 from crm.common.errors import WrongState
 from crm.common.sql import database_now
 
@@ -60,7 +68,7 @@ def small_chunks(monkeypatch) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("place", "chunks"), [("write_chunk", 4), ("_record_rejects", 4), ("_advance", 0), ("_upsert", 7)]
+    ("place", "chunks"), [("write_chunk", 4), ("_record_rejects", 4), ("_advance", 0), ("_insert_new", 7)]
 )
 def test_killed_import_goes_on_where_it_stopped(acme, settings, monkeypatch, place, chunks):
     small_chunks(monkeypatch)
@@ -193,3 +201,40 @@ def test_statements_per_chunk_do_not_grow_with_rows(acme, rows, django_assert_nu
     with django_assert_num_queries(9):  # one of them: was anybody erased?
         engine.write_chunk(batch, chunk, next_row=next_row, token=token)
     assert len(chunk) == rows + 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("policy", ["fill", "overwrite", "skip"])
+def test_a_file_loaded_again_knows_a_number_of_an_earlier_chunk(acme, monkeypatch, policy):
+    small_chunks(monkeypatch)
+    load(acme, a_file())
+
+    again = load(acme, a_file(), duplicates=policy)
+
+    assert counts(again) == (1000, 0, 0, 882, 98, 20)
+    repeated = ImportReject.objects.filter(client=acme, contact_import=again, reason="duplicate").order_by("row")
+    assert repeated[0].sentence == "The same number as in row 2, which was taken."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("missing", ["added", "removed"])
+def test_who_is_added_or_removed_since_the_lookup_is_looked_up_again(acme, monkeypatch, missing):
+    create_contact(client=acme, name="", phone="0712000001")
+    text = csv_text([["Name", "Phone"], ["Ann", "0712000001"], ["Ben", "0712000002"]])
+    original, calls = engine.find_known, []
+
+    def outdated(*args, **kwargs):
+        known = original(*args, **kwargs)
+        calls.append(dict(known))
+        if len(calls) > 1:
+            return known
+        gone = known["+254712000001"]._replace(id=10**9)
+        return {} if missing == "added" else known | {"+254712000002": gone}
+
+    monkeypatch.setattr(engine, "find_known", outdated)
+
+    batch = load(acme, text)
+
+    assert calls == [calls[0], calls[0]]
+    assert counts(batch) == (2, 1, 1, 0, 0, 0)
+    assert sorted(Contact.objects.for_client(acme).values_list("name", flat=True)) == ["Ann", "Ben"]
