@@ -12,16 +12,19 @@ from functools import lru_cache
 
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from contacts.models import SearchMark
+from contacts.models import Contact, SearchMark
 from crm.common.sql import database_now, on_postgres
 
 log = logging.getLogger(__name__)
 
 SHORTEST = 3  # letters: shorter texts are in every other name
-MOST_FOUND = 10_000  # an index that says more than this is no help: the book is read from its newest end instead
+MOST_FOUND = 2000  # nobody reads further, and nobody counts further
+SMALL_BOOK = 2000  # contacts: a book of so many is simply read, and of a larger one so many of the newest tell
+_COMMON = 100  # a text that stands in so many of them is common: the index would list half the book
+_COUNTED = 10_000  # contacts, the newest, among which the finds of a common text are counted
 CHUNK = 5000
 # A change is indexed when it is this old: by then its transaction, begun earlier, has committed.
 _SETTLED = timedelta(seconds=30)
@@ -43,34 +46,75 @@ def _pieces(client_id: int, parts: list[str]) -> tuple[str, list]:
     """SELECT of the ids of the client's contacts in which one of the parts stands, by the index."""
     if on_postgres():
         like = ["%" + p.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for p in parts]
-        match, params = " OR ".join(["s.text LIKE %s"] * len(parts)), like
+        match, params = f"({' OR '.join(['s.text LIKE %s'] * len(parts))})", like
         key = "contact_id"
+        order = "contact_id + 0"  # sorted, or PostgreSQL may read all texts from the newest on
     else:
         params = [" OR ".join('"' + part.replace('"', '""') + '"' for part in parts)]
-        match, key = "s.text MATCH %s", "rowid"
+        match, key, order = "s.text MATCH %s", "rowid", "rowid"
+    # The newest first, each then looked up in the book, and no more of them than are wanted: a join read all.
     return (
-        f"SELECT k.id FROM contacts_search s JOIN contacts_contact k ON k.id = s.{key} "
-        f"WHERE ({match}) AND k.client_id = %s LIMIT {MOST_FOUND + 1}",
+        f"SELECT f.id FROM (SELECT s.{key} AS id FROM contacts_search s WHERE {match} ORDER BY s.{order} DESC) f "
+        f"WHERE (SELECT k.client_id FROM contacts_contact k WHERE k.id = f.id) = %s LIMIT {MOST_FOUND + 1}",
         [*params, client_id],
     )
 
 
-def candidates(client_id: int, parts: list[str]) -> tuple[Q | None, bool]:
-    """(a condition that every contact with one of the parts meets, whether more than MOST_FOUND contacts do).
+def is_small(book: QuerySet[Contact]) -> bool:
+    """Whether the client's book is so small that it is read faster than the index, which is of all clients."""
+    return _oldest_of(book, SMALL_BOOK) is None
 
-    None where the index is no help. One query, whatever the size of the book.
+
+def common(book: QuerySet[Contact], condition: Q) -> int:
+    """How many contacts at least meet the condition, where the newest ones of the book show it to be common; else 0."""
+    newest = book.filter(pk__gt=_oldest_of(book, SMALL_BOOK) or 0)
+    if newest.filter(condition).count() < _COMMON:
+        return 0
+    more = book.filter(pk__gt=_oldest_of(book, _COUNTED) or 0)
+    return min(more.filter(condition).count(), MOST_FOUND)
+
+
+def _oldest_of(book: QuerySet[Contact], newest: int) -> int | None:
+    """The contact before the `newest` ones; None where there is none."""
+    return book.order_by("-pk").values_list("pk", flat=True)[newest : newest + 1].first()
+
+
+def candidates(client_id: int, parts: list[str], condition: Q) -> tuple[Q | None, int]:
+    """(which contacts to look at, how many meet the condition at least if they are too many to count, else 0).
+
+    condition: that one of the parts stands in the contact. None where the index is no help. Of more than MOST_FOUND
+    contacts the newest are looked at. Three queries, whatever the size of the book.
     """
     parts = [part for part in parts if part]
     if not parts or min(map(len, parts)) < SHORTEST or not has_index():
-        return None, False
+        return None, 0
     statement, params = _pieces(client_id, parts)
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         ids = [row[0] for row in cursor.fetchall()]
-    if len(ids) > MOST_FOUND:
-        return None, True
-    fresh = Q(updated_at__gte=_mark().updated_at)
-    return Q(pk__in=RawSQL(_values(ids), [])) | fresh if ids else fresh, False  # noqa: S611 - integers of our own
+    many = _too_many(ids)
+    # Apart, because a condition "of these or changed since" made PostgreSQL read the whole book.
+    fresh = Contact.objects.for_client(client_id).filter(condition, updated_at__gte=_mark().updated_at)
+    ids += fresh.order_by().values_list("pk", flat=True)[:MOST_FOUND]
+    return _among(ids), many
+
+
+def newest(rows: QuerySet[Contact]) -> tuple[Q, int]:
+    """As `candidates`, for rows that an index of the book itself finds."""
+    # Sorted by what no index has, or PostgreSQL may read the whole book from the newest on.
+    ids = list(rows.order_by((F("pk") + 0).desc()).values_list("pk", flat=True)[: MOST_FOUND + 1])
+    return _among(ids), _too_many(ids)
+
+
+def _too_many(ids: list[int]) -> int:
+    return MOST_FOUND if len(ids) > MOST_FOUND else 0
+
+
+def _among(ids: list[int]) -> Q:
+    """With the first and the last, so that a database which walks the book from its newest end begins where they do."""
+    if not ids:
+        return Q(pk__lt=0)
+    return Q(pk__gte=min(ids), pk__lte=max(ids), pk__in=RawSQL(_values(ids), []))  # noqa: S611 - integers of our own
 
 
 def _values(ids: list[int]) -> str:
@@ -78,20 +122,20 @@ def _values(ids: list[int]) -> str:
     return f"SELECT value FROM json_each('{ids}')" if not on_postgres() else f"SELECT unnest(ARRAY{ids})"
 
 
-def index_contacts(*, most: int = 40 * CHUNK) -> int:
-    """Bring the index up to changes older than _SETTLED, at most `most` contacts; returns how many were written."""
+def index_contacts(*, most: int = 40 * CHUNK, settled: timedelta = _SETTLED) -> int:
+    """Bring the index up to changes older than `settled`, at most `most` contacts; returns how many were written."""
     if not has_index():
         return 0
     done = 0
-    while done < most and (count := _index_chunk()):
+    while done < most and (count := _index_chunk(settled)):
         done += count
     return done
 
 
 @transaction.atomic
-def _index_chunk() -> int:
+def _index_chunk(settled: timedelta) -> int:
     mark = _mark()
-    until = database_now() - _SETTLED
+    until = database_now() - settled
     text = "LOWER(k.name || ' ' || COALESCE(k.phone, '') || ' ' || k.email || ' ' || k.department)"
     moment = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:

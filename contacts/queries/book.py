@@ -13,7 +13,7 @@ from contacts import rules
 from contacts.models import BinnedContact, Channel, Contact, ContactField, Group, GroupKind, GroupMember, OptOut
 from contacts.queries.audiences import members_of
 from contacts.queries.opt_outs import opted_out_among
-from contacts.search import MOST_FOUND, candidates
+from contacts.search import candidates, common, is_small, newest
 from contacts.signals import all_messages
 from crm.common.phones import InvalidPhone, read_phone
 
@@ -42,7 +42,7 @@ def contacts_for(
     if department:
         found = found.filter(department=department)
     if contact_import is not None:
-        found = found.filter(last_import_id=contact_import)
+        found = found.filter(rules.in_import(client.pk, contact_import))
     if opted_out is not None:
         gone = OptOut.objects.for_client(client).filter(channel=Channel.SMS, sender="", address=OuterRef("phone"))
         found = found.filter(Exists(gone) if opted_out else ~Exists(gone))
@@ -51,29 +51,53 @@ def contacts_for(
     if has_consent is not None:
         found = found.filter(consent__isnull=not has_consent)
     if text := search.replace("\x00", "").strip()[:200]:
-        found, many = _searched(found, text, client)
         others = (group, tag, department, contact_import, country)
-        if many and not any(others) and opted_out is None and has_consent is None:
+        is_alone = not any(others) and opted_out is None and has_consent is None
+        found, many = _searched(found, text, client, is_alone)
+        if many:
             rows = found.order_by("-pk")
-            rows.more_than = MOST_FOUND  # type: ignore[attr-defined]  # so that nobody has to count them
+            rows.more_than = many  # type: ignore[attr-defined]  # so that nobody has to count them
             return rows
     return found.order_by("-pk")
 
 
-def _searched(found: Any, text: str, client: Client) -> tuple[Any, bool]:
-    """(`found` narrowed to the text, whether the index knows that there are more than MOST_FOUND)."""
+def _searched(found: Any, text: str, client: Client, is_alone: bool) -> tuple[Any, int]:
+    """(`found` narrowed to the text, how many there are at least where they are too many to count, else 0).
+
+    is_alone: the text is all that `found` is narrowed by.
+    """
     condition = Q(name__icontains=text) | Q(email__icontains=text) | Q(department__icontains=text)
     plain = "".join(char for char in text if char.isdigit())
     if plain and not any(char.isalpha() for char in text):
         try:
-            return found.filter(phone=read_phone(text, client.country).e164), False
+            return found.filter(phone=read_phone(text, client.country).e164), 0
         except InvalidPhone:
+            if text.startswith(("+", "00")):
+                return _numbers_from(found, plain.removeprefix("00"), is_alone)
             plain = plain.removeprefix("00").lstrip("0") or plain
         condition |= Q(phone__contains=plain)
     else:
         plain = ""
-    narrowed, many = candidates(client.pk, [text, plain] if plain and plain != text else [text])
-    return found.filter(condition if narrowed is None else narrowed, condition), many
+    book = Contact.objects.for_client(client)
+    if is_small(book):
+        return found.filter(condition), 0
+    if is_alone and (many := common(book, condition)):
+        return found.filter(condition), many
+    narrowed, many = candidates(client.pk, [text, plain] if plain and plain != text else [text], condition)
+    if narrowed is not None and (is_alone or not many):
+        return found.filter(narrowed, condition), many
+    return found.filter(condition), 0
+
+
+def _numbers_from(found: Any, digits: str, is_alone: bool) -> tuple[Any, int]:
+    """As `_searched`, for numbers that begin with these digits of their international form: a range of an index."""
+    condition = Q(phone__gte=f"+{digits}", phone__lte=f"+{digits:9<16}")
+    if not is_alone:
+        return found.filter(condition), 0
+    if many := common(found, condition):
+        return found.filter(condition), many
+    narrowed, many = newest(found.filter(condition))
+    return found.filter(narrowed), many
 
 
 def decorate(client: Client, contacts: Sequence[Contact]) -> None:
