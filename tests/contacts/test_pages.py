@@ -4,12 +4,15 @@ import csv
 import io
 
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from contacts import queries
 from contacts.models import Contact, ContactImport, Group, GroupMember
 from contacts.services import add_to_group, create_contact, create_group, record_opt_out, run_import
 from contacts.services.import_runs import stop_import
+from contacts.views import page_parts
 
 from .conftest import load, started
 
@@ -271,3 +274,20 @@ def test_a_running_import_cannot_be_stopped_by_a_viewer_page(baraka, acme):
     assert "/stop" not in baraka.get(f"/app/contacts/import/{batch.pk}").content.decode()
     batch.refresh_from_db()
     stop_import(contact_import=batch)
+
+
+def test_a_large_list_has_the_same_pages_from_either_end_and_is_counted_once_in_a_while(
+    acme, monkeypatch, django_assert_num_queries
+):
+    for n in range(7):
+        create_contact(client=acme, name=f"Person {n}", phone=f"071234567{n}")
+    monkeypatch.setattr(page_parts, "LARGE", 4)
+    monkeypatch.setattr(page_parts, "cache", LocMemCache("counts", {}))
+
+    def pages() -> list[list[str]]:
+        paginator = page_parts.BookPaginator(queries.contacts_for(acme), 2)
+        return [[contact.name[-1] for contact in paginator.page(number)] for number in paginator.page_range]
+
+    assert pages() == [["6", "5"], ["4", "3"], ["2", "1"], ["0"]]
+    with django_assert_num_queries(4):
+        assert pages()[3] == ["0"]
