@@ -2,6 +2,9 @@
 
 from decimal import Decimal
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from crm.common.errors import DomainError
 from crm.common.money import format_money
 
@@ -12,9 +15,13 @@ class InsufficientBalance(DomainError):
     code = "insufficient_balance"
 
     def __init__(self, *, needed: Decimal, available: Decimal, balance: Decimal, currency: str) -> None:
-        sentence = f"Your account balance is too low. Current balance: {format_money(balance, currency, plain=True)}"
+        sentence = _("Your account balance is too low. Current balance: {balance}")
         if available < balance:
-            sentence += f", of which {format_money(balance - available, currency, plain=True)} is reserved"
+            sentence = _("Your account balance is too low. Current balance: {balance}, of which {reserved} is reserved")
+        sentence = sentence.format(
+            balance=format_money(balance, currency, plain=True),
+            reserved=format_money(balance - available, currency, plain=True),
+        )
         super().__init__(sentence, needed=needed, available=available, balance=balance, currency=currency)
 
 
@@ -22,7 +29,7 @@ class ReservationShort(DomainError):
     """A charge is more than what its reservation still holds; nothing was charged. Facts: reference, needed."""
 
     code = "reservation_short"
-    default_message = "The money reserved for this does not cover it."
+    default_message = gettext_lazy("The money reserved for this does not cover it.")
 
 
 class NoPrice(DomainError):
@@ -32,14 +39,18 @@ class NoPrice(DomainError):
 
     def __init__(self, *, channel: str, country: str) -> None:
         destination = f"{channel} to {country}" if country else channel
-        super().__init__(f"Your price plan has no price for {destination}.", channel=channel, country=country)
+        super().__init__(
+            _("Your price plan has no price for {destination}.").format(destination=destination),
+            channel=channel,
+            country=country,
+        )
 
 
 class RefundMismatch(DomainError):
     """A refund names a debit that does not exist or was of another amount (GUARANTEES.md M6). Fact: reference."""
 
     code = "refund_mismatch"
-    default_message = "This refund does not match what was charged."
+    default_message = gettext_lazy("This refund does not match what was charged.")
 
 
 class AdjustmentRefused(DomainError):
@@ -52,7 +63,7 @@ class TopUpsClosed(DomainError):
     """There is no account to pay into, or the client's currency is not its own."""
 
     code = "topups_closed"
-    default_message = "Top-ups are not open here yet. Ask your account manager to add credit."
+    default_message = gettext_lazy("Top-ups are not open here yet. Ask your account manager to add credit.")
 
 
 class PromptOpen(DomainError):
@@ -62,7 +73,9 @@ class PromptOpen(DomainError):
 
     def __init__(self, *, retry_after: int) -> None:
         super().__init__(
-            f"A payment request is still open on that phone. Answer it there, or wait {retry_after} seconds.",
+            _("A payment request is still open on that phone. Answer it there, or wait {retry_after} seconds.").format(
+                retry_after=retry_after
+            ),
             retry_after=retry_after,
         )
 
@@ -74,7 +87,7 @@ class SameAmountAgain(DomainError):
     """
 
     code = "same_amount_again"
-    default_message = "The first request for this amount may still arrive. Do not pay twice."
+    default_message = gettext_lazy("The first request for this amount may still arrive. Do not pay twice.")
 
 
 class RepeatBlocked(DomainError):
@@ -84,7 +97,9 @@ class RepeatBlocked(DomainError):
 
     def __init__(self, *, retry_after: int) -> None:
         super().__init__(
-            f"M-Pesa refuses the same amount from the same number within two minutes. Wait {retry_after} seconds.",
+            _(
+                "M-Pesa refuses the same amount from the same number within two minutes. Wait {retry_after} seconds."
+            ).format(retry_after=retry_after),
             retry_after=retry_after,
         )
 
@@ -93,7 +108,7 @@ class CheckedJustNow(DomainError):
     """The operator was asked within the last seconds. Fact: retry_after."""
 
     code = "checked_just_now"
-    default_message = "M-Pesa was asked a moment ago. Wait five seconds."
+    default_message = gettext_lazy("M-Pesa was asked a moment ago. Wait five seconds.")
 
 
 class PaymentRefused(DomainError):

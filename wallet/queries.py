@@ -16,6 +16,8 @@ from crm.common.money import from_micros
 from crm.common.sql import as_json, rows_sql
 from wallet.models import EntryKind, LedgerEntry, Rate, Reservation, Wallet
 
+TRIAL = "trial"  # the reference of a new client's free credit: unique in a wallet, so it is given once
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -32,6 +34,12 @@ class Balance:
     units: int
     low: bool
     threshold: Decimal
+
+
+def has_added_credit(client: Client) -> bool:
+    """Whether there was ever other credit than what a new client begins with."""
+    credits = LedgerEntry.objects.for_client(client).filter(kind=EntryKind.CREDIT)
+    return credits.exclude(reference=TRIAL).exists()
 
 
 def balance_of(client_id: int) -> Balance:

@@ -28,7 +28,6 @@ from wallet.models import EntryKind, LedgerEntry, PricePlan, Rate, Reservation, 
 STANDARD_PLAN = "Standard"
 STANDARD_UNIT_PRICE = Decimal(1)
 
-TRIAL = "trial"  # the reference of a new client's free credit: unique in a wallet, so it is given once
 
 Movement = tuple[str, int]  # reference, millionths
 Entry = tuple[str, int, str | None]  # reference, millionths, and what it is within
@@ -137,12 +136,12 @@ def grant_trial_credit(*, client: Client) -> LedgerEntry | None:
     """
     wallet = open_wallet(client=client)
     price = queries.balance_of(client.pk).unit_price
-    given = LedgerEntry.objects.for_client(client).filter(kind=EntryKind.CREDIT, reference=TRIAL).exists()
+    given = LedgerEntry.objects.for_client(client).filter(kind=EntryKind.CREDIT, reference=queries.TRIAL).exists()
     if not settings.TRIAL_UNITS or not price or given:
         return None
     amount = settings.TRIAL_UNITS * price
     words = _("Trial credit: %(units)s units") % {"units": settings.TRIAL_UNITS}
-    return credit_wallet(client=wallet.client, amount=amount, reference=TRIAL, description=words)
+    return credit_wallet(client=wallet.client, amount=amount, reference=queries.TRIAL, description=words)
 
 
 def needs_second_person(amount: Decimal) -> bool:

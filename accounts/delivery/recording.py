@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from accounts.models import DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from crm.common.sql import database_now, insert_rows, lock_rows, update_rows
@@ -19,8 +20,8 @@ LONGEST_RETRY_AFTER = 86_400
 GIVE_UP_AFTER = timedelta(days=5)
 KEPT_OF_ANSWER = 1024
 
-GONE_REASON = "It answered 410 Gone: it wants no more events."
-FAILING_REASON = "Nothing could be delivered to it for five days."
+GONE_REASON = gettext_noop("It answered 410 Gone: it wants no more events.")  # translated where it is read
+FAILING_REASON = gettext_noop("Nothing could be delivered to it for five days.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,9 @@ def problem_of(ended: Ended) -> str:
     if ended.refused:
         return f"The name leads to {ended.refused}, which is not on the public internet."
     if ended.kind != "answer":
-        return (ended.problem or "The connection ended before an answer came.")[:200]
+        return (ended.problem or gettext_noop("The connection ended before an answer came."))[:200]
     if 300 <= ended.status < 400:
-        return "It answered with a redirect. Redirects are never followed: enter the address it leads to."
+        return gettext_noop("It answered with a redirect. Redirects are never followed: enter the address it leads to.")
     return ""
 
 

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from crm.common.errors import InvalidInput
 from crm.common.public_addresses import Address, is_among, is_public, read_dialled
@@ -45,35 +46,35 @@ def may_dial(url: str, address: tuple) -> bool:
 def _find_fault(url: str) -> str:
     """What is wrong with `url`, in a sentence; "" for nothing."""
     if not url:
-        return "Give the address that receives the events."
+        return _("Give the address that receives the events.")
     if len(url) > LONGEST_URL:
-        return f"The address may have at most {LONGEST_URL} characters."
+        return _("The address may have at most {n} characters.").format(n=LONGEST_URL)
     if not _PLAIN.fullmatch(url) or set(url) & set('\\"<>^`{|}'):
-        return "The address may only have plain characters: write others as %XX, and a name in its xn-- form."
+        return _("The address may only have plain characters: write others as %XX, and a name in its xn-- form.")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return "This is no address such as https://example.com/webhooks."
+        return _("This is no address such as https://example.com/webhooks.")
     if parts.scheme not in ("https", "http") or not url.lower().startswith(f"{parts.scheme}://") or not host:
-        return "Give an address such as https://example.com/webhooks."
+        return _("Give an address such as https://example.com/webhooks.")
     if "@" in parts.netloc:
-        return "Leave the user name and password out of the address: check the signature instead."
+        return _("Leave the user name and password out of the address: check the signature instead.")
     if parts.fragment or url.endswith("#"):
-        return "Leave out what follows the # sign: it is never sent."
+        return _("Leave out what follows the # sign: it is never sent.")
     address, fault = _read_host(host)
     if fault:
         return fault
     if _operator_allows(address):
-        return "" if port != 0 else "The port cannot be 0."
+        return "" if port != 0 else _("The port cannot be 0.")
     if address is not None and not is_public(address):
-        return "This address is not on the public internet."
+        return _("This address is not on the public internet.")
     if address is None and ("." not in host.rstrip(".") or host.rstrip(".").lower().endswith(_inside_suffixes())):
-        return "This name is not on the public internet."
+        return _("This name is not on the public internet.")
     if parts.scheme == "http" and not settings.WEBHOOK_ALLOW_HTTP:
-        return "The address must begin with https://, so that nobody on the way reads the events."
+        return _("The address must begin with https://, so that nobody on the way reads the events.")
     if port is not None and port not in PORTS:
-        return f"The port must be one of {', '.join(map(str, PORTS))}."
+        return _("The port must be one of {ports}.").format(ports=", ".join(map(str, PORTS)))
     return ""
 
 
@@ -83,17 +84,17 @@ def _read_host(host: str) -> tuple[Address | None, str]:
         try:
             address = ip_address(host)
         except ValueError:
-            return None, "This is no IPv6 address."
+            return None, _("This is no IPv6 address.")
         if isinstance(address, IPv6Address) and address.scope_id:
-            return None, "This address is not on the public internet."
+            return None, _("This address is not on the public internet.")
         return address, ""
     if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
         try:
             return ip_address(host), ""
         except ValueError:
-            return None, "Write an IPv4 address as four plain numbers, such as 93.184.216.34."
+            return None, _("Write an IPv4 address as four plain numbers, such as 93.184.216.34.")
     if not _NAME.fullmatch(host.removesuffix(".")):
-        return None, "This is no name of a host."
+        return None, _("This is no name of a host.")
     return None, ""
 
 

@@ -3,6 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, ClientState, Membership, Role, User
 from accounts.services.audit import record_audit
@@ -39,7 +40,7 @@ def open_client(
     user = User.objects.filter(email=email).first()
     errors = _find_errors(name=name.strip(), country=country, currency=currency, time_zone=time_zone)
     if rate_limit is not None and not 1 <= rate_limit <= 1_000_000:
-        errors["rate_limit"] = ["The rate limit is between 1 and 1,000,000 calls a minute."]
+        errors["rate_limit"] = [_("The rate limit is between 1 and 1,000,000 calls a minute.")]
     errors |= _find_owner_errors(email=email, password=password, user=user)
     if errors:
         raise InvalidInput(errors)
@@ -66,7 +67,7 @@ def suspend_client(*, client: Client, reason: str) -> None:
     """Stop everything `client` does and what it has queued; the reason is shown to it. Raises: InvalidInput."""
     reason = reason.strip()
     if not 1 <= len(reason) <= 200:
-        raise InvalidInput({"reason": ["Say why, in at most 200 characters: the client reads it."]})
+        raise InvalidInput({"reason": [_("Say why, in at most 200 characters: the client reads it.")]})
     client.state, client.suspended_reason = ClientState.SUSPENDED, reason
     client.save(update_fields=["state", "suspended_reason"])
     client_suspended.send(Client, client=client)
@@ -86,15 +87,15 @@ def resume_client(*, client: Client) -> None:
 def _find_errors(*, name: str, country: str, currency: str, time_zone: str) -> Errors:
     errors: Errors = {}
     if not 1 <= len(name) <= 120:
-        errors["name"] = ["Give the client a name of at most 120 characters."]
+        errors["name"] = [_("Give the client a name of at most 120 characters.")]
     if not is_country(country):
-        errors["country"] = [f"“{country}” is no country code such as KE or TZ."]
+        errors["country"] = [_("“{country}” is no country code such as KE or TZ.").format(country=country)]
     elif not currency:
         errors["currency"] = [f"Say which currency a client in {country} pays in, such as USD."]
     if currency and currency not in CURRENCIES:
-        errors["currency"] = [f"“{currency}” is no currency code such as KES or TZS."]
+        errors["currency"] = [_("“{currency}” is no currency code such as KES or TZS.").format(currency=currency)]
     if time_zone not in time_zones():
-        errors["time_zone"] = [f"“{time_zone}” is no time zone such as Africa/Nairobi."]
+        errors["time_zone"] = [_("“{time_zone}” is no time zone such as Africa/Nairobi.").format(time_zone=time_zone)]
     return errors
 
 

@@ -13,6 +13,8 @@ from django.db.models import F, Q, QuerySet
 from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import wake
 from accounts.exporting import KINDS, Files, Job, Rows
@@ -37,7 +39,7 @@ _LONGEST_QUERY = 2000
 
 class TooManyExports(DomainError):
     code = "too_many_exports"
-    default_message = "Five files are being written already. Wait for one of them."
+    default_message = gettext_lazy("Five files are being written already. Wait for one of them.")
 
 
 class _LeaseLost(Exception):
@@ -55,7 +57,7 @@ def request_export(*, membership: Membership, kind: str, format: str, query: str
         raise NotFound
     require(membership.client_id, known.permission)
     if format not in FORMATS or len(query) > _LONGEST_QUERY or "\x00" in query:
-        raise InvalidInput({"format": ["Choose CSV or XLSX."]})
+        raise InvalidInput({"format": [_("Choose CSV or XLSX.")]})
     if known.files is not None:
         raise NotFound
     client = membership.client
@@ -247,7 +249,7 @@ def open_export(*, membership: Membership, export_id: int) -> Export:
     if export is None or not may_fetch(export, membership):
         raise NotFound
     if export.state != ExportState.DONE or not export.path.is_file():
-        raise WrongState("This file is not there (any more). Make a new one.")
+        raise WrongState(_("This file is not there (any more). Make a new one."))
     record_audit(client=membership.client, action="export.fetched", target=f"export:{export.pk}")
     return export
 

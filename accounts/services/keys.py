@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Client, User
 from accounts.scopes import SCOPES
@@ -96,17 +97,23 @@ def read_key_fields(
     networks, bad_addresses = _read_networks(allowed_addresses)
     errors: dict[str, list[str]] = {}
     if not 1 <= len(name) <= 80:
-        errors["name"] = ["Give the key a name of at most 80 characters."]
+        errors["name"] = [_("Give the key a name of at most 80 characters.")]
     if unknown := [scope for scope in chosen if scope not in SCOPES]:
-        errors["scopes"] = [f"There is no scope “{unknown[0]}”. Scopes: {', '.join(SCOPES)}."]
+        errors["scopes"] = [
+            _("There is no scope “{name}”. Scopes: {scopes}.").format(name=unknown[0], scopes=", ".join(SCOPES))
+        ]
     elif not chosen:
-        errors["scopes"] = ["Choose at least one thing that the key may do."]
+        errors["scopes"] = [_("Choose at least one thing that the key may do.")]
     if bad_addresses:
-        errors["allowed_addresses"] = [f"“{text}” is no IP address or network." for text in bad_addresses]
+        errors["allowed_addresses"] = [
+            _("“{text}” is no IP address or network.").format(text=text) for text in bad_addresses
+        ]
     elif len(networks) > _MOST_ADDRESSES:
-        errors["allowed_addresses"] = [f"Give at most {_MOST_ADDRESSES} addresses; a network counts as one."]
+        errors["allowed_addresses"] = [
+            _("Give at most {n} addresses; a network counts as one.").format(n=_MOST_ADDRESSES)
+        ]
     if expires_at is not None and (timezone.is_naive(expires_at) or expires_at <= timezone.now()):
-        errors["expires_at"] = ["The key must expire in the future."]
+        errors["expires_at"] = [_("The key must expire in the future.")]
     if errors:
         raise InvalidInput(errors)
     return name, chosen, networks
@@ -132,13 +139,13 @@ def rotate_api_key(*, key: ApiKey, overlap: str, by: User | None = None) -> Issu
     Raises: InvalidInput (`overlap`), WrongState: it has ended, or another key has taken over already.
     """
     if overlap not in OVERLAPS:
-        raise InvalidInput({"overlap": [f"Choose one of {', '.join(OVERLAPS)}."]})
+        raise InvalidInput({"overlap": [_("Choose one of {choices}.").format(choices=", ".join(OVERLAPS))]})
     with transaction.atomic():
         now = database_now()
         own = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, revoked_at=None, replaced_by=None)
         live = own.filter(Q(expires_at=None) | Q(expires_at__gt=now))
         if not live.exists():
-            raise WrongState("This key has ended, or another one has taken over from it already.")
+            raise WrongState(_("This key has ended, or another one has taken over from it already."))
         issued = create_api_key(
             client=key.client,
             name=key.name,
@@ -153,7 +160,7 @@ def rotate_api_key(*, key: ApiKey, overlap: str, by: User | None = None) -> Issu
         replaced = live.filter(later).update(expires_at=end, replaced_by=issued.key)
         replaced = replaced or live.update(replaced_by=issued.key)  # it ends sooner by itself
         if not replaced:  # another rotation was first
-            raise WrongState("This key has ended, or another one has taken over from it already.")
+            raise WrongState(_("This key has ended, or another one has taken over from it already."))
         facts = {"overlap": overlap, "new_key": issued.key.pk}
         record_audit(client=key.client, action="key.rotated", target=f"key:{key.pk}", after=facts)
     return issued

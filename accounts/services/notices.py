@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from accounts import wake
 from accounts.models import Client, Membership, Notice, NoticeSettings, NoticeState
@@ -22,14 +24,14 @@ from crm.common.phones import InvalidPhone, read_phone
 from crm.common.sql import database_now
 
 CHANNELS = ("email", "sms")
-NO_PHONE = "No phone number for SMS was given."
-NO_SYSTEM_SENDER = "This installation has no sender for SMS of its own."
+NO_PHONE = gettext_noop("No phone number for SMS was given.")  # translated where it is read
+NO_SYSTEM_SENDER = gettext_noop("This installation has no sender for SMS of its own.")
 TEST_AGAIN_AFTER = timedelta(minutes=1)
 
 
 class TestedJustNow(DomainError):
     code = "tested_just_now"
-    default_message = "A test was sent within the last minute. Wait a little before the next."
+    default_message = gettext_lazy("A test was sent within the last minute. Wait a little before the next.")
 
 
 def system_sender() -> str:
@@ -72,7 +74,7 @@ def save_settings(*, membership: Membership, phone: str, choices: Mapping[str, I
         if event in allowed
     }
     if not number and any("sms" in channels for channels in wanted.values()):
-        raise InvalidInput({"phone": ["Give the phone number that SMS go to, or untick SMS."]})
+        raise InvalidInput({"phone": [_("Give the phone number that SMS go to, or untick SMS.")]})
     kept = settings_of(membership).choices
     return NoticeSettings.objects.update_or_create(
         membership=membership, defaults={"phone": number, "choices": kept | wanted}

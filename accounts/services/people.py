@@ -8,6 +8,7 @@ from secrets import randbelow
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Membership, User
 from crm.common.errors import InvalidInput
@@ -55,7 +56,7 @@ def change_profile(*, user: User, name: str, language: str, theme: str, density:
     """Keep what a person chose for themselves. Raises: InvalidInput."""
     name = " ".join(name.split())
     if not 1 <= len(name) <= 120:
-        raise InvalidInput({"name": ["Give your name in at most 120 characters."]})
+        raise InvalidInput({"name": [_("Give your name in at most 120 characters.")]})
     user.name, user.language, user.theme, user.density, user.single_keys = name, language, theme, density, single_keys
     user.full_clean(exclude=["password", "email"])
     user.save(update_fields=["name", "language", "theme", "density", "single_keys"])

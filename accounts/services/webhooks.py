@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from accounts import wake
 from accounts.delivery.signing import new_secret
@@ -38,7 +39,7 @@ def get_endpoint(*, client: Client, endpoint_id: int) -> WebhookEndpoint:
     """Raises: NotFound, for another client's endpoint as for none."""
     endpoint = WebhookEndpoint.objects.for_client(client).filter(pk=endpoint_id).first()
     if endpoint is None:
-        raise NotFound("There is no such webhook.")
+        raise NotFound(_("There is no such webhook."))
     return endpoint
 
 
@@ -54,7 +55,9 @@ def create_endpoint(
     fields = _read_fields(url=url, events=events, format=format)
     secret = _read_secret(secret)
     if WebhookEndpoint.objects.for_client(client).count() >= MOST_ENDPOINTS:
-        raise InvalidInput({"url": [f"There are {MOST_ENDPOINTS} webhooks already. Delete one that is not needed."]})
+        raise InvalidInput(
+            {"url": [_("There are {n} webhooks already. Delete one that is not needed.").format(n=MOST_ENDPOINTS)]}
+        )
     endpoint = WebhookEndpoint.objects.create(client=client, secret=secret, **fields)
     _audit(endpoint, "created", after=fields)
     return IssuedEndpoint(endpoint, secret)
@@ -160,9 +163,9 @@ def record_test(*, endpoint: WebhookEndpoint, event: str, by_asker: bool = False
     Raises: InvalidInput (`event`), WrongState (paused).
     """
     if event not in EVENTS:
-        raise InvalidInput({"event": [f"Choose one of {', '.join(EVENTS)}."]})
+        raise InvalidInput({"event": [_("Choose one of {choices}.").format(choices=", ".join(EVENTS))]})
     if not endpoint.active and not by_asker:
-        raise WrongState("This webhook is paused. Resume it first.")
+        raise WrongState(_("This webhook is paused. Resume it first."))
     now = database_now()
     body = body_of(endpoint.format, event, endpoint.client_id, EVENTS[event].sample, now, is_test=True)
     due = now + timedelta(seconds=_OWN_ATTEMPT_SECONDS if by_asker else 0)
@@ -211,7 +214,7 @@ def deliveries_of(endpoint: WebhookEndpoint) -> QuerySet[WebhookDelivery]:
 @transaction.atomic
 def _send_again(endpoint: WebhookEndpoint, deliveries: QuerySet[WebhookDelivery]) -> int:
     if not _own(endpoint).filter(active=True).exists():
-        raise WrongState("This webhook is paused. Resume it first.")
+        raise WrongState(_("This webhook is paused. Resume it first."))
     count = deliveries.update(state=DeliveryState.WAITING, tries=0, next_at=Now())
     if count:
         wake.deliverer()
@@ -240,11 +243,13 @@ def _read_fields(*, url: str, events: Iterable[str], format: str, is_new_url: bo
             errors |= refusal.errors
     chosen = list(dict.fromkeys(events))
     if unknown := [event for event in chosen if event != "*" and event not in EVENTS]:
-        errors["events"] = [f"There is no event “{unknown[0]}”. Events: *, {', '.join(EVENTS)}."]
+        errors["events"] = [
+            _("There is no event “{name}”. Events: *, {events}.").format(name=unknown[0], events=", ".join(EVENTS))
+        ]
     elif not chosen:
-        errors["events"] = ["Choose at least one event."]
+        errors["events"] = [_("Choose at least one event.")]
     if format not in WebhookFormat.values:
-        errors["format"] = [f"Choose one of {', '.join(WebhookFormat.values)}."]
+        errors["format"] = [_("Choose one of {choices}.").format(choices=", ".join(WebhookFormat.values))]
     if errors:
         raise InvalidInput(errors)
     return {"url": url, "events": ["*"] if "*" in chosen else chosen, "format": format}
@@ -255,6 +260,12 @@ def _read_secret(secret: str) -> str:
         return new_secret()
     if not _SHORTEST_SECRET <= len(secret) <= _LONGEST_SECRET or not secret.isprintable() or " " in secret:
         raise InvalidInput(
-            {"secret": [f"Give {_SHORTEST_SECRET} to {_LONGEST_SECRET} characters without spaces, or none at all."]}
+            {
+                "secret": [
+                    _("Give {least} to {most} characters without spaces, or none at all.").format(
+                        least=_SHORTEST_SECRET, most=_LONGEST_SECRET
+                    )
+                ]
+            }
         )
     return secret

@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 
 class DomainError(Exception):
@@ -12,7 +14,7 @@ class DomainError(Exception):
     """
 
     code = "invalid_request"
-    default_message: str | Promise = "The request cannot be carried out."
+    default_message: str | Promise = gettext_lazy("The request cannot be carried out.")
 
     def __init__(self, message: str = "", **facts: Any) -> None:
         self.facts = facts
@@ -27,18 +29,18 @@ class InvalidInput(DomainError):
     def __init__(self, errors: dict[str, list[str]] | None = None, message: str = "", **facts: Any) -> None:
         self.errors = errors or {}
         first = next((sentences[0] for sentences in self.errors.values() if sentences), "")
-        super().__init__(message or first or "Some fields are missing or wrong.", **facts)
+        super().__init__(message or first or _("Some fields are missing or wrong."), **facts)
 
 
 class NotFound(DomainError):
     """There is no such thing, or it belongs to somebody else: the two must look alike."""
 
     code = "not_found"
-    default_message = "There is no such resource."
+    default_message = gettext_lazy("There is no such resource.")
 
 
 class WrongState(DomainError):
     """The thing exists but is not in a state that allows the step, such as starting a campaign twice."""
 
     code = "conflict"
-    default_message: str | Promise = "This cannot be done in its present state."
+    default_message: str | Promise = gettext_lazy("This cannot be done in its present state.")

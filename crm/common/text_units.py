@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from django.utils.translation import gettext as _
+
 from crm.common.errors import DomainError
 
 Encoding = Literal["gsm7", "ucs2"]
@@ -88,7 +90,7 @@ def count_segments(text: str) -> SegmentCount:
     between segments, so a segment may end one unit early.    Raises: EmptyText.
     """
     if not text:
-        raise EmptyText("There is no text to send.")
+        raise EmptyText(_("There is no text to send."))
     if _GSM7.fullmatch(text):
         extended = len(_EXTENDED.findall(text))
         used = len(text) + extended
@@ -155,11 +157,13 @@ def clean_text(raw: str) -> str:
     Raises: UnreadableText.
     """
     if "\x00" in raw:
-        raise UnreadableText("The text contains a NUL character.", reason="nul")
+        raise UnreadableText(_("The text contains a NUL character."), reason="nul")
     try:
         raw.encode()
     except UnicodeEncodeError:
-        raise UnreadableText("The text contains half of a character (a lone surrogate).", reason="surrogate") from None
+        raise UnreadableText(
+            _("The text contains half of a character (a lone surrogate)."), reason="surrogate"
+        ) from None
     return unicodedata.normalize("NFC", raw.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -125,7 +125,7 @@ def _approve_campaign(campaign: Campaign, by: User, _said: Decision) -> None:
 
 def _refuse_import(batch: ContactImport, _by: User, said: Decision) -> None:
     if len(said.reason) < 5:
-        raise InvalidInput({"reason": ["Say why: the client reads it."]})
+        raise InvalidInput({"reason": [str(_("Say why: the client reads it."))]})
     refuse_import(contact_import=batch, reason=said.reason)
 
 

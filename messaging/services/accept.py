@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from crm.common.errors import DomainError
@@ -29,7 +30,9 @@ def check_may_send(client: Client, channel: str) -> None:
     if channel == Channel.SMS or (channel in Channel.values and client.simulation):
         return
     if not Route.objects.filter(channel=channel, account__is_active=True).exists():
-        raise ChannelNotAvailable(f"The channel “{channel}” is not available on this installation.", channel=channel)
+        raise ChannelNotAvailable(
+            _("The channel “{channel}” is not available on this installation.").format(channel=channel), channel=channel
+        )
 
 
 def accept_messages(

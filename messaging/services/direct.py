@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import orjson
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -263,8 +264,11 @@ def send_direct(
 def gap_sentence(quote: Quote) -> str:
     """Which fields somebody lacks, with the remedy; the quote has at least one."""
     name, count = min(quote.missing.items())
-    who = "1 person has" if count == 1 else f"{count:,} people have"
-    return f"{who} no value for {{{name}}}. Write a fallback, such as {{{name}|customer}}."
+    return ngettext(
+        "{n} person has no value for {field}. Write a fallback, such as {example}.",
+        "{n} people have no value for {field}. Write a fallback, such as {example}.",
+        count,
+    ).format(n=figure(count), field=f"{{{name}}}", example=f"{{{name}|customer}}")
 
 
 def own_number(*, client: Client, user: User) -> str:

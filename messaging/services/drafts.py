@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from crm.common.errors import DomainError
 from crm.common.text_units import MAX_CHARACTERS, EmptyText, clean_text
 from messaging.errors import TextTooLong
@@ -72,23 +75,24 @@ def answers_of(
 
 class OptedOut(DomainError):
     code = "opted_out"
-    default_message = "This person opted out of your messages."
+    default_message = gettext_lazy("This person opted out of your messages.")
 
 
 class DuplicateRecipient(DomainError):
     """The same text to the same number a second time. Fact: `first`, the position of the draft that it repeats."""
 
     code = "duplicate_recipient"
-    default_message = "This number is given twice; it is sent once."
+    default_message = gettext_lazy("This number is given twice; it is sent once.")
 
 
 def check_text(raw: str) -> str:
     """The text as it will be sent. Raises: EmptyText, UnreadableText, TextTooLong."""
     text = clean_text(raw)
     if not text.strip():
-        raise EmptyText("There is no text to send.")
+        raise EmptyText(_("There is no text to send."))
     if len(text) > MAX_CHARACTERS:
         raise TextTooLong(
-            f"The text has {len(text)} characters; at most {MAX_CHARACTERS} are allowed.", characters=len(text)
+            _("The text has {n} characters; at most {most} are allowed.").format(n=len(text), most=MAX_CHARACTERS),
+            characters=len(text),
         )
     return text

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from crm.common.sql import database_now, later_sql, now_sql
 from messaging.errors import DailyLimit
@@ -42,12 +44,12 @@ def expand_campaign(*, campaign_id: int) -> int:
         return _give_back(campaign)
     if campaign is None or not mine:
         return 0
-    if problem := _sender_problem(campaign):
-        pause_for(campaign, kind="sender", reason=problem)
-        return 0
-    if problem := stopped_template(campaign):
-        pause_for(campaign, kind="template", reason=problem)
-        return 0
+    with override(campaign.client.language):  # that of its people, who read it
+        troubles = {"sender": _sender_problem(campaign), "template": stopped_template(campaign)}
+    for kind, problem in troubles.items():
+        if problem:
+            pause_for(campaign, kind=kind, reason=problem)
+            return 0
     written = 0
     renderer = renderer_for(
         campaign,
@@ -62,9 +64,12 @@ def expand_campaign(*, campaign_id: int) -> int:
         renderer.make_links(people)
         rows = [message for message, _, _ in map(renderer.render, people) if message is not None]
         try:
-            stored = _store_chunk(campaign, owner, place, following, rows, renderer.guard)
+            with override(campaign.client.language):  # of what it says about people that are left out
+                stored = _store_chunk(campaign, owner, place, following, rows, renderer.guard)
         except DailyLimit as error:
-            pause_for(campaign, kind="daily_limit", reason=f"{error} The rest can be sent tomorrow.")
+            with override(campaign.client.language):
+                rest = _("The rest can be sent tomorrow.")
+            pause_for(campaign, kind="daily_limit", reason=f"{error} {rest}")
             return written
         if stored is None:
             return written  # paused, cancelled, or another worker has it
@@ -82,7 +87,7 @@ def _sender_problem(campaign: Campaign) -> str:
     if campaign.simulated or sender is None:
         return ""
     if sender.state != SenderState.APPROVED:
-        return f"The sender ID {sender.name} is not approved any more."
+        return _("The sender ID {name} is not approved any more.").format(name=sender.name)
     return class_problem(sender, campaign.message_class)
 
 
@@ -111,7 +116,7 @@ def _store_chunk(
             if left < 0:
                 break
             fitting.append(row)
-        campaign.stop_reason = (
+        campaign.stop_reason = _(
             "The groups changed after you confirmed. Whoever did not fit the confirmed price was left out."
         )
         return _write(campaign, owner, old, new, fitting, guard)
@@ -136,7 +141,7 @@ def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[Ne
     fresh = [row for row in rows if row.recipient not in have]
     if crowded := guard.crowded([(row.recipient, row.text) for row in fresh]):
         fresh = [row for position, row in enumerate(fresh) if position not in crowded]
-        campaign.stop_reason = "Whoever got too many messages within the hour or the day was left out."
+        campaign.stop_reason = _("Whoever got too many messages within the hour or the day was left out.")
     if campaign.spread_hours:
         _spread(campaign, fresh)
     store_messages(

@@ -29,7 +29,6 @@ class Step:
 
 def steps_of(client: Client) -> list[Step]:
     """The four steps, with what is done."""
-    own = SenderId.objects.for_client(client).exclude(name=system_sender()).exclude(state=SenderState.DRAFT)
     paid = LedgerEntry.objects.for_client(client).filter(reference__startswith="topup:")
     return [
         Step(_("Send yourself a message"), "send", Message.objects.for_client(client).exists()),
@@ -38,9 +37,15 @@ def steps_of(client: Client) -> list[Step]:
             "organisation",
             bool(client.address.strip() and client.tax_id.strip()),
         ),
-        Step(_("Ask for a sender ID of your own"), "senders", own.exclude(state=SenderState.REJECTED).exists()),
+        Step(_("Ask for a sender ID of your own"), "senders", has_own_sender(client)),
         Step(_("Top up the wallet"), "wallet:topup", paid.exists()),
     ]
+
+
+def has_own_sender(client: Client) -> bool:
+    """Whether it asked for a sender ID besides the one that every trial shares, and was not refused."""
+    own = SenderId.objects.for_client(client).exclude(name=system_sender())
+    return own.exclude(state__in=[SenderState.DRAFT, SenderState.REJECTED]).exists()
 
 
 def request_of(client: Client) -> GoLiveRequest | None:
@@ -84,7 +89,7 @@ def ask_to_go_live(*, client: Client, by: User | None, purpose: str) -> GoLiveRe
 def open_account(*, client: Client) -> None:
     """End the trial, whether or not the client asked. Raises: WrongState (it is not in trial)."""
     if not rules_of(client).trial:
-        raise WrongState("This account is not in trial.")
+        raise WrongState(str(_("This account is not in trial.")))
     GoLiveRequest.objects.for_client(client).update(state=GoLiveRequest.State.APPROVED, decided_at=Now(), note="")
     go_live(client=client)
     record_audit(client=client, action="go_live.approved")
@@ -95,8 +100,8 @@ def return_request(*, client: Client, note: str) -> None:
     """Give the request back; the client reads the note. Raises: InvalidInput (note), WrongState."""
     note = " ".join(note.split())[:300]
     if len(note) < 5:
-        raise InvalidInput({"reason": ["Say what is missing: the client reads it."]})
+        raise InvalidInput({"reason": [str(_("Say what is missing: the client reads it."))]})
     waiting = GoLiveRequest.objects.for_client(client).filter(state=GoLiveRequest.State.WAITING)
     if not waiting.update(state=GoLiveRequest.State.RETURNED, note=note, decided_at=Now()):
-        raise WrongState("This request does not wait any more.")
+        raise WrongState(str(_("This request does not wait any more.")))
     record_audit(client=client, action="go_live.returned", after={"note": note})

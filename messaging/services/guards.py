@@ -137,15 +137,18 @@ class Guard:
             equal, hour, day = had[phone, text]
             if limits.equal_per_hour and equal >= limits.equal_per_hour:
                 found[position] = RecipientLimit(
-                    f"This number got this same text {limits.equal_per_hour} times within an hour.", retry_after=HOUR
+                    _("This number got this same text {n} times within an hour.").format(n=limits.equal_per_hour),
+                    retry_after=HOUR,
                 )
             elif limits.any_per_hour and hour + now[phone] >= limits.any_per_hour:
                 found[position] = RecipientLimit(
-                    f"This number got {limits.any_per_hour} messages from you within an hour.", retry_after=HOUR
+                    _("This number got {n} messages from you within an hour.").format(n=limits.any_per_hour),
+                    retry_after=HOUR,
                 )
             elif limits.any_per_day and day + now[phone] >= limits.any_per_day:
                 found[position] = RecipientLimit(
-                    f"This number got {limits.any_per_day} messages from you within a day.", retry_after=DAY
+                    _("This number got {n} messages from you within a day.").format(n=limits.any_per_day),
+                    retry_after=DAY,
                 )
             else:
                 now[phone] += 1
@@ -228,7 +231,8 @@ class Guard:
         counts = ForeignCount.objects.for_client(self.client).filter(day=day)
         if (counts.aggregate(n=Sum("messages"))["n"] or 0) > most:
             raise DailyLimit(
-                f"Your account may send {most:,} messages a day to other countries.", retry_after=self._rest(now)
+                _("Your account may send {n} messages a day to other countries.").format(n=figure(most)),
+                retry_after=self._rest(now),
             )
 
     def check_day(self, now: datetime, *, more: int = 0, more_micros: int = 0) -> None:

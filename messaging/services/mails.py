@@ -15,11 +15,13 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Client
 from contacts import queries as contacts
 from contacts import services as contact_services
 from crm.common.errors import DomainError, InvalidInput
+from crm.common.figures import figure
 from crm.common.html_mail import clean_html, text_of_html
 from crm.common.sql import database_now
 from crm.common.text_units import EmptyText, clean_text
@@ -99,13 +101,16 @@ def check_mail(
     for body in (text, html):
         if len(body) > LONGEST_BODY:
             raise TextTooLong(
-                f"The mail has {len(body):,} characters; at most {LONGEST_BODY:,} are allowed.", characters=len(body)
+                _("The mail has {n} characters; at most {most} are allowed.").format(
+                    n=figure(len(body)), most=figure(LONGEST_BODY)
+                ),
+                characters=len(body),
             )
     html = clean_html(html) if html else ""
     if not is_draft:
         text = text or text_of_html(html)
     if not text and not html and not is_draft:
-        raise EmptyText("There is no text to send.")
+        raise EmptyText(_("There is no text to send."))
     if reply_to.strip():
         try:
             reply_to = read_email(reply_to, field="reply_to")
@@ -196,7 +201,7 @@ def accept_mails(
 
 class InvalidAddress(DomainError):
     code = "invalid_address"
-    default_message = "This is not an e-mail address."
+    default_message = gettext_lazy("This is not an e-mail address.")
 
 
 def read_address(given: str) -> str:

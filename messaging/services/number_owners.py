@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.audit import record_audit
@@ -114,16 +115,16 @@ def give_number(*, client: Client, number: str, keyword: str = "", channel: str 
     """
     number, keyword = own_number(number), keyword.strip().casefold()
     if not _NUMBER.fullmatch(number):
-        raise InvalidInput({"number": ["Write a short code, or a number with its country code."]})
+        raise InvalidInput({"number": [_("Write a short code, or a number with its country code.")]})
     if keyword and (not _WORD.fullmatch(keyword) or len(keyword) > 30):
-        raise InvalidInput({"keyword": ["A keyword is one word of at most 30 letters and digits."]})
+        raise InvalidInput({"keyword": [_("A keyword is one word of at most 30 letters and digits.")]})
     if reply_word(keyword)[0]:
-        raise InvalidInput({"keyword": ["This word means STOP, START or HELP to every client."]})
+        raise InvalidInput({"keyword": [_("This word means STOP, START or HELP to every client.")]})
     try:
         with transaction.atomic():
             row = InboundNumber.objects.create(client=client, channel=channel, number=number, keyword=keyword)
     except IntegrityError:
-        raise InvalidInput({"number": ["This number is given with this keyword already."]}) from None
+        raise InvalidInput({"number": [_("This number is given with this keyword already.")]}) from None
     record_audit(client=client, action="inbound_number.given", target=f"number:{row}", after={"channel": str(channel)})
     return row
 

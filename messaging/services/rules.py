@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.access import needs
@@ -37,7 +38,7 @@ def set_limits(
 ) -> SendingRules:
     """Set all limits of a client (models.rules has their meaning); they hold for the next call."""
     before = {field: getattr(rules_of(client), field) for field in _LIMITS}
-    rules, _ = SendingRules.objects.update_or_create(
+    rules, _made = SendingRules.objects.update_or_create(
         client=client,
         defaults={
             "trial": trial,
@@ -63,7 +64,7 @@ def set_approval_policy(*, client: Client, above_people: int | None, above_micro
     Raises: InvalidInput (above_people, above_micros: negative).
     """
     errors = {
-        name: ["Give a number, zero or more."]
+        name: [_("Give a number, zero or more.")]
         for name, value in (("above_people", above_people), ("above_micros", above_micros))
         if value is not None and value < 0
     }
@@ -71,7 +72,7 @@ def set_approval_policy(*, client: Client, above_people: int | None, above_micro
         raise InvalidInput(errors)
     old = rules_of(client)
     before = {"above_people": old.approve_above_people, "above_micros": old.approve_above_micros}
-    rules, _ = SendingRules.objects.update_or_create(
+    rules, _made = SendingRules.objects.update_or_create(
         client=client, defaults={"approve_above_people": above_people, "approve_above_micros": above_micros}
     )
     after = {"above_people": above_people, "above_micros": above_micros}
@@ -92,12 +93,12 @@ def set_endings(*, client: Client, signature: str, opt_out_text: str) -> Sending
             errors[name] = [str(error)]
             continue
         if len(clean[name]) > longest:
-            errors[name] = [f"At most {longest} characters."]
+            errors[name] = [_("At most {n} characters.").format(n=longest)]
         elif "{" in clean[name] or "}" in clean[name]:
-            errors[name] = ["Merge fields belong into the text."]
+            errors[name] = [_("Merge fields belong into the text.")]
     if errors:
         raise InvalidInput(errors)
-    rules, _ = SendingRules.objects.update_or_create(client=client, defaults=clean)
+    rules, _made = SendingRules.objects.update_or_create(client=client, defaults=clean)
     record_audit(client=client, action="message_endings.changed", after=clean)
     return rules
 

@@ -185,7 +185,7 @@ def _asked(sender: SenderId, networks: Sequence[str]) -> list[str]:
     rows = SenderNetwork.objects.for_client(sender.client_id).filter(sender=sender, state__in=_ASKED)
     waiting = [name for name in rows.values_list("network", flat=True) if not networks or name in networks]
     if not waiting:
-        raise WrongState("None of these networks waits for an answer.")
+        raise WrongState(_("None of these networks waits for an answer."))
     return waiting
 
 
@@ -213,7 +213,7 @@ def reject_request(*, sender: SenderId, reason: str, fix: str = "", networks: Se
     """These networks do not. reason and fix are shown to the client. Raises: WrongState, InvalidInput (reason)."""
     reason, fix = " ".join(reason.split())[:300], " ".join(fix.split())[:300]
     if len(reason) < 5:
-        raise InvalidInput({"reason": ["Say why: the client reads it."]})
+        raise InvalidInput({"reason": [_("Say why: the client reads it.")]})
     names = _asked(sender, networks)
     _decide(sender, names, NetworkState.REJECTED, reason, fix)
     _settle(sender, reason, fix)

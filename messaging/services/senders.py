@@ -32,7 +32,9 @@ def approve_sender_id(*, client: Client, name: str, default: bool = False) -> Se
     """
     name = name.strip()
     if not NAME.fullmatch(name):
-        raise InvalidInput({"sender": [f"“{name}” cannot be a sender ID: use 3 to 11 letters or digits."]})
+        raise InvalidInput(
+            {"sender": [_("“{name}” cannot be a sender ID: use 3 to 11 letters or digits.").format(name=name)]}
+        )
     return _approve(client, Channel.SMS, name, default, {})
 
 
@@ -45,7 +47,7 @@ def approve_email_sender(*, client: Client, address: str, display_name: str = ""
     address = read_email(address, field="sender")
     display_name = " ".join(display_name.split())
     if len(display_name) > 80:
-        raise InvalidInput({"display_name": ["Use at most 80 characters for the name."]})
+        raise InvalidInput({"display_name": [_("Use at most 80 characters for the name.")]})
     return _approve(client, Channel.EMAIL, address, default, {"display_name": display_name} if display_name else {})
 
 
@@ -67,9 +69,9 @@ def approve_whatsapp_sender(*, client: Client, number: str, default: bool = Fals
     """
     own = own_number(number)
     if not _WHATSAPP_NUMBER.fullmatch(own):
-        raise InvalidInput({"sender": [f"“{number[:40]}” is not an international phone number."]})
+        raise InvalidInput({"sender": [_("“{value}” is not an international phone number.").format(value=number[:40])]})
     if SenderId.objects.for_client(client).filter(name=own).exclude(channel=Channel.WHATSAPP).exists():
-        raise InvalidInput({"sender": [f"{own} is a sender of another channel already."]})
+        raise InvalidInput({"sender": [_("{own} is a sender of another channel already.").format(own=own)]})
     return _approve(client, Channel.WHATSAPP, own, default, {})
 
 
@@ -81,14 +83,14 @@ def read_email(address: str, *, field: str = "recipient") -> str:
         if not address.isascii() or len(address) > 254:
             raise ValidationError("")
     except ValidationError:
-        raise InvalidInput({field: [f"“{address[:60]}” is not an e-mail address."]}) from None
+        raise InvalidInput({field: [_("“{value}” is not an e-mail address.").format(value=address[:60])]}) from None
     return address
 
 
 def _approve(client: Client, channel: str, name: str, default: bool, shown: dict[str, str]) -> SenderId:
     senders = SenderId.objects.for_client(client).filter(channel=channel)
     before = senders.filter(name=name).values("state", "is_default").first()
-    sender, _ = SenderId.objects.update_or_create(
+    sender, _made = SenderId.objects.update_or_create(
         client=client, name=name, defaults={"state": SenderState.APPROVED, "channel": channel, **shown}
     )
     senders.filter(pk=sender.pk).update(approved_at=Coalesce("approved_at", Now()), reason="", fix="")

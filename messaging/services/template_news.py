@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Client
 from accounts.services.notices import notify
@@ -37,7 +38,7 @@ ADAPTER = "whatsapp"
 EVERY, WHILE_REVIEWED = 3600, 300  # seconds between two looks at an account
 MOST_PAGES = 50  # of a hundred templates
 LOST_AFTER = timedelta(minutes=10)  # what is not in the list by then was never handed in
-UNSENT = "WhatsApp cannot be reached at the moment. Nothing was handed in."
+UNSENT = gettext_lazy("WhatsApp cannot be reached at the moment. Nothing was handed in.")
 _TOLD = {TemplateState.PAUSED, TemplateState.REJECTED, TemplateState.DISABLED}
 
 
@@ -46,7 +47,7 @@ def ask(request: HttpRequest) -> tuple[HttpResponse | None, str]:
     ended = fetch(request)
     if ended.kind == "answer":
         return HttpResponse(ended.status, ended.headers, ended.body), ""
-    return None, UNSENT if ended.kind == "unsent" else ended.problem or "WhatsApp gave no answer."
+    return None, str(UNSENT) if ended.kind == "unsent" else ended.problem or _("WhatsApp gave no answer.")
 
 
 def note(

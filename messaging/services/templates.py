@@ -42,7 +42,7 @@ def save_template(
     errors: dict[str, list[str]] = {}
     name = " ".join(name.replace("\x00", "").split())
     if not 1 <= len(name) <= 80:
-        errors["name"] = ["Give the template a name of at most 80 characters."]
+        errors["name"] = [_("Give the template a name of at most 80 characters.")]
     template = get_template(client=client, template_id=template_id) if template_id else None
     channel = template.channel if template else channel
     clean: dict[str, dict[str, str]] = {}
@@ -53,7 +53,7 @@ def save_template(
         except DomainError as error:
             errors[f"{error.facts.get('field', 'text')}_{language}"] = [str(error)]
     if not errors and not any(any(parts.values()) for parts in clean.values()):
-        errors["texts"] = ["Write the text in at least one language."]
+        errors["texts"] = [_("Write the text in at least one language.")]
     if errors:
         raise InvalidInput(errors)
     template = template or Template(client=client, channel=channel)

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, Membership, User
 from accounts.services.access import needs
 from accounts.services.idempotency import answer_once
 from crm.common.crypto import digest
 from crm.common.errors import InvalidInput, NotFound
+from crm.common.figures import figure
 from crm.common.phones import region_of
 from crm.common.sql import database_now
 from messaging.conversations import WINDOW
@@ -61,7 +63,7 @@ def get_thread(*, client: Client, thread_id: int) -> Thread:
         .first()
     )
     if found is None:
-        raise NotFound("There is no such thread.")
+        raise NotFound(_("There is no such thread."))
     return found
 
 
@@ -92,7 +94,7 @@ def assign_thread(*, thread: Thread, to_id: int | None, by: User) -> bool:
     if to_id is not None:
         member = Membership.objects.filter(client_id=thread.client_id, user_id=to_id).select_related("user").first()
         if member is None:
-            raise InvalidInput({"to": ["Choose somebody of your organisation."]})
+            raise InvalidInput({"to": [_("Choose somebody of your organisation.")]})
     mine = Thread.objects.for_client(thread.client_id).filter(pk=thread.pk)
     mine = mine.exclude(assigned_to_id=to_id) if to_id is not None else mine.filter(assigned_to__isnull=False)
     if not mine.update(assigned_to=to_id):
@@ -107,9 +109,9 @@ def add_note(*, thread: Thread, text: str, by: User) -> ThreadEvent:
     """What colleagues should know; the person does not see it. Raises: InvalidInput (note)."""
     text = text.replace("\x00", "").strip()
     if not text:
-        raise InvalidInput({"note": ["Write the note."]})
+        raise InvalidInput({"note": [_("Write the note.")]})
     if len(text) > LONGEST_NOTE:
-        raise InvalidInput({"note": [f"A note has at most {LONGEST_NOTE:,} characters."]})
+        raise InvalidInput({"note": [_("A note has at most {n} characters.").format(n=figure(LONGEST_NOTE))]})
     return _note_event(thread, ThreadEventKind.NOTE, by, text=text)
 
 
@@ -216,7 +218,7 @@ def _template(thread: Thread, template_id: int) -> WhatsAppTemplate:
     mine = WhatsAppTemplate.objects.for_client(thread.client_id).filter(pk=template_id)
     template = mine.first() if thread.channel == Channel.WHATSAPP else None
     if template is None:
-        raise NotFound("There is no such template.")
+        raise NotFound(_("There is no such template."))
     return template
 
 
@@ -287,17 +289,17 @@ def save_reply(*, client: Client, name: str, text: str, reply_id: int | None = N
     errors: dict[str, list[str]] = {}
     name, text = name.strip().lstrip("/").casefold(), text.replace("\x00", "").strip()
     if not name or len(name) > 40 or len(name.split()) != 1:
-        errors["name"] = ["Give it a name of one word and at most 40 characters."]
+        errors["name"] = [_("Give it a name of one word and at most 40 characters.")]
     elif SavedReply.objects.for_client(client).filter(name=name).exclude(pk=reply_id or 0).exists():
-        errors["name"] = ["There is a saved reply of this name already."]
+        errors["name"] = [_("There is a saved reply of this name already.")]
     if not 1 <= len(text) <= 1600:
-        errors["text"] = ["Write the text, at most 1,600 characters."]
+        errors["text"] = [_("Write the text, at most 1,600 characters.")]
     if errors:
         raise InvalidInput(errors)
     if reply_id is None:
         return SavedReply.objects.create(client=client, name=name, text=text)
     if not SavedReply.objects.for_client(client).filter(pk=reply_id).update(name=name, text=text):
-        raise NotFound("There is no such saved reply.")
+        raise NotFound(_("There is no such saved reply."))
     return SavedReply.objects.for_client(client).get(pk=reply_id)
 
 

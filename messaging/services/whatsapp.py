@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Client
 from contacts import queries as contacts
 from crm.common.errors import DomainError, InvalidInput
+from crm.common.figures import figure
 from crm.common.phones import Phone, PhoneReader
 from crm.common.sql import database_now
 from crm.common.text_units import EmptyText, clean_text
@@ -160,11 +161,14 @@ def _check(client: Client, draft: WhatsAppDraft) -> _Checked:
     longest = LONGEST_CAPTION if draft.media else LONGEST_TEXT
     if len(text) > longest:
         raise TextTooLong(
-            f"The text has {len(text):,} characters; at most {longest:,} are allowed.", characters=len(text)
+            _("The text has {n} characters; at most {most} are allowed.").format(
+                n=figure(len(text)), most=figure(longest)
+            ),
+            characters=len(text),
         )
     if not draft.media:
         if not text:
-            raise EmptyText("There is no text to send.")
+            raise EmptyText(_("There is no text to send."))
         return _Checked(text, None)
     kind, url = draft.media.get("kind", ""), draft.media.get("url", "")
     if kind not in MEDIA:

@@ -251,7 +251,7 @@ def _hand_in(account: ProviderAccount, template: WhatsAppTemplate, words: Templa
         return wire.Made(problem=str(error))
     answer, problem = ask(request)
     if answer is None:
-        return wire.Made(problem=problem, unclear=problem != UNSENT)
+        return wire.Made(problem=problem, unclear=problem != str(UNSENT))
     return wire.changed_by(answer) if template.provider_id else wire.created_by(answer)
 
 

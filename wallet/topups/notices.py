@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts.models import Client
 from accounts.services.access import needs
@@ -23,7 +24,7 @@ MOST_AT_ONCE = 200
 def set_low_balance(*, client: Client, amount: int) -> None:
     """Below which balance the client wants to be warned; whole units, 0 for never. Raises: InvalidInput."""
     if isinstance(amount, bool) or not 0 <= amount <= 100_000_000:
-        raise InvalidInput({"amount": ["Give a whole amount of at most 100,000,000, or 0 for no warning."]})
+        raise InvalidInput({"amount": [_("Give a whole amount of at most 100,000,000, or 0 for no warning.")]})
     Client.objects.filter(pk=client.pk).update(low_balance_micros=to_micros(amount))
 
 

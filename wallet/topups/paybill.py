@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -162,8 +163,8 @@ def claim_payment(*, client: Client, code: str, by: User | None) -> PaymentClaim
     """
     receipt = code.strip().upper()
     if not (receipt.isascii() and receipt.isalnum() and 8 <= len(receipt) <= 12):
-        raise InvalidInput({"code": ["An M-Pesa code has ten letters and digits, such as PGH7X8Y9Z0."]})
-    claim, _ = PaymentClaim.objects.get_or_create(client=client, receipt=receipt, defaults={"by": by})
+        raise InvalidInput({"code": [_("An M-Pesa code has ten letters and digits, such as PGH7X8Y9Z0.")]})
+    claim, _made = PaymentClaim.objects.get_or_create(client=client, receipt=receipt, defaults={"by": by})
     if payment := PaybillPayment.objects.filter(receipt=receipt, state=PaybillState.NEW).first():
         wake.payment(payment.pk)
     return claim

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
+from django.utils.translation import gettext as _
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -70,7 +71,11 @@ def check_order(*, client: Client, amount: int, phone: str, method: str = "mpesa
     """Whether such a top-up could be started; returns the phone as E.164. Raises: InvalidInput, TopUpsClosed."""
     adapter = open_method(current_account(method))
     if client.currency != adapter.currency:
-        raise TopUpsClosed(f"{adapter.label} pays in {adapter.currency}; your account is in {client.currency}.")
+        raise TopUpsClosed(
+            _("{label} pays in {currency}; your account is in {yours}.").format(
+                label=adapter.label, currency=adapter.currency, yours=client.currency
+            )
+        )
     number = _read_phone(adapter, client, phone)
     _check_amount(amount, adapter.currency)
     return number
@@ -123,7 +128,9 @@ def _check_amount(amount: int, currency: str) -> None:
     least, most = limits()
     if isinstance(amount, bool) or not isinstance(amount, int) or not least <= amount <= most:
         shown = [format_money(bound, currency, plain=True).removesuffix(".00") for bound in (least, most)]
-        raise InvalidInput({"amount": [f"Give a whole amount from {shown[0]} to {shown[1]}."]})
+        raise InvalidInput(
+            {"amount": [_("Give a whole amount from {least} to {most}.").format(least=shown[0], most=shown[1])]}
+        )
 
 
 def _read_phone(adapter: PaymentMethod, client: Client, phone: str) -> str:
@@ -132,7 +139,9 @@ def _read_phone(adapter: PaymentMethod, client: Client, phone: str) -> str:
     except InvalidPhone as error:
         raise InvalidInput({"phone_number": [str(error)]}) from None
     if not adapter.takes(number):
-        raise InvalidInput({"phone_number": [f"{adapter.label} reaches Kenyan mobile numbers only: 07… or 01…."]})
+        raise InvalidInput(
+            {"phone_number": [_("{label} reaches Kenyan mobile numbers only: 07… or 01….").format(label=adapter.label)]}
+        )
     return number
 
 
