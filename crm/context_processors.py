@@ -15,6 +15,7 @@ from wallet.queries import Balance, balance_of
 
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
+_SECURITY = ("/security/", "/password/change")  # pages of Settings → Security, at addresses that allauth chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ NAVIGATION = (
         "home",
         "settings",
         below=(
+            Page("/app/settings/profile", gettext_lazy("Profile"), "home"),
             Page("/app/settings/organisation", gettext_lazy("Organisation"), "organisation.read"),
             Page("/app/settings/senders", gettext_lazy("Sender IDs"), "organisation.read"),
             Page("/app/settings/team", gettext_lazy("Team"), "team.read"),
@@ -103,6 +105,7 @@ def frame(request: HttpRequest) -> dict:
     return {
         "brand": settings.BRAND_NAME,
         "logo": bool(settings.BRAND_LOGO),
+        "may_register": settings.REGISTRATION == "open",
         "accent": settings.BRAND_ACCENT.lstrip("#"),
         "theme": theme if theme in THEMES else "",
         "density": person.density if person else "",
@@ -122,13 +125,15 @@ def navigation(request: HttpRequest) -> list[dict]:
         return []
     allowed = [page for page in NAVIGATION if membership.may(page.permission)]
     every = [page.path for top in allowed for page in (top, *top.below)]
-    here = [path for path in every if request.path == path or (path != "/app" and request.path.startswith(path + "/"))]
+    open_path = "/app/settings/security/" if request.path.startswith(_SECURITY) else request.path
+    here = [path for path in every if open_path == path or (path != "/app" and open_path.startswith(path + "/"))]
     current = max(here, key=len, default="")
     return [_item(page, current, membership) for page in allowed]
 
 
 def _item(page: Page, current: str, membership: Membership) -> dict:
     below = [_item(sub, current, membership) for sub in page.below if membership.may(sub.permission)]
+    within = any(sub["current"] for sub in below)
     return {
         "path": page.path,
         "label": page.label,
@@ -136,9 +141,9 @@ def _item(page: Page, current: str, membership: Membership) -> dict:
         "bar": page.bar,
         "key": page.key,
         "below": below,
-        "current": page.path == current,
-        "within": any(sub["current"] for sub in below),
-        "open": page.path == current or any(sub["current"] for sub in below),
+        "current": page.path == current and not within,
+        "within": within,
+        "open": page.path == current or within,
     }
 
 

@@ -26,7 +26,7 @@ from crm.concerns import concerns_of
 from messaging import queries as messaging
 from messaging.conversations import unread_threads
 from messaging.models import Campaign
-from messaging.services.going_live import steps_of
+from messaging.services.going_live import has_own_sender, steps_of
 from messaging.services.rules import rules_of
 from messaging.statistics import Day, days_of
 from wallet import queries as wallets
@@ -72,7 +72,12 @@ def home(request: HttpRequest) -> HttpResponse:
         "balance": balance,
         "days_left": days_left,
         "concerns": concerns_of(
-            membership, balance=balance, days_left=days_left, imports=imports, campaigns=campaigns, now=now
+            membership,
+            balance=None if trial else balance,  # its few free units are no news: topping up is among its steps
+            days_left=days_left,
+            imports=imports,
+            campaigns=campaigns,
+            now=now,
         ),
         "steps": _first_steps(client, membership, has_contacts, balance),
         "planned": messaging.next_scheduled(client) if membership.may("campaigns.read") else None,
@@ -175,8 +180,13 @@ def _first_steps(client: Client, membership: Membership, has_contacts: bool, bal
     if membership.may("campaigns.write"):
         written = Campaign.objects.for_client(client).exists()
         steps.append(Step("campaign", _("Write a campaign"), reverse("campaign_new"), written))
+    if membership.may("senders.write"):
+        steps.append(
+            Step("sender", _("Request a sender ID of your own"), reverse("sender_new"), has_own_sender(client))
+        )
     if membership.may("wallet.topup") and balance is not None and can_top_up(client):
-        steps.append(Step("topup", _("Top up the balance"), reverse("wallet:topup"), balance.balance > 0))
+        added = wallets.has_added_credit(client)
+        steps.append(Step("topup", _("Top up the balance"), reverse("wallet:topup"), added))
     if membership.may("team.write"):
         alone = accounts.members_of(client).count() < 2
         steps.append(Step("team", _("Invite your team"), reverse("team"), not alone))

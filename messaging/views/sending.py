@@ -51,7 +51,8 @@ WATCHED = timedelta(minutes=10)
 def send(request: HttpRequest) -> HttpResponse:
     """/app/send; `?to=` fills numbers in, `?contact=` and `?group=` pick, `?test=1` is a test to one's own phone."""
     if request.method == "GET":
-        return _render(request, SendForm(client=request.client, initial=_initial(request)), secrets.token_urlsafe(18))
+        form = SendForm(client=request.client, initial=_initial(request))
+        return _render(request, form, secrets.token_urlsafe(18), is_test=bool(request.GET.get("test")))
     form = SendForm(request.POST, client=request.client)
     token = request.POST.get("token", "")
     if not 1 <= len(token) <= 100:
@@ -162,8 +163,12 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
     return initial
 
 
-def _render(request: HttpRequest, form: SendForm, token: str, *, status: int = 200) -> HttpResponse:
-    return render(request, "messaging/send_form.html", _context(request, form, token), status=status)
+def _render(
+    request: HttpRequest, form: SendForm, token: str, *, status: int = 200, is_test: bool = False
+) -> HttpResponse:
+    """is_test: all is filled in, so that what sends it comes first."""
+    context = _context(request, form, token) | {"is_test": is_test}
+    return render(request, "messaging/send_form.html", context, status=status)
 
 
 def _context(request: HttpRequest, form: SendForm, token: str) -> dict[str, Any]:
@@ -252,5 +257,6 @@ def sent(request: HttpRequest, pk: int) -> HttpResponse:
         "spent": sum(row.cost_micros for row in batch if row.status != "failed"),
         "interval": INTERVAL if moving and young else 0,
         "title": ngettext("%(n)s message", "%(n)s messages", len(batch)) % {"n": f"{len(batch):,}"},
+        "all_delivered": set(tally) <= {"delivered", "read"},
     }
     return render_part(request, "messaging/sent.html", "messaging/_sent.html", context)

@@ -242,13 +242,18 @@ def step_words() -> dict[str, str]:
 
 
 def steps_bar(current: str, missing: dict[str, str], campaign: Campaign | None = None) -> list[dict[str, Any]]:
-    """What _campaign_steps.html prints: the four pages, and what is missing on each. campaign: for plain links."""
+    """What _campaign_steps.html prints: the four pages, and what is missing on each. campaign: for plain links.
+
+    Done is what comes before the first gap; the review itself is never done before it is confirmed.
+    """
     words = step_words()
+    first_missing = next((number for number, step in enumerate(STEPS) if missing.get(step)), len(STEPS))
     return [
         {
             "step": step,
             "word": f"{number}. {words[step]}",
             "is_current": step == current,
+            "is_done": number <= first_missing and number < len(STEPS),
             "missing": missing.get(step),
             "url": reverse(f"campaign_{step}", args=[campaign.pk]) if campaign else "",
         }

@@ -167,3 +167,15 @@ def test_a_refusal_names_what_is_missing_and_whom_to_ask(acme):
     assert "Ask amina@acme.test (Owner) for: Invite people and give roles." in text
     User.objects.filter(email="amina@acme.test").update(is_active=False)
     assert "Ask an owner or admin" in viewer.get("/app/settings/team/invite").content.decode()
+
+
+@pytest.mark.parametrize("path", ["/security/app", "/password/change", "/app/settings/security"])
+def test_pages_of_security_are_found_below_the_settings(browser, path):
+    page = browser.get(path, follow=True).content.decode()
+    assert page.count('href="/app/settings/security" aria-current="page"') >= 1
+
+
+def test_visitors_may_register_from_every_public_page_where_it_is_open(db, settings):
+    assert 'btn btn-primary only-wide" href="/register"' in Browser().get("/pricing").content.decode()
+    settings.REGISTRATION = "closed"
+    assert 'href="/register"' not in Browser().get("/").content.decode()

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from html import unescape
 
 import pytest
@@ -9,9 +10,13 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Role, WebhookEndpoint
 from contacts.models import Contact, ContactImport
+from crm.opening import open_ready_client
 from messaging.models import Campaign, Message
 from messaging.services.tallies import count_steps
-from tests.web.conftest import add_member
+from messaging.services.trial import start_trial
+from tests.web.conftest import PASSWORD, add_member, sign_in
+from wallet.queries import TRIAL, has_added_credit
+from wallet.services import credit_wallet
 
 FRAGMENT = {"HX-Request": "true"}
 
@@ -58,7 +63,7 @@ def test_first_steps_tick_themselves_and_go_when_done(acme, browser):
     Contact.objects.create(client=acme, phone="+254712345678")
     add_campaign(acme)
     page = browser.get("/app").content.decode()
-    assert page.count('<li class="done">') == 2
+    assert page.count('<li class="done">') == 3
     ApiKey.objects.for_client(acme).update(last_used_at=timezone.now())
     add_member(acme, Role.VIEWER)
     assert "First steps" not in browser.get("/app").content.decode()
@@ -208,10 +213,21 @@ def test_home_costs_the_same_however_much_there_is(acme, browser, django_assert_
             add_import(acme, state="ready")
 
     fill(1)
-    with django_assert_num_queries(27):
+    with django_assert_num_queries(28):
         browser.get("/app")
     fill(3)
-    with django_assert_num_queries(27):
+    with django_assert_num_queries(28):
         browser.get("/app")
     with django_assert_num_queries(6):
         browser.get("/app", headers=FRAGMENT)
+
+
+def test_the_free_units_of_a_trial_are_no_topup_and_not_called_low(acme, browser):
+    assert has_added_credit(acme)
+    tried = open_ready_client(name="Foods", email="farida@foods.test", password=PASSWORD).client
+    start_trial(client=tried)
+    credit_wallet(client=tried, amount=Decimal(5), reference=TRIAL, description="Trial credit")
+    assert not has_added_credit(tried)
+    page = sign_in("farida@foods.test").get("/app").content.decode()
+    assert "Go live: 0 of 4 done" in page
+    assert "The balance is low" not in page

@@ -232,3 +232,21 @@ def test_the_number_of_queries_does_not_grow_with_the_people(acme, browser, prov
     with django_assert_max_num_queries(60):
         assert browser.post("/app/send", posted).status_code == 302
     assert Message.objects.for_client(acme).count() == 500
+
+
+def test_the_heading_of_what_was_sent_follows_what_became_of_it(acme, browser, provider):
+    address = browser.post("/app/send", prepared(browser, to="0712345678", text="Habari")).url
+    assert "1 message on its way" in browser.get(address).content.decode()
+    Message.objects.for_client(acme).update(status="delivered")
+    swapped = browser.get(address, headers=FRAGMENT).content.decode()
+    assert '<span id="sent-heading" hx-swap-oob="true">1 message delivered</span>' in swapped
+    Message.objects.for_client(acme).update(status="failed")
+    assert "1 message sent" in browser.get(address).content.decode()
+
+
+def test_a_message_to_oneself_is_sent_from_the_top_of_its_page(acme, browser, provider):
+    page = browser.get("/app/send").content.decode()
+    assert page.index('id="id_text"') < page.index('id="send-answer"')
+    page = browser.get("/app/send?test=1").content.decode()
+    assert page.index('id="send-answer"') < page.index('id="id_text"')
+    assert page.count('id="send-answer"') == 1
