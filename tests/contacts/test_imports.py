@@ -2,9 +2,10 @@
 
 import pytest
 
+from contacts import queries
 from contacts.models import Contact, Group, GroupMember
 from contacts.queries import check_import
-from contacts.services import configure_import, create_contact, create_group
+from contacts.services import configure_import, create_contact, create_group, run_undo, undo_import
 from crm.common.errors import InvalidInput
 
 from .conftest import counts, csv_text, load, started
@@ -237,3 +238,19 @@ def test_two_tenants_with_the_same_numbers_do_not_meet(acme, zuri_ltd):
     with pytest.raises(InvalidInput):
         load(acme, rows, group=create_group(client=zuri_ltd, name="Theirs"))
     assert Group.objects.for_client(zuri_ltd).get().members.filter(client=zuri_ltd).count() == 0
+
+
+def test_the_contacts_of_a_file_are_those_it_made_or_met_and_undoing_keeps_what_a_later_one_met(acme):
+    first = load(acme, "Name,Phone\nAnn,0712345678\nBen,0712345679\n")
+    second = load(acme, "Name,Phone\nAnn,0712345678\nCem,0712345670\n")
+
+    def names(batch) -> list[str]:
+        return [contact.name for contact in queries.contacts_for(acme, contact_import=batch.pk)]
+
+    assert (names(first), names(second)) == (["Ben", "Ann"], ["Cem", "Ann"])
+    assert counts(second) == (2, 1, 0, 1, 0, 0)
+    undo_import(contact_import=first)
+    assert run_undo(import_id=first.pk)
+    assert [contact.name for contact in queries.contacts_for(acme)] == ["Cem", "Ann"]
+    first.refresh_from_db()
+    assert (first.removed, first.kept) == (1, 1)
