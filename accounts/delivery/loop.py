@@ -23,9 +23,10 @@ from accounts.delivery.recording import Attempted, record_attempts
 from accounts.delivery.signing import headers_for
 from accounts.delivery.targets import may_dial
 from accounts.models import WebhookDelivery, WebhookEndpoint
+from crm.common import tracing
 from crm.common.sql import database_now
 from crm.common.stopping import pause
-from crm.common.transfers import Ended, Limits, Transfers
+from crm.common.transfers import Ended, Limits, Transfers, end_span
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Sending:
 
     delivery: WebhookDelivery
     url: str
+    span: tracing.Span
 
 
 LIMITS = Limits(
@@ -91,7 +93,7 @@ class Deliverer:
         try:
             self._run()
         finally:
-            self._transfers.close()
+            _close(self._transfers)
             claims.give_back(owner=self.owner, ids=self.held)
         return self.made
 
@@ -232,10 +234,19 @@ def start_request(transfers: Transfers, endpoint: WebhookEndpoint, delivery: Web
     if endpoint.previous_secret and endpoint.previous_until and endpoint.previous_until > at:
         keys.append(endpoint.previous_secret)
     headers = headers_for(event=delivery.event, event_id=delivery.event_id, body=delivery.body, at=at, keys=keys)
-    transfers.start(Sending(delivery, endpoint.url), "POST", endpoint.url, headers, delivery.body.encode())
+    facts = {"tarishi.client": delivery.client_id, "tarishi.endpoint": endpoint.pk, "tarishi.delivery": delivery.pk}
+    span = tracing.begin("webhook delivery", facts | {"tarishi.event": delivery.event, "tarishi.tries": delivery.tries})
+    transfers.start(Sending(delivery, endpoint.url, span), "POST", endpoint.url, headers, delivery.body.encode())
+
+
+def _close(transfers: Transfers) -> None:
+    for sending in transfers.close():
+        sending.span.fail("given up")
+        sending.span.end()
 
 
 def attempted(sending: Sending, ended: Ended) -> Attempted:
+    end_span(sending.span, ended)
     delivery = sending.delivery
     return Attempted(
         delivery_id=delivery.pk,
@@ -258,5 +269,5 @@ def deliver_now(*, endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> None
             if transfers:
                 transfers.wait(0.1)
     finally:
-        transfers.close()
+        _close(transfers)
     record_attempts(ends)

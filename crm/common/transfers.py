@@ -12,6 +12,8 @@ from typing import Any, Literal
 import certifi
 import pycurl
 
+from crm.common.tracing import Span
+
 CONNECT_SECONDS = 5  # GUARANTEES D7
 TOTAL_SECONDS = 30
 MAX_ANSWER_BYTES = 1 << 20
@@ -44,6 +46,15 @@ class Ended:
     problem: str = ""
     seconds: float = 0.0
     refused: str = ""
+
+
+def end_span(span: Span, ended: Ended) -> None:
+    """End the span of a request by what became of it: its status, or that it was not sent or not answered."""
+    if ended.kind == "answer":
+        span.set({"http.response.status_code": ended.status})
+    if ended.kind != "answer" or ended.status >= 400:
+        span.fail({"answer": str(ended.status), "unsent": "not sent", "unknown": "no answer"}[ended.kind])
+    span.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +209,16 @@ class Transfers:
         """Sleep until something can move, at most `seconds`."""
         self._multi.select(seconds)
 
-    def close(self) -> None:
-        """End everything in flight and close the kept connections."""
+    def close(self) -> list[Any]:
+        """End everything in flight and close the kept connections. Returns the tags of what was in flight."""
+        cut = [handle.tag for handle in self._busy.values()]
         for curl in list(self._busy):
             self._multi.remove_handle(curl)
         for handle in [*self._free, *self._busy.values()]:
             handle.curl.close()
         self._free, self._busy = [], {}
         self._multi.close()
+        return cut
 
     def _take(self, curl: pycurl.Curl, error: int = 0, problem: str = "") -> tuple[Any, Ended]:
         handle = self._busy.pop(curl)

@@ -17,8 +17,9 @@ from typing import Any
 from django.db import connection, transaction
 
 from contacts import queries as contacts
+from crm.common import tracing
 from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_locked, update_rows
-from crm.common.transfers import Ended, Transfers
+from crm.common.transfers import Ended, Transfers, end_span
 from messaging.models import Message, ProviderAccount
 from messaging.models.messages import public_id
 from messaging.providers.base import (
@@ -140,7 +141,8 @@ class _Run:
         flying = self._start(waiting, AT_ONCE)
         while flying:
             self.transfers.wait(0.1)
-            for (kind, rows), ended in self.transfers.ended():
+            for (kind, rows, span), ended in self.transfers.ended():
+                end_span(span, ended)
                 flying -= 1
                 (self._sent_again if kind == "again" else self._answered)(rows, ended)
                 flying += self._start(waiting, 1)
@@ -183,7 +185,8 @@ class _Run:
                 else:
                     asked = [row.asked() for row in rows]
                     request = self.adapter.lookup_request(asked, self.credentials, self.base_url)
-                self.transfers.start(item, request.method, request.url, request.headers, request.body)
+                span = tracing.begin("provider look-up", self._facts(kind, rows))
+                self.transfers.start((kind, rows, span), request.method, request.url, request.headers, request.body)
             except UnusableCredentials as error:
                 log.warning("provider account %s cannot be asked: %s", self.account.pk, error)
                 continue
@@ -192,6 +195,10 @@ class _Run:
                 continue
             started += 1
         return started
+
+    def _facts(self, kind: str, rows: list[Due]) -> tracing.Facts:
+        """again: the request of the lost answer is repeated under its reference."""
+        return {"tarishi.provider": self.adapter.name, "tarishi.messages": len(rows), "tarishi.again": kind == "again"}
 
     def _answered(self, rows: Sequence[Due], ended: Ended) -> None:
         if ended.kind != "answer":

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: a span for a request, a task, a call to a provider and to M-Pesa, and no secret in any."""
+"""Traces by OpenTelemetry: a span for a request, a task and each call out, and no secret in any."""
 
 import sys
 import threading
@@ -11,14 +11,19 @@ import pytest
 from celery import shared_task
 from django.test import Client as Browser
 
+from accounts.delivery.loop import Deliverer
 from accounts.models import Client
+from accounts.services.events import record_events
+from accounts.services.webhooks import create_endpoint
 from crm import checks
 from crm.celery import app
 from crm.common import tracing
 from crm.watching import traces
-from tests.factories import make_key
+from messaging.sending import lookups
+from messaging.services.providers import connect_provider
+from tests.factories import make_client, make_key
 from tests.messaging.core.carrier import Carrier
-from tests.messaging.core.world import accept, make_road, make_sender, run_loop
+from tests.messaging.core.world import accept, make_road, make_sender, run_loop, run_sql
 from tests.ops.installation import manage
 from wallet.payments.http import PaymentHttp
 
@@ -99,6 +104,42 @@ def test_a_provider_call_that_fails_is_marked(spans: Any) -> None:
     run_loop(road)
     (span,) = [span for span in spans() if span.name == "provider call"]
     assert (span.status.status_code.name, span.status.description) == ("ERROR", "retry")
+
+
+@pytest.mark.django_db
+def test_a_question_to_a_provider_tells_how_many_and_that_nobody_answered(spans: Any) -> None:
+    road = make_road("http://127.0.0.1:9")
+    beem = connect_provider(
+        name="beem", adapter="beem", credentials={"api_key": "s3cret", "secret_key": "s3cret"},
+        base_url="http://127.0.0.1:9", batch_size=1,
+    )  # fmt: skip
+    accept(make_sender(), 2)
+    run_sql(
+        "UPDATE messaging_message SET status = 'sent', provider_account_id = %s, provider_message_id = '7-254', "
+        "sent_at = created_at, look_up_at = created_at WHERE provider_account_id = %s",
+        [beem.pk, road.pk],
+    )
+    assert lookups.look_up(account_id=beem.pk) == 2
+    asked = [span for span in spans() if span.name == "provider look-up"]
+    assert sum(facts(span)["tarishi.messages"] for span in asked) == 2
+    assert {(facts(span)["tarishi.provider"], span.status.description) for span in asked} == {("beem", "not sent")}
+    assert "s3cret" not in str([facts(span) for span in asked])
+
+
+@pytest.mark.django_db
+def test_each_attempt_of_a_webhook_tells_what_was_answered(spans: Any, settings: Any) -> None:
+    settings.WEBHOOK_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    acme = make_client()
+    with receiver() as (url, bodies):
+        endpoint = create_endpoint(client=acme, url=f"{url}/hook?token=s3cret", events=["*"]).endpoint
+        record_events(acme.pk, [("balance.updated", {"transaction_id": "T1"})])
+        Deliverer(stop=lambda: len(bodies) > 0).run()
+    (span,) = spans()
+    found = facts(span)
+    assert (span.name, found["http.response.status_code"]) == ("webhook delivery", 200)
+    assert (found["tarishi.client"], found["tarishi.endpoint"]) == (acme.pk, endpoint.pk)
+    assert (found["tarishi.event"], found["tarishi.tries"]) == ("balance.updated", 0)
+    assert "s3cret" not in str(found)
 
 
 def test_a_call_to_a_payment_operator_tells_host_and_status_alone(spans: Any) -> None:
