@@ -8,19 +8,20 @@ from messaging.models import Campaign, CampaignState
 from messaging.sending.sweep import free_leases
 from messaging.services.tallies import counted_sql, recount
 from wallet import services as wallet
-from wallet.models import Reservation
+from wallet.models import CARRIED, Reservation
 from wallet.reconciliation import Check, Difference, register
 
 # The sweep ends leases every ten seconds; one that outlived its end by more has been forgotten.
 GRACE_SECONDS = 60
 
-_CHARGES = """
+_CHARGES = f"""
 SELECT client_id, SUM(cost), SUM(taken) FROM (
     SELECT client_id, SUM(cost_micros) AS cost, 0 AS taken FROM messaging_message
     WHERE status NOT IN ('failed', 'cancelled') GROUP BY client_id
     UNION ALL
     SELECT wallet_id, 0, -SUM(amount_micros) FROM wallet_ledgerentry
-    WHERE kind IN ('debit', 'refund') AND reference LIKE 'message:%%' GROUP BY wallet_id
+    WHERE kind IN ('debit', 'refund') AND (reference LIKE 'message:%%' OR reference LIKE '{CARRIED}%%')
+    GROUP BY wallet_id
 ) AS sums GROUP BY client_id HAVING SUM(cost) <> SUM(taken) ORDER BY client_id
 """
 

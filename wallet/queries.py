@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts.models import Client
 from crm.common.money import from_micros
+from crm.common.months import number_in
 from crm.common.sql import as_json, rows_sql
-from wallet.models import EntryKind, LedgerEntry, Rate, Reservation, Wallet
+from wallet.models import CARRIED, EntryKind, LedgerEntry, Rate, Reservation, Wallet
 
 TRIAL = "trial"  # the reference of a new client's free credit: unique in a wallet, so it is given once
 
@@ -195,13 +196,14 @@ class Moved:
 
 def movements_of(client_id: int, references: Iterable[str]) -> dict[str, Moved]:
     """Per reference what its debit took (negative) and its refund gave back."""
-    rows = rows_sql(LedgerEntry, ["reference"])
+    rows = rows_sql(LedgerEntry, ["reference", "period"])
     with connection.cursor() as cursor:
         cursor.execute(  # CROSS JOIN: SQLite then goes from the references to the index, not through the whole ledger
             f"SELECT e.reference, e.kind, e.amount_micros, e.within FROM {rows} "
             f"CROSS JOIN {LedgerEntry._meta.db_table} e "
-            "WHERE e.wallet_id = %s AND e.kind IN ('debit', 'refund') AND e.reference = v.reference",
-            [as_json([(reference,) for reference in references]), client_id],
+            "WHERE e.wallet_id = %s AND e.kind IN ('debit', 'refund') AND e.reference = v.reference "
+            "AND e.period = v.period",
+            [as_json([(reference, number_in(reference)) for reference in references]), client_id],
         )
         found: dict[str, Moved] = {}
         for reference, kind, micros, within in cursor.fetchall():
@@ -243,10 +245,13 @@ SELECT wallet_id, id FROM (
 ) chain WHERE before_it <> left_before ORDER BY wallet_id, id
 """
 
-_ODD_REFUNDS = """
+_ODD_REFUNDS = f"""
 SELECT r.wallet_id, r.reference FROM wallet_ledgerentry r
-LEFT JOIN wallet_ledgerentry d ON d.wallet_id = r.wallet_id AND d.kind = 'debit' AND d.reference = r.reference
-WHERE r.kind = 'refund' AND (d.id IS NULL OR d.amount_micros <> -r.amount_micros) ORDER BY r.wallet_id, r.id
+LEFT JOIN wallet_ledgerentry d
+    ON d.wallet_id = r.wallet_id AND d.kind = 'debit' AND d.reference = r.reference AND d.period = r.period
+WHERE r.kind = 'refund' AND r.reference NOT LIKE '{CARRIED}%'
+    AND (d.id IS NULL OR d.amount_micros <> -r.amount_micros)
+ORDER BY r.wallet_id, r.id
 """
 
 

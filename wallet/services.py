@@ -19,6 +19,7 @@ from accounts.models import Client, User
 from accounts.services.audit import record_audit
 from accounts.services.events import record_events
 from crm.common.money import format_money, from_micros, json_money, to_micros
+from crm.common.months import number_in
 from crm.common.sql import as_json, database_now, insert_rows, on_postgres, prepared_cursor, rows_sql
 from wallet import queries
 from wallet.errors import AdjustmentRefused, InsufficientBalance, RefundMismatch, ReservationShort
@@ -390,11 +391,13 @@ def _record(
         reference=reference,
         description=description,
         by=by,
+        period=number_in(reference),
     )
 
 
 _ENTRY_COLUMNS = (
     "wallet_id", "kind", "amount_micros", "balance_after_micros", "reference", "within", "description", "created_at",
+    "period",
 )  # fmt: skip
 
 
@@ -415,7 +418,8 @@ def _entry_rows(
     rows, balance = [], balance_before
     for reference, micros, within in movements:
         balance += micros
-        rows.append((client_id, kind.value, micros, balance, reference, within, description, now))
+        period = number_in(reference)
+        rows.append((client_id, kind.value, micros, balance, reference, within, description, now, period))
     return rows
 
 

@@ -6,15 +6,14 @@ writers wait no longer behind it, and tries again. What was there becomes the fi
 next. The release before goes on working on it: name and columns of the table stay.
 """
 
-import time
 from datetime import UTC, datetime
 
-from django.db import migrations, transaction
-from django.db.utils import OperationalError
+from django.db import migrations
+
+from crm.common.live_migrations import in_a_moment
 
 TABLE = "messaging_messageevent"
 FIRST, REST = f"{TABLE}_first", f"{TABLE}_rest"
-LOCK_SECONDS, TRIES = 2, 60
 
 
 def partition(apps, schema_editor):
@@ -29,10 +28,10 @@ def partition(apps, schema_editor):
         now = cursor.fetchone()[0].astimezone(UTC)
     month = now.year * 12 + now.month + 1  # counted from 0, two later: the months themselves are made by then
     border = datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    _in_a_moment(connection, lambda cursor: _check(cursor, border))
+    in_a_moment(connection, lambda cursor: _check(cursor, border))
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {TABLE} VALIDATE CONSTRAINT event_in_first")
-    _in_a_moment(connection, lambda cursor: _swap(cursor, border))
+    in_a_moment(connection, lambda cursor: _swap(cursor, border))
 
 
 def _check(cursor, border):
@@ -57,20 +56,6 @@ def _swap(cursor, border):
     execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {FIRST} FOR VALUES FROM (MINVALUE) TO ('{border}')")
     execute(f"ALTER TABLE {FIRST} DROP CONSTRAINT event_in_first")
     execute(f"CREATE TABLE {REST} PARTITION OF {TABLE} DEFAULT")
-
-
-def _in_a_moment(connection, work):
-    """In one transaction that waits for no lock longer than LOCK_SECONDS; again where it had to wait too long."""
-    for tried in range(1, TRIES + 1):
-        try:
-            with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS} s'")
-                work(cursor)
-            return
-        except OperationalError:
-            if tried == TRIES:
-                raise
-            time.sleep(1)
 
 
 class Migration(migrations.Migration):

@@ -1,4 +1,4 @@
-"""The migration to timelines by month while they are written to: nothing is refused or lost, no row is copied."""
+"""The migrations to tables by month while they are written to: nothing is refused or lost, no row is copied."""
 
 import gzip
 import threading
@@ -12,27 +12,31 @@ from tests.ops.installation import manage
 from tests.ops.servers import Postgres, postgres
 from tests.ops.test_upgrade import RELEASES
 
-BEFORE = "0020_network_ranges"
-ROWS = 300_000
-COLUMNS = "(message_id, client_id, kind, code, detail, at)"
+BEFORE = {"messaging": "0020_network_ranges", "wallet": "0007_rates_by_category"}
+ROWS = 200_000
+# What the release before writes: a line of a timeline, and an entry of the ledger.
+WORDS = {
+    "messaging_messageevent": "INSERT INTO messaging_messageevent (message_id, client_id, kind, code, detail, at) "
+    "SELECT m.id, m.client_id, 'report', '', 'live', now() FROM (SELECT * FROM messaging_message LIMIT 1) m",
+    "wallet_ledgerentry": "INSERT INTO wallet_ledgerentry (wallet_id, kind, amount_micros, balance_after_micros, "
+    "reference, description, created_at) SELECT client_id, 'credit', 1, 1, gen_random_uuid()::text, '', now() "
+    "FROM (SELECT * FROM wallet_wallet LIMIT 1) w",
+}
 
 
 class Writer(threading.Thread):
-    """Writes a line of a timeline again and again, each with a commit of its own, as workers do."""
+    """Writes a row of a table again and again, each with a commit of its own, as workers do."""
 
-    def __init__(self, server: Postgres) -> None:
+    def __init__(self, server: Postgres, table: str) -> None:
         super().__init__(daemon=True)
-        self.server, self.done, self.written = server, threading.Event(), 0
+        self.server, self.table, self.done, self.written = server, table, threading.Event(), 0
         self.problem: Exception | None = None
 
     def run(self) -> None:
-        line = (
-            f"INSERT INTO messaging_messageevent {COLUMNS} SELECT min(id), min(client_id), 'report', '', 'live', now() "
-        )
         try:
             with self.server.connect() as mine:
                 while not self.done.is_set():
-                    mine.execute(line + "FROM messaging_message")
+                    mine.execute(WORDS[self.table])
                     self.written += 1
         except psycopg.Error as error:
             self.problem = error
@@ -46,7 +50,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_timelines_become_months_while_they_are_written_to(server: Postgres, tmp_path: Path) -> None:
+def test_large_tables_become_months_while_they_are_written_to(server: Postgres, tmp_path: Path) -> None:
     with server.connect() as owner:
         owner.execute(gzip.decompress((RELEASES / "0.1.0.postgres.sql.gz").read_bytes()).decode())  # type: ignore[call-overload]
         owner.execute("SET search_path = public")
@@ -55,25 +59,27 @@ def test_timelines_become_months_while_they_are_written_to(server: Postgres, tmp
         done = manage(tmp_path, "migrate", *words, "--verbosity=0", seconds=400, DATABASE_URL=server.url)
         assert done.returncode == 0, done.stderr
 
-    migrate("messaging", BEFORE)
-    server.ask(
-        f"WITH made AS (INSERT INTO messaging_messageevent {COLUMNS} SELECT m.id, m.client_id, 'report', '', 'old', "
-        f"now() - n * interval '1 second' FROM generate_series(1, {ROWS}) n, (SELECT min(id) AS id, min(client_id) "
-        "AS client_id FROM messaging_message) m RETURNING 1) SELECT count(*) FROM made"
-    )
-    before = server.ask("SELECT count(*) FROM messaging_messageevent")
-    place = server.ask("SELECT pg_relation_filenode('messaging_messageevent')")
-    writer = Writer(server)
-    writer.start()
+    for app, migration in BEFORE.items():
+        migrate(app, migration)
+    for words in WORDS.values():
+        server.ask(f"WITH made AS ({words}, generate_series(1, {ROWS}) RETURNING 1) SELECT count(*) FROM made")
+    before = {table: server.ask(f"SELECT count(*) FROM {table}") for table in WORDS}
+    places = {table: server.ask(f"SELECT pg_relation_filenode('{table}')") for table in WORDS}
+    writers = [Writer(server, table) for table in WORDS]
+    for writer in writers:
+        writer.start()
     migrate()
-    writer.done.set()
-    writer.join(30)
-    assert writer.problem is None
-    assert writer.written
-    assert server.ask("SELECT relkind::text FROM pg_class WHERE oid = 'messaging_messageevent'::regclass") == "p"
-    assert server.ask("SELECT count(*) FROM messaging_messageevent") == before + writer.written
-    assert server.ask("SELECT count(DISTINCT id) FROM messaging_messageevent") == before + writer.written
-    assert server.ask("SELECT pg_relation_filenode('messaging_messageevent_first')") == place  # the very same table
+    for writer in writers:
+        writer.done.set()
+        writer.join(30)
+        table = writer.table
+        assert writer.problem is None
+        assert writer.written
+        assert server.ask(f"SELECT relkind::text FROM pg_class WHERE oid = '{table}'::regclass") == "p"
+        assert server.ask(f"SELECT count(*) FROM {table}") == before[table] + writer.written
+        assert server.ask(f"SELECT count(DISTINCT id) FROM {table}") == before[table] + writer.written
+        assert server.ask(f"SELECT pg_relation_filenode('{table}_first')") == places[table]  # the very same table
     shown = manage(tmp_path, "months", DATABASE_URL=server.url)
     assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.count("made messaging_messageevent_") == 2  # the first one reaches two months ahead by itself
+    for table in WORDS:
+        assert shown.stdout.count(f"made {table}_") == 2  # the first one reaches two months ahead by itself

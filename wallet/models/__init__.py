@@ -1,6 +1,7 @@
 """What is kept of money: prices, wallets and their ledger; top-ups and everything M-Pesa said of them."""
 
 from wallet.models.ledger import (
+    CARRIED,
     SINCE_EVER,
     AdjustmentRequest,
     BilledAs,
@@ -34,6 +35,7 @@ from wallet.models.topups import (
 )
 
 __all__ = [
+    "CARRIED",
     "NEEDS_REVIEW",
     "SINCE_EVER",
     "AdjustmentRequest",

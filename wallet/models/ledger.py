@@ -130,6 +130,9 @@ class EntryKind(models.TextChoices):
     ADJUSTMENT = "adjustment"
 
 
+CARRIED = "month:"
+
+
 class EntryIsFinal(TypeError):
     """Code tried to change or delete a ledger entry. A mistake is corrected by another entry (GUARANTEES.md M3)."""
 
@@ -141,6 +144,10 @@ class LedgerEntry(models.Model):
     the order of the keys is the order of the movements. `reference` names the cause without personal data
     ("topup:17", "message:81"); with the kind it is unique in a wallet, which makes a retry harmless. `within` names
     what the cause is part of, such as "campaign:81": a statement sums those up in one line.
+
+    `period` is the month in whose keys the reference lies (crm.common.months), 0 for one that names no key. PostgreSQL
+    partitions by it, checks it, and has it in `ledger_entry_once`: unique in each month is then unique in all. Of a
+    month that was put away the sums stay, as entries whose reference begins with CARRIED (wallet/months.py).
     """
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries", db_index=False)
@@ -154,6 +161,7 @@ class LedgerEntry(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     created_at = models.DateTimeField(default=timezone.now)
+    period = models.IntegerField(default=0, db_default=0)
 
     objects = WalletRowsManager()
 

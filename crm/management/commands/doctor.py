@@ -18,6 +18,7 @@ from django.db.models import Count, Min
 
 from crm import health
 from crm.common import heartbeat, replica
+from crm.common.months import first_of
 from crm.common.sql import database_now
 from crm.doctor.findings import Finding
 from crm.doctor.roads import examine_roads
@@ -171,18 +172,19 @@ def examine_queues() -> Iterator[Finding]:
 
 
 def examine_months() -> Iterator[Finding]:
-    """Whether the partitions of timelines are made ahead, on PostgreSQL."""
-    ready = [month.ends for month in months.months() if month.ends]
-    if not ready:
-        return
+    """Whether the partitions of large tables are made ahead, on PostgreSQL."""
     advice = "The schedule makes them hourly: look at the heavy worker's log, or run: python manage.py months"
-    until = f"ready until {max(ready):%Y-%m-%d}"
-    if stray := months.rows_without_month():
-        yield Finding("months of timelines", f"{until}; {stray} rows have none", advice, grave=False)
-    elif max(ready) <= months.first_of(database_now(), 1):
-        yield Finding("months of timelines", until, advice, grave=False)
-    else:
-        yield Finding("months of timelines", until)
+    for name, table in months.TABLES.items():
+        ready = [month.ends for month in table.months() if month.ends]
+        if not ready:
+            continue
+        until = f"made until {max(ready):%Y-%m-%d}"
+        if stray := table.rows_without_month():
+            yield Finding(f"months of {name}", f"{until}; {stray} rows have none", advice, grave=False)
+        elif max(ready) <= first_of(database_now(), 1):
+            yield Finding(f"months of {name}", until, advice, grave=False)
+        else:
+            yield Finding(f"months of {name}", until)
 
 
 def examine_books() -> Finding:
