@@ -196,14 +196,17 @@ class Moved:
 
 def movements_of(client_id: int, references: Iterable[str]) -> dict[str, Moved]:
     """Per reference what its debit took (negative) and its refund gave back."""
+    wanted = [(reference, number_in(reference)) for reference in references]
+    # The months named one by one as well: PostgreSQL then plans for theirs alone.
+    months = ", ".join(map(str, sorted({month for _, month in wanted}))) or "0"
     rows = rows_sql(LedgerEntry, ["reference", "period"])
     with connection.cursor() as cursor:
         cursor.execute(  # CROSS JOIN: SQLite then goes from the references to the index, not through the whole ledger
             f"SELECT e.reference, e.kind, e.amount_micros, e.within FROM {rows} "
             f"CROSS JOIN {LedgerEntry._meta.db_table} e "
             "WHERE e.wallet_id = %s AND e.kind IN ('debit', 'refund') AND e.reference = v.reference "
-            "AND e.period = v.period",
-            [as_json([(reference, number_in(reference)) for reference in references]), client_id],
+            f"AND e.period = v.period AND e.period IN ({months})",
+            [as_json(wanted), client_id],
         )
         found: dict[str, Moved] = {}
         for reference, kind, micros, within in cursor.fetchall():

@@ -1,7 +1,8 @@
-"""What months of their own would give a large table: python -m crm.bench.partitions postgres://… [million rows]
+"""What months of their own give a large table: python -m crm.bench.partitions postgres://… [million rows [months]]
 
-In a database of its own on that server, which is dropped at the end: the same rows in one table, and in tables that are
-partitioned by month. Purging a month, inserting, reading a history, and the room that is left behind.
+In a database of its own on that server, which is dropped at the end: the same rows in one table, and in tables that
+are partitioned by month, with as many indexes as messages have, since planning reads those of every partition. Taking a
+month away, inserting, reading a history, claiming from the queue, and the room that is left behind.
 """
 
 import random
@@ -15,20 +16,29 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-MONTHS = 12
 CLIENTS = 200
 BATCH = 500  # rows of one insert, as a campaign's
 PURGED_AT_ONCE = 5000
 READS = 300
+CLAIMS = 60
 _COLUMNS = """
     id bigint NOT NULL, client_id bigint NOT NULL, status varchar(10) NOT NULL, recipient varchar(254) NOT NULL,
-    text text NOT NULL, at timestamptz NOT NULL
+    text text NOT NULL, at timestamptz NOT NULL, road integer NOT NULL, priority smallint NOT NULL
 """
 _ROWS = """
-    SELECT {first} + n, 1 + n % {clients}, 'sent', '+2547' || lpad((n % 90000000)::text, 8, '0'),
-           repeat('x', 100), {at} FROM generate_series(1::bigint, {count}) AS n
+    SELECT {first} + n, 1 + n % {clients}, '{status}', '+2547' || lpad((n % 90000000)::text, 8, '0'),
+           repeat('x', 100), {at}, 1 + n % 3, 0 FROM generate_series(1::bigint, {count}) AS n
 """
-_AT = "timestamptz '2025-01-01Z' + n * interval '365 days' / {count}"
+_INDEXES = (
+    "(client_id, id DESC)", "(client_id, status, id DESC)", "(client_id, recipient, id DESC)",
+    "(road, priority, id) WHERE status = 'queued'", *(f"(at) WHERE status = 'state {number}'" for number in range(12)),
+)  # fmt: skip
+_CLAIM = """
+    UPDATE {name} SET status = 'claimed' WHERE id IN (
+        SELECT id FROM {name} WHERE status = 'queued' AND road = 1 ORDER BY priority, id LIMIT 100
+        FOR UPDATE SKIP LOCKED) RETURNING id, text
+"""
+_AT = "timestamptz '2025-01-01Z' + n * (timestamptz '{end}' - timestamptz '2025-01-01Z') / {count}"
 
 
 class Table:
@@ -37,20 +47,21 @@ class Table:
     The borders of `id` are the first ids of the months, so that the key stays the id alone.
     """
 
-    def __init__(self, server: psycopg.Connection[Any], name: str, by: str, count: int) -> None:
-        self.server, self.name, self.by = server, name, by
+    def __init__(self, server: psycopg.Connection[Any], name: str, by: str, count: int, months: int) -> None:
+        self.server, self.name, self.by, self.months = server, name, by, months
         key = "id, at" if by == "at" else "id"  # what is unique in a partitioned table has its column in the key
         server.execute(
             f"CREATE TABLE {name} ({_COLUMNS}, PRIMARY KEY ({key}))" + (f" PARTITION BY RANGE ({by})" if by else "")
         )
-        for month in range(1, MONTHS + 2) if by else ():
-            begin, end = (_first(month), _first(month + 1)) if by == "at" else _ids(month, count)
+        for month in range(1, months + 2) if by else ():
+            begin, end = (_first(month), _first(month + 1)) if by == "at" else _ids(month, count, months)
             server.execute(f"CREATE TABLE {name}_{month} PARTITION OF {name} FOR VALUES FROM ('{begin}') TO ('{end}')")
-        server.execute(f"CREATE INDEX {name}_by_client ON {name} (client_id, id DESC)")
-        server.execute(f"CREATE INDEX {name}_by_status ON {name} (client_id, status, id DESC)")
+        for words in _INDEXES:
+            server.execute(f"CREATE INDEX ON {name} {words}")
 
     def fill(self, count: int) -> None:
-        rows = _ROWS.format(first=0, clients=CLIENTS, at=_AT.format(count=count), count=count)
+        at = _AT.format(count=count, end=_first(self.months + 1))
+        rows = _ROWS.format(first=0, clients=CLIENTS, at=at, count=count, status="sent")
         self.server.execute(f"INSERT INTO {self.name} {rows}")
         self.server.execute(f"VACUUM ANALYZE {self.name}")
 
@@ -58,18 +69,33 @@ class Table:
         """Rows a second, in batches with a commit each."""
         began = time.monotonic()
         for start in range(first, first + count, BATCH):
-            rows = _ROWS.format(first=start, clients=CLIENTS, at="timestamptz '2025-12-31 12:00Z'", count=BATCH)
+            at = f"timestamptz '{_first(self.months + 1)}' - interval '1 day'"
+            rows = _ROWS.format(first=start, clients=CLIENTS, at=at, count=BATCH, status="queued")
             self.server.execute(f"INSERT INTO {self.name} {rows}")
         return count / (time.monotonic() - began)
 
     def read(self) -> tuple[float, float]:
-        """Milliseconds of a client's newest 50, and of its 50 around the middle of the year, by key."""
+        """Milliseconds of a client's newest 50, and of its 50 around the middle, by key."""
         middle = self._value(f"SELECT max(id) / 2 FROM {self.name}")
         newest = self._timed(lambda client: (f"SELECT * FROM {self.name} WHERE client_id = {client}", ""))
         deep = self._timed(
             lambda client: (f"SELECT * FROM {self.name} WHERE client_id = {client}", f"AND id < {middle}")
         )
         return newest, deep
+
+    def find(self) -> float:
+        """Milliseconds of one row by its key."""
+        most = self._value(f"SELECT max(id) FROM {self.name}")
+        return self._timed(lambda _client: (f"SELECT * FROM {self.name} WHERE id = {random.randint(1, most)}", ""))
+
+    def claim(self) -> float:
+        """Milliseconds of taking 100 from the queue."""
+        taken = []
+        for _ in range(CLAIMS):
+            began = time.monotonic()
+            self.server.execute(_CLAIM.format(name=self.name)).fetchall()
+            taken.append((time.monotonic() - began) * 1000)
+        return median(taken)
 
     def purge(self) -> tuple[float, float]:
         """Take January away; seconds, and megabytes of log."""
@@ -102,9 +128,9 @@ class Table:
         return row[0] if row else None
 
 
-def _ids(month: int, count: int) -> tuple[int, int]:
-    """The border ids of a month; the one after the year has room for what is inserted later."""
-    return count * (month - 1) // MONTHS + 1, count * month // MONTHS + 1 if month <= MONTHS else 2 * count
+def _ids(month: int, count: int, months: int) -> tuple[int, int]:
+    """The border ids of a month; the one after the last has room for what is inserted later."""
+    return count * (month - 1) // months + 1, count * month // months + 1 if month <= months else 2 * count
 
 
 def _first(month: int) -> str:
@@ -123,16 +149,19 @@ def _own_database(url: str) -> Iterator[psycopg.Connection[Any]]:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def main(url: str, millions: float = 2.0) -> str:
+def main(url: str, millions: float = 2.0, months: float = 12) -> str:
     """The figures as a Markdown table."""
     count = int(millions * 1_000_000)
     lines = ["| | one table | by month | by id, a month each |", "|---|---:|---:|---:|"]
     with _own_database(url) as server:
-        tables = [Table(server, name, by, count) for name, by in (("plain", ""), ("timed", "at"), ("keyed", "id"))]
+        kinds = (("plain", ""), ("timed", "at"), ("keyed", "id"))
+        tables = [Table(server, name, by, count, int(months)) for name, by in kinds]
         for table in tables:
             table.fill(count)
         rates = [table.insert(count + 1, 50_000) for table in tables]
         reads = [table.read() for table in tables]
+        found = [table.find() for table in tables]
+        claims = [table.claim() for table in tables]
         sizes = [table.megabytes() for table in tables]
         purges = [table.purge() for table in tables]
         server.execute("VACUUM plain")
@@ -143,8 +172,10 @@ def main(url: str, millions: float = 2.0) -> str:
 
     line(f"rows inserted a second, {BATCH} at a time", rates, ",.0f")
     line("a client's newest 50, ms (median)", [read[0] for read in reads], ".2f")
-    line("its 50 from the middle of the year, by key, ms", [read[1] for read in reads], ".2f")
-    line(f"a month of {count // MONTHS:,} rows taken away, s", [purge[0] for purge in purges], ".2f")
+    line("its 50 from the middle, by key, ms", [read[1] for read in reads], ".2f")
+    line("one by its key, ms", found, ".2f")
+    line("100 claimed from the queue, ms", claims, ".2f")
+    line(f"a month of {count // int(months):,} rows taken away, s", [purge[0] for purge in purges], ".2f")
     line("log written by that, MB", [purge[1] for purge in purges], ",.1f")
     line("size before, MB", sizes, ",.0f")
     line("size after, with VACUUM, MB", after, ",.0f")
@@ -152,4 +183,4 @@ def main(url: str, millions: float = 2.0) -> str:
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1], *map(float, sys.argv[2:3])))  # noqa: T201
+    print(main(sys.argv[1], *map(float, sys.argv[2:4])))  # noqa: T201

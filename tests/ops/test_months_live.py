@@ -49,14 +49,14 @@ def server() -> Iterator[Postgres]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_large_tables_become_months_while_they_are_written_to(server: Postgres, tmp_path: Path) -> None:
     with server.connect() as owner:
         owner.execute(gzip.decompress((RELEASES / "0.1.0.postgres.sql.gz").read_bytes()).decode())  # type: ignore[call-overload]
         owner.execute("SET search_path = public")
 
     def migrate(*words: str) -> None:
-        done = manage(tmp_path, "migrate", *words, "--verbosity=0", seconds=400, DATABASE_URL=server.url)
+        done = manage(tmp_path, "migrate", *words, "--verbosity=0", seconds=800, DATABASE_URL=server.url)
         assert done.returncode == 0, done.stderr
 
     for app, migration in BEFORE.items():
