@@ -92,9 +92,10 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.middleware.ActingMiddleware",
     "accounts.requests.middleware.ApiRequestMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "crm.lanes.PagesOnly",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -105,6 +106,7 @@ MIDDLEWARE = [
     "accounts.middleware.LanguageMiddleware",
     "accounts.middleware.SessionMiddleware",
     "crm.office.view_as.ViewAsMiddleware",
+    "crm.lanes.EndOfPagesOnly",
 ]
 ROOT_URLCONF = "crm.urls"
 WSGI_APPLICATION = "crm.wsgi.application"
