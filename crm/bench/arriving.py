@@ -25,6 +25,7 @@ from contacts.search import index_contacts
 from crm.bench.load import measure
 from crm.bench.machine import Figure, database_cpu, end, environment, family, family_cpu, peak_mib, start, timed
 from crm.bench.world import analyse, confirmed_campaign, connect, fill_group, fresh_account, make_client
+from crm.management.commands.web import default_threads, web_argv
 from messaging import queries
 from messaging.services.expansion import expand_campaign
 from messaging.services.tallies import recount
@@ -42,13 +43,11 @@ def free_port() -> int:
 def web(application: str = "crm.wsgi:application", **more: str) -> Iterator[tuple[str, int]]:
     """The web server as `manage.py serve` starts it, one process per core at most two; its address and process id."""
     port = free_port()
-    threads = "4" if connection.vendor == "postgresql" else "2"
-    child = start(
-        "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "critical",
-        "--host", "127.0.0.1", "--port", str(port), "--workers", str(min(2, os.cpu_count() or 1)),
-        "--blocking-threads", threads, application,
-        env=environment(**more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    workers = min(2, os.cpu_count() or 1)
+    argv = web_argv(host="127.0.0.1", port=port, workers=workers, threads=default_threads())[1:]
+    if application != argv[-1]:  # the strawman has nothing of ours to load beforehand
+        argv[argv.index("crm.webserver")], argv[-1] = "granian", application
+    child = start(*argv, env=environment(**more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 90
         while time.monotonic() < until:

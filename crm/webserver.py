@@ -1,0 +1,38 @@
+"""The web server: granian, whose processes share what one of them would need for itself.
+
+    python -m crm.webserver --interface wsgi … crm.wsgi:application
+
+Django, the models and every view are loaded here, before granian forks its workers, so that they take this memory once
+instead of once each. Nothing that lives on in a thread or a connection may be begun here: crm.wsgi, which begins such
+things, is loaded by each worker.
+"""
+
+import gc
+import multiprocessing
+import os
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+    if multiprocessing.get_start_method() == "fork" and not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        _load()  # traces are sent by a thread from the very beginning
+    from granian.cli import entrypoint
+
+    entrypoint()
+
+
+def _load() -> None:
+    gc.disable()  # most of what is loaded stays: looking for what does not takes a third of the time
+    import django
+
+    django.setup()
+    from django.urls import get_resolver
+
+    assert get_resolver().url_patterns  # loads the views
+    gc.enable()
+    gc.collect()
+    gc.freeze()  # no worker's collector then touches these pages, which would make them its own
+
+
+if __name__ == "__main__":
+    main()
