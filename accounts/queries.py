@@ -1,6 +1,8 @@
 """Reads of accounts that several doors share."""
 
 import hmac
+from collections.abc import Sequence
+from copy import copy
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
@@ -26,6 +28,7 @@ from accounts.models import (
 from accounts.roles import PERMISSIONS
 from crm.common.crypto import digest
 from crm.common.reading import CompiledRead
+from crm.common.together import Together
 
 _LIVE = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
 
@@ -38,10 +41,26 @@ def find_key(api_key: str) -> ApiKey | None:
     """The live key that a caller presents, with its client; None for one that is unknown, revoked or expired.
 
     Found by the index on its digest, which tells nothing about the key; expiry goes by the database's clock (D11).
+    Calls with one key that come while it is looked up share the next look-up, which begins after all of them (T4).
     """
     wanted = digest(api_key)
-    found = _LIVE_KEY.first(wanted)
-    return _acting(found) if found and hmac.compare_digest(found.key_hash, wanted) else None
+    return _look_ups.ask(wanted, wanted)
+
+
+def _find_for_all(digests: Sequence[str]) -> list[ApiKey | None]:
+    """The key of this digest for each who asks, whose copy is its own."""
+    found = _LIVE_KEY.first(digests[0])
+    if found is None or not hmac.compare_digest(found.key_hash, digests[0]):
+        return [None] * len(digests)
+    keys = [found]
+    for _ in digests[1:]:
+        key = copy(found)
+        key.client = copy(found.client)
+        keys.append(key)
+    return [_acting(key) for key in keys]
+
+
+_look_ups: Together[str, ApiKey | None] = Together(_find_for_all)
 
 
 def find_live_key(key_id: int) -> ApiKey | None:

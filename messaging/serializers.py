@@ -117,10 +117,24 @@ _WHATSAPP_ONLY = {"template", "language", "variables", "media"}
 _MAIL_ONLY = {"subject", "html", "preheader", "reply_to", "headers"}
 
 
+class NumbersField(serializers.ListField):
+    """Many short texts. What plainly is one is not led through a field's validators: they took a quarter of the time of
+    a call with a thousand."""
+
+    def run_child_validation(self, data: list[Any]) -> list[str]:
+        if all(map(self._is_plain, data)):
+            return [text.strip() for text in data]
+        return super().run_child_validation(data)
+
+    @staticmethod
+    def _is_plain(value: Any) -> bool:
+        return isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and value.isascii() and "\x00" not in value
+
+
 class SmsRequest(serializers.Serializer):
     """POST sms/send, with both published names of the recipients and of the sender."""
 
-    recipients = serializers.ListField(
+    recipients = NumbersField(
         child=serializers.CharField(allow_blank=True, max_length=_LONGEST_ADDRESS),
         min_length=1,
         max_length=MOST_RECIPIENTS,

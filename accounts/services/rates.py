@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from django.db import connection
 
 from accounts.models import Client, RateCounter
 from crm.common.sql import on_postgres, prepared_cursor
+from crm.common.together import Together
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,24 @@ def count_call(*, name: str, limit: int) -> Rate:
 
     A Redis that does not answer is replaced by the database, so that no call is ever let through uncounted.
     """
+    calls, seconds_left = _counting.ask(name, name)
+    return Rate(limit, calls, seconds_left)
+
+
+def _count(names: Sequence[str]) -> list[tuple[int, int]]:
+    """For each of these calls under one name its number in the minute, and the seconds until the next minute."""
     if settings.CACHE_URL:
         try:
-            return _count_in_cache(name, limit)
+            last, seconds_left = _count_in_cache(names[0], len(names))
         except Exception as error:  # whatever the cache's client raises
             log.warning("the cache did not count a call (%s); the database does", type(error).__name__)
-    return _count_in_database(name, limit)
+            last, seconds_left = _count_in_database(names[0], len(names))
+    else:
+        last, seconds_left = _count_in_database(names[0], len(names))
+    return [(number, seconds_left) for number in range(last - len(names) + 1, last + 1)]
+
+
+_counting: Together[str, tuple[int, int]] = Together(_count)
 
 
 def forget_old_counters() -> int:
@@ -68,30 +81,30 @@ def _seconds_sql() -> str:
     return "CAST(STRFTIME('%%s', 'NOW') AS bigint)"
 
 
-def _count_in_cache(name: str, limit: int) -> Rate:
+def _count_in_cache(name: str, more: int) -> tuple[int, int]:
     # The minute is part of the key, so a counter outlives its use by a minute and never expires between the two steps.
     minute, passed = divmod(int(time.time()), _WINDOW)
     key = f"rate:{name}:{minute}"
     try:
-        calls = cache.incr(key)
-    except ValueError:  # the first of its minute; of several that see this, each adds one to the same nought
+        calls = cache.incr(key, more)
+    except ValueError:  # the first of its minute; of several that see this, each adds its own to the same nought
         cache.add(key, 0, timeout=2 * _WINDOW)
-        calls = cache.incr(key)
-    return Rate(limit, calls, _WINDOW - passed)
+        calls = cache.incr(key, more)
+    return calls, _WINDOW - passed
 
 
-def _count_in_database(name: str, limit: int) -> Rate:
+def _count_in_database(name: str, more: int) -> tuple[int, int]:
     seconds = _seconds_sql()
     statement = (
-        f'INSERT INTO "{RateCounter._meta.db_table}" AS t (name, minute, calls) VALUES (%s, {seconds} / {_WINDOW}, 1) '
+        f'INSERT INTO "{RateCounter._meta.db_table}" AS t (name, minute, calls) VALUES (%s, {seconds} / {_WINDOW}, %s) '
         "ON CONFLICT (name) DO UPDATE SET minute = excluded.minute, "
-        "calls = CASE WHEN t.minute = excluded.minute THEN t.calls + 1 ELSE 1 END "
+        "calls = CASE WHEN t.minute = excluded.minute THEN t.calls + excluded.calls ELSE excluded.calls END "
         f"RETURNING calls, {_WINDOW} - {seconds} %% {_WINDOW}"
     )
     with _without_disk_sync(), prepared_cursor() as cursor:
-        cursor.execute(statement, [name])
+        cursor.execute(statement, [name, more])
         ((calls, seconds_left),) = cursor.fetchall()  # all: SQLite commits when the statement has no row left
-    return Rate(limit, calls, seconds_left)
+    return calls, seconds_left
 
 
 @contextmanager

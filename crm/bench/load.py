@@ -46,15 +46,16 @@ async def send_until(
     tally: Tally,
     body_of: Callable[[int], dict[str, Any]],
 ) -> None:
-    """Sends on one connection, one after the other, each to another number."""
+    """Sends on one connection, one after the other, each to another number and with an Idempotency-Key of its own."""
     reader, writer = await asyncio.open_connection(host, port)
-    number = first
+    number, run = first, time.time_ns()
     try:
         while time.perf_counter() < deadline:
             number += 1
             body = json.dumps(body_of(number % 10**8)).encode()
             head = (
                 f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nX-API-Key: {key}\r\n"
+                f"Idempotency-Key: {run}-{number}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             began = time.perf_counter()

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.functions import Now
 
 Row = Sequence[Any]
@@ -31,6 +31,7 @@ class Part:
     params: Sequence[Any] = ()
 
 
+@cache  # asked dozens of times in a send, each time through the proxy of the thread's connection
 def on_postgres() -> bool:
     return connection.vendor == "postgresql"
 
@@ -43,15 +44,16 @@ def prepared_cursor() -> Any:
     the connection ends (CONN_MAX_AGE), so nothing that sums or joins large tables. PgBouncer must be in session mode.
     What is counted and logged of other statements is so of these.
     """
+    held: Any = connections[DEFAULT_DB_ALIAS]  # itself: every name asked of `connection` finds it again
     if not on_postgres():
-        return connection.cursor()
+        return held.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        cursor: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-        return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
+    held.close_if_health_check_failed()
+    held.ensure_connection()
+    with held.wrap_database_errors:
+        cursor = ServerBindingCursor(held.connection)  # type: ignore[call-arg]
+        return held._prepare_cursor(cursor)
 
 
 def now_sql() -> str:

@@ -13,12 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Client
+from accounts.services.idempotency import Answer, Once
 from crm.common import replica
 from crm.common.api import params
 from crm.common.api.describe import DAYS, PAGES, Param, describe
 from crm.common.api.envelope import listing, success
 from crm.common.api.pages import rows_of_page
-from crm.common.api.views import ApiView
+from crm.common.api.renderers import render_json
+from crm.common.api.views import ApiView, fingerprint, repeat
 from crm.common.channels import Channel
 from crm.common.errors import InvalidInput, NotFound
 from crm.common.money import json_money
@@ -38,6 +40,7 @@ from messaging.serializers import (
     show_message,
 )
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
+from messaging.services.beside import accept_beside_others
 from messaging.services.mails import MailDraft, accept_mails
 from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
 
@@ -56,6 +59,7 @@ class SendMessageView(ApiView):
     """One message on one channel."""
 
     required_scope = "messages:send"
+    answers_once_itself = True
     error_fields: ClassVar[dict[str, str]] = {
         "channel_not_available": "channel",
         "country_closed": "recipient",
@@ -104,8 +108,30 @@ class SendMessageView(ApiView):
         },
         message="Message queued for sending",
     )
-    def post(self, request: Request, client_id: int) -> Response:
+    def post(self, request: Request, client_id: int) -> HttpResponse:
         asked = self.read(MessageRequest)
+        if asked["channel"] == Channel.SMS and asked.get("schedule_at") is None:
+            return self._send_text(request, asked)
+        return self.answer_once(lambda _: self._send(request, asked), request)
+
+    def _send_text(self, request: Request, asked: dict[str, Any]) -> HttpResponse:
+        """By far the most calls: a text that is to leave at once, accepted with those of other callers."""
+        once = None
+        if self.idempotency_key is not None:
+            once = Once.of(endpoint=request.path, key=self.idempotency_key, body_hash=fingerprint(request))
+        reference = asked.get("reference") or ""
+        result = accept_beside_others(
+            client=request.auth.client,
+            draft=Draft(asked["recipient"], asked["body"], reference, sender=asked.get("sender")),
+            api_key_id=request.auth.pk,
+            once=once,
+            answer=lambda accepted: Answer(200, render_json(_told(accepted, asked)).decode()),
+        )
+        if isinstance(result, Answer):
+            return repeat(result.status, result.body)
+        return Response(_told(result, asked))
+
+    def _send(self, request: Request, asked: dict[str, Any]) -> Response:
         reference = asked.get("reference") or ""
         if asked["channel"] == Channel.EMAIL:
             result = accept_mails(
@@ -124,23 +150,17 @@ class SendMessageView(ApiView):
                 api_key_id=request.auth.pk,
             )
         else:
-            result = self._take_text(request, asked, reference)
+            result = accept_messages(
+                client=request.auth.client,
+                channel=asked["channel"],
+                sender=asked.get("sender"),
+                drafts=[Draft(recipient=asked["recipient"], text=asked["body"], reference=reference)],
+                schedule_at=asked.get("schedule_at"),
+                api_key_id=request.auth.pk,
+            )[0]
         if isinstance(result, Refused):
             raise result.error
-        data = show_accepted(result, channel=asked["channel"], reference=reference)
-        told = "Message scheduled" if data["status"] == "scheduled" else "Message queued for sending"
-        return Response(success(data, message=told))
-
-    @staticmethod
-    def _take_text(request: Request, asked: dict[str, Any], reference: str) -> Accepted | Refused:
-        return accept_messages(
-            client=request.auth.client,
-            channel=asked["channel"],
-            sender=asked.get("sender"),
-            drafts=[Draft(recipient=asked["recipient"], text=asked["body"], reference=reference)],
-            schedule_at=asked.get("schedule_at"),
-            api_key_id=request.auth.pk,
-        )[0]
+        return Response(_told(result, asked))
 
     def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
         """`Prefer: wait=N`: after the commit, so that no transaction is open while we wait."""
@@ -157,6 +177,12 @@ class SendMessageView(ApiView):
                 response.data["provider_message_id"] = fresh["provider_message_id"]
                 response["Preference-Applied"] = f"wait={seconds}"
         return super().finalize_response(request, response, *args, **kwargs)
+
+
+def _told(accepted: Accepted, asked: dict[str, Any]) -> dict[str, Any]:
+    data = show_accepted(accepted, channel=asked["channel"], reference=asked.get("reference") or "")
+    told = "Message scheduled" if data["status"] == "scheduled" else "Message queued for sending"
+    return success(data, message=told)
 
 
 def _mail_of(asked: dict[str, Any], reference: str) -> MailDraft:

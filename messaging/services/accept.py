@@ -67,11 +67,11 @@ def accept_messages(
     if channel != Channel.SMS:  # other channels have parts besides a text, and doors of their own
         raise ChannelNotAvailable(channel=channel)
     terms = read_terms(client)
-    origins = _attempt(
+    origins = attempt(
         {draft.sender or sender for draft in drafts} or {sender},
         lambda name: terms.book.choose(name, or_default=or_default_sender, message_class=message_class),
     )
-    texts = _attempt({draft.text for draft in drafts}, check_text)
+    texts = attempt({draft.text for draft in drafts}, check_text)
     if not all_or_nothing:
         _raise_first(origins.values())
         _raise_first(texts.values())
@@ -82,12 +82,12 @@ def accept_messages(
                 source=source, api_key_id=api_key_id, as_batch=as_batch, last_try=last_try,
             )  # fmt: skip
             break
-        except _Overtaken:
+        except Overtaken:
             terms = read_terms(client)  # they may have changed while we waited for the others
     return answers_of(results, rows, schedule_at)
 
 
-class _Overtaken(Exception):
+class Overtaken(Exception):
     """Calls at the same time wrote to the same numbers; what they did is seen when we look again."""
 
 
@@ -107,7 +107,7 @@ def _take(
     as_batch: bool,
     last_try: bool,
 ) -> tuple[list[Refused | None], list[NewMessage | None]]:
-    """Price, store and charge; one refusal or one row per draft. Raises: _Overtaken, where it is not the last try."""
+    """Price, store and charge; one refusal or one row per draft. Raises: Overtaken, where it is not the last try."""
     guard = terms.guard
     parts = [(origins[draft.sender or sender], texts[draft.text]) for draft in drafts]
     ready, results = read_drafts(drafts, parts, guard.client)
@@ -133,7 +133,7 @@ def _take(
     )
     if on_postgres() and guard.is_overrun([(row.recipient, row.text) for row in kept]):
         if not last_try:
-            raise _Overtaken
+            raise Overtaken
         raise RecipientLimit(retry_after=HOUR)
     return results, rows
 
@@ -142,7 +142,7 @@ _Given = TypeVar("_Given")
 _Read = TypeVar("_Read")
 
 
-def _attempt(values: Iterable[_Given], read: Callable[[_Given], _Read]) -> dict[_Given, _Read | DomainError]:
+def attempt(values: Iterable[_Given], read: Callable[[_Given], _Read]) -> dict[_Given, _Read | DomainError]:
     """What each different value is read as, or why it cannot be."""
     found: dict[_Given, _Read | DomainError] = {}
     for value in values:

@@ -1,8 +1,9 @@
 """Judging drafts before they are stored: read, found clear of refusals, priced and given a road, all in two reads."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -28,17 +29,20 @@ from wallet.errors import NoPrice
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for a client's messages at the moment of a call. routes: None in simulation mode."""
+    """What holds for a client's messages at the moment of a call. routes: None in simulation mode; more: what else the
+    caller read with it."""
 
     guard: Guard
     book: SenderBook
     prices: pricing.PriceList
     routes: RouteTable | None
+    more: Mapping[str, Sequence[Sequence[Any]]] = field(default_factory=dict)
 
 
-def read_terms(client: Client) -> Terms:
-    """One statement: a single send is dominated by its round trips."""
+def read_terms(client: Client, more: Mapping[str, Part] | None = None) -> Terms:
+    """One statement: a single send is dominated by its round trips. more: the caller's own reads, in the same."""
     parts = {
+        **(more or {}),
         "rules": rules_part(client),
         "senders": senders_part(client),
         "rates": pricing.rates_part(client.pk),
@@ -51,6 +55,7 @@ def read_terms(client: Client) -> Terms:
         book=SenderBook(client, rows=found["senders"]),
         prices=pricing.list_prices(found["rates"]),
         routes=RouteTable(Channel.SMS, rows=found["routes"]) if "routes" in found else None,
+        more=found,
     )
 
 
@@ -92,23 +97,27 @@ def read_drafts(
 @dataclass(frozen=True, slots=True)
 class Look:
     """What the database says of the people of a call. gone: (client id, number, sender) of whom we must not write to;
-    near: numbers near a limit; ids: for the messages, none where the database gives them at the insert."""
+    near: numbers near a limit; ids: for the messages, none where the database gives them at the insert; more: what the
+    caller read with it."""
 
     now: datetime
     gone: set[tuple[int, str, str]]
     near: list[list[str]]
     ids: list[int]
+    more: Mapping[str, Sequence[Sequence[Any]]] = field(default_factory=dict)
 
 
-def look_up(ready: Sequence[Ready], guard: Guard) -> Look:
-    """One statement for all of it, the first of the transaction that stores them.
+def look_up(ready: Sequence[Ready], guard: Guard, more: Mapping[str, Part] | None = None) -> Look:
+    """One statement for all of it, in the transaction that stores them. more: the caller's own reads, in the same.
 
     That transaction's commit gives the wallet's row back before it waits for the disk, and the wait follows: whoever
     called is answered no sooner than it is written (D1), but a client's sends do not queue for one disk write each.
     """
-    opt_outs = contacts.OptOutLook(Channel.SMS, [(guard.client.pk, one.phone.e164, one.origin.name) for one in ready])
+    client_pk = guard.client.pk
+    opt_outs = contacts.OptOutLook(Channel.SMS, [(client_pk, one.phone.e164, one.origin.name) for one in ready])
     parts = {
         "now": Part((now_sql(),), "(SELECT 1) AS once"),
+        **(more or {}),
         **opt_outs.parts,
         **guard.near_parts(one.phone.e164 for one in ready),
     }
@@ -121,6 +130,7 @@ def look_up(ready: Sequence[Ready], guard: Guard) -> Look:
         gone=opt_outs.out_of(found),
         near=found.get("near", []),
         ids=sorted(row[0] for row in found.get("ids", ())),
+        more=found,
     )
 
 
@@ -139,17 +149,21 @@ def price_drafts(
     found: list[NewMessage | None] = [None] * len(drafts)
     hours = HoursBook(MessageClass.PROMOTION, client.time_zone)
     seen: dict[tuple[str, str, str], int] = {}
+    client_pk, is_free = client.pk, client.simulation
+    quotes: dict[tuple[str, str], pricing.Quote] = {}  # a call's recipients mostly get one text in one country
     for one in ready:
         draft, origin, phone, text = drafts[one.index], one.origin, one.phone, one.text
         try:
             if (first := seen.get((phone.e164, origin.name, text))) is not None:
                 raise DuplicateRecipient(first=first)
-            if (client.pk, phone.e164, origin.name) in look.gone:
+            if (client_pk, phone.e164, origin.name) in look.gone:
                 raise OptedOut()
             guard.check_place(phone.e164, phone.region)
             if origin.message_class == MessageClass.PROMOTION and not hours.allows(leaves_at, [phone.region]):
                 raise OutsideHours(next_slot=hours.next_slot(leaves_at, [phone.region]))
-            quote = prices.quote(text, Channel.SMS, phone.region, unit_rule)
+            quote = quotes.get((text, phone.region))
+            if quote is None:
+                quote = quotes[text, phone.region] = prices.quote(text, Channel.SMS, phone.region, unit_rule)
             choice = (
                 routes.choose(country=phone.region, sender=origin.name, number=phone.e164)
                 if routes is not None
@@ -166,7 +180,7 @@ def price_drafts(
             units=quote.units,
             segments=quote.segments,
             encoding=quote.encoding,
-            cost_micros=0 if client.simulation else quote.cost_micros,
+            cost_micros=0 if is_free else quote.cost_micros,
             account_id=choice.pick() if choice else None,
             next_attempt_at=choice.not_before if choice else None,
             country=phone.region,

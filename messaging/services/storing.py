@@ -1,6 +1,6 @@
 """Writing accepted messages down: rows, timeline, figures and charges, whatever their number, by a few statements."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from accounts.models import Client
 from crm.common.acting import current_request_id
 from crm.common.networks import likely_network
 from crm.common.phones import region_of
-from crm.common.sql import allocate_ids, insert_together
+from crm.common.sql import Insert, allocate_ids, insert_together
 from messaging import wake
 from messaging.models import Channel, EventKind, Message, MessageStatus
 from messaging.services.guards import Guard
@@ -80,13 +80,17 @@ def store_messages(
     as_batch: bool = False,
     guard: Guard | None = None,
     ids: Sequence[int] = (),
+    asked_by: Sequence[str] = (),
+    beside: Callable[[], Insert] | None = None,
 ) -> None:
     """Write messages, their events and their charges with a number of statements that does not depend on how many.
 
     Must run inside the caller's transaction; sets each row's id; wakes the senders after the commit. The wallet row is
     touched last. as_batch: the messages share an id, that of the first. guard: the client's rules, where they are
     loaded already; every message counts for its limits of a day. ids: from `allocate_ids`, where the caller had them
-    with another read; any beyond those needed stay unused.
+    with another read; any beyond those needed stay unused. asked_by: the id of the request behind each row, where it is
+    not the one at hand. beside: asked once the rows have their ids, what else goes into the database by the same
+    statement.
     Raises: InsufficientBalance, ReservationShort, DailyLimit - and the caller's transaction must then roll back.
     """
     if not rows:
@@ -98,13 +102,13 @@ def store_messages(
     status = MessageStatus.SCHEDULED if schedule_at else MessageStatus.QUEUED
     for row, pk in zip(rows, ids or allocate_ids(Message, len(rows)), strict=False):
         row.id = pk
-    batch_id = rows[0].id if as_batch else None
+    batch_id, client_pk = rows[0].id if as_batch else None, client.pk
     common = (source, api_key_id, simulated, status, priority)
     queued_at = None if schedule_at else now
     messages = [
         (
             row.id,
-            client.pk,
+            client_pk,
             campaign_id,
             batch_id,
             row.contact_id,
@@ -122,16 +126,18 @@ def store_messages(
         for row in rows
     ]
     kind = EventKind.SCHEDULED if schedule_at else EventKind.QUEUED
-    asked_by = current_request_id()
+    asked_by = asked_by or [current_request_id()] * len(rows)
+    lines = [(row.id, client_pk, kind, "", asked) for row, asked in zip(rows, asked_by, strict=True)]
     insert_together(
         (Message, MESSAGE_COLUMNS, messages),
-        event_rows([(row.id, client.pk, kind, "", asked_by) for row in rows], at=now),
-        step_rows((client.pk, now, str(row.channel), "", status, row.cost_micros) for row in rows),
+        event_rows(lines, at=now),
+        step_rows((client_pk, now, str(row.channel), "", status, row.cost_micros) for row in rows),
+        *([beside()] if beside else []),
     )
     guard.count_abroad((row.recipient for row in rows), now)
     charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
     if charges:
-        wallet.debit_many(client_id=client.pk, charges=charges, reservation=reservation, caller_undoes=True)
+        wallet.debit_many(client_id=client_pk, charges=charges, reservation=reservation, caller_undoes=True)
     guard.check_day(now)
     if schedule_at is None:
         wake.senders({row.account_id for row in rows})

@@ -36,6 +36,8 @@ class ApiView(APIView):
     required_scope = ""
     rate_kind = "native"
     rate_per_minute: int | None = None  # where a dialect documents its own
+    idempotency_key: str | None = None  # of a post that names one
+    answers_once_itself = False  # `post` does what its key asks for, by `answer_once` or a service that takes it
     error_fields: ClassVar[dict[str, str]] = {}  # DomainError.code → the field of this endpoint it speaks of
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -45,7 +47,9 @@ class ApiView(APIView):
         self.check_permissions(request)
         handler: Handler | None = getattr(self, "post", None)
         if request.method == "POST" and handler and (key := request.headers.get("Idempotency-Key")) is not None:
-            self.post = partial(self._answer_once, handler, _checked_key(key))
+            self.idempotency_key = _checked_key(key)
+            if not self.answers_once_itself:
+                self.post = partial(self.answer_once, handler)
 
     def read(self, serializer_class: type[Serializer]) -> dict[str, Any]:
         """The request's fields, checked for shape. Raises: ValidationError."""
@@ -64,7 +68,10 @@ class ApiView(APIView):
             response["X-RateLimit-Reset"] = str(round((time.time() + rate.seconds_left) / 60) * 60)
         return response
 
-    def _answer_once(self, handler: Handler, key: str, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def answer_once(self, handler: Handler, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What `handler` answers, or had answered to the call that came first with this key, where there is one."""
+        if self.idempotency_key is None:
+            return handler(request, *args, **kwargs)
         fresh: list[Response] = []
 
         def act() -> tuple[int, str]:
@@ -72,13 +79,20 @@ class ApiView(APIView):
             return fresh[0].status_code, render_json(fresh[0].data).decode()
 
         answer = import_string(settings.API_ANSWER_ONCE)(
-            client=request.auth.client, endpoint=request.path, key=key, body_hash=_fingerprint(request), act=act
+            client=request.auth.client,
+            endpoint=request.path,
+            key=self.idempotency_key,
+            body_hash=fingerprint(request),
+            act=act,
         )
-        if not answer.is_replay:
-            return fresh[0]
-        replay = HttpResponse(answer.body, status=answer.status, content_type="application/json")
-        replay["Idempotent-Replayed"] = "true"
-        return replay
+        return repeat(answer.status, answer.body) if answer.is_replay else fresh[0]
+
+
+def repeat(status: int, body: str) -> HttpResponse:
+    """What an earlier call with the same key was answered, byte for byte."""
+    response = HttpResponse(body, status=status, content_type="application/json")
+    response["Idempotent-Replayed"] = "true"
+    return response
 
 
 _of_thread = threading.local()
@@ -101,7 +115,7 @@ def _checked_key(key: str) -> str:
     return key
 
 
-def _fingerprint(request: Request) -> str:
+def fingerprint(request: Request) -> str:
     """A digest of what is asked for: the query, the fields in any order, and the contents of uploaded files."""
     files = {name: [_file_digest(upload) for upload in request.FILES.getlist(name)] for name in request.FILES}
     fields = {name: value for name, value in dict(request.data).items() if name not in files}
