@@ -16,6 +16,7 @@ from crm.common.countries import is_country
 
 _LARGEST_ID = 2**63 - 1
 STATUSES = {"active": gettext_lazy("Can be written to"), "opted_out": gettext_lazy("Opted out")}
+SORTS = {"oldest": gettext_lazy("Oldest first"), "name": gettext_lazy("By name")}
 CONSENTS = {"yes": gettext_lazy("Consent recorded"), "no": gettext_lazy("No consent recorded")}
 
 
@@ -24,7 +25,7 @@ class ContactFilters:
     """Texts as the address of the list holds them, "" for none. Whatever means nothing counts as none.
 
     q: search. group, tag, import_: ids. department: exactly this. status: a key of STATUSES. country: ISO 3166.
-    consent: a key of CONSENTS.
+    consent: a key of CONSENTS. sort: a key of SORTS, "" for the newest first; it narrows nothing.
     """
 
     q: str = ""
@@ -35,6 +36,7 @@ class ContactFilters:
     status: str = ""
     country: str = ""
     consent: str = ""
+    sort: str = ""
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
@@ -49,6 +51,7 @@ class ContactFilters:
             values["country"] = ""
         values["status"] *= values["status"] in STATUSES
         values["consent"] *= values["consent"] in CONSENTS
+        values["sort"] *= values["sort"] in SORTS
         return cls(**values)
 
     def as_dict(self) -> dict[str, str]:
@@ -64,7 +67,7 @@ class ContactFilters:
         return bool(self.as_dict())
 
     def rows(self, client: Client) -> QuerySet[Contact]:
-        """The client's contacts that match, newest first."""
+        """The client's contacts that match, in their order."""
         return queries.contacts_for(
             client,
             search=self.q,
@@ -75,6 +78,7 @@ class ContactFilters:
             opted_out={"active": False, "opted_out": True}.get(self.status),
             country=self.country,
             has_consent={"yes": True, "no": False}.get(self.consent),
+            sort=self.sort,
         )
 
     def chips(self, client: Client) -> list[tuple[str, str]]:
@@ -95,7 +99,7 @@ class ContactFilters:
             "country": _("Country: %(code)s") % {"code": self.country},
             "consent": CONSENTS.get(self.consent, ""),
         }
-        return [(str(words[name]), self.query(without=name)) for name in self.as_dict()]
+        return [(str(words[name]), self.query(without=name)) for name in self.as_dict() if name in words]
 
     def _file(self, client: Client) -> str:
         batch = queries.imports_for(client).filter(pk=int(self.import_)).first() if self.import_ else None

@@ -161,7 +161,9 @@ def test(request: HttpRequest, endpoint_id: int) -> HttpResponse:
             return redirect("webhook", endpoint.pk)
     if wants_fragment(request):
         context = {"tested": _open(endpoint, delivery.pk), "endpoint": endpoint}
-        return _varied(render(request, "accounts/_webhook_test.html", context))
+        answer = render(request, "accounts/_webhook_test.html", context)
+        answer["HX-Trigger"] = "webhook-tested"  # the log loads itself anew, as it is filtered now
+        return _varied(answer)
     return redirect(f"{reverse('webhook', args=[endpoint.pk])}?tested={delivery.pk}")
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Count, Exists, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, Exists, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, Lower, NullIf
 from phonenumbers import country_code_for_region
 
 from accounts.models import Client
@@ -16,6 +16,13 @@ from contacts.queries.opt_outs import opted_out_among
 from contacts.search import candidates, common, is_small, newest
 from contacts.signals import all_messages
 from crm.common.phones import InvalidPhone, read_phone
+
+# Without an index: the first pages of a sorted list keep a few rows while they read, as a search does.
+_ORDERS: dict[str, Sequence[Any]] = {
+    "": ["-pk"],
+    "oldest": ["pk"],
+    "name": [Lower(NullIf("name", Value(""))).asc(nulls_last=True), "pk"],
+}
 
 
 def contacts_for(
@@ -29,8 +36,9 @@ def contacts_for(
     opted_out: bool | None = None,
     country: str = "",
     has_consent: bool | None = None,
+    sort: str = "",
 ) -> QuerySet[Contact]:
-    """The client's contacts, newest first. search: part of a name, address, department or number.
+    """The client's contacts. search: part of a name, address, department or number. sort: "" newest, oldest, name.
 
     group: of any kind. opted_out: only those who want no SMS from any sender, or only the others. country: ISO 3166,
     of the number. has_consent: whether a record of it is kept.
@@ -52,19 +60,19 @@ def contacts_for(
         found = found.filter(consent__isnull=not has_consent)
     if text := search.replace("\x00", "").strip()[:200]:
         others = (group, tag, department, contact_import, country)
-        is_alone = not any(others) and opted_out is None and has_consent is None
+        is_alone = not any((*others, sort)) and opted_out is None and has_consent is None
         found, many = _searched(found, text, client, is_alone)
         if many:
-            rows = found.order_by("-pk")
+            rows = found.order_by(*_ORDERS[sort])
             rows.more_than = many  # type: ignore[attr-defined]  # so that nobody has to count them
             return rows
-    return found.order_by("-pk")
+    return found.order_by(*_ORDERS[sort])
 
 
 def _searched(found: Any, text: str, client: Client, is_alone: bool) -> tuple[Any, int]:
     """(`found` narrowed to the text, how many there are at least where they are too many to count, else 0).
 
-    is_alone: the text is all that `found` is narrowed by.
+    is_alone: the text is all that `found` is narrowed by, and the newest come first.
     """
     condition = Q(name__icontains=text) | Q(email__icontains=text) | Q(department__icontains=text)
     plain = "".join(char for char in text if char.isdigit())

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.queries import saved_views_for, view_query
 from contacts import queries, services
-from contacts.filters import CONSENTS, STATUSES, ContactFilters
+from contacts.filters import CONSENTS, SORTS, STATUSES, ContactFilters
 from contacts.forms import ConsentForm, ContactForm
 from contacts.models import Contact, ContactField
 from contacts.views.page_parts import may_write, page_of, render_page, render_part, require_write
@@ -35,6 +35,7 @@ def contact_list(request: HttpRequest) -> HttpResponse:
         "tags": queries.tags_for(request.client),
         "statuses": STATUSES,
         "consents": CONSENTS,
+        "sorts": SORTS,
         "saved_views": saved_views_for(request.client, request.user, "contacts"),
         "view_query": view_query(filters.query()),
         "here": request.get_full_path(),

@@ -18,10 +18,16 @@ _TWINS = {
     "½": "1/2", "¼": "1/4", "¾": "3/4", "°": "o", "º": "o", "ª": "a", "\t": " ",
 }  # fmt: skip
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_TO_PLAIN = str.maketrans(dict.fromkeys(_SPACES, " "))
 _INVISIBLE = (
     "\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063"
     "\u2066\u2067\u2068\u2069\ufeff"
 )
+
+
+def plain_spaces(text: str) -> str:
+    """With a plain space for each that is wider, narrower or unbreakable."""
+    return text if text.isascii() else text.translate(_TO_PLAIN)
 
 
 def plain_letter(character: str) -> str | None:

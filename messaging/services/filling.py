@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from contacts import queries as contacts
 from crm.common.merge_fields import MergeTemplate, parse_template
+from crm.common.plain_letters import plain_spaces
 
 # What every contact has; further columns of an imported file are fields by their title.
 OPT_OUT_LINK = "opt_out_link"
@@ -48,6 +49,11 @@ class Filler:
 
 
 def _value(field_name: str, contact: Sequence) -> str:
+    """With plain spaces: the gap in an amount or a date of a French spreadsheet alone would make an SMS Unicode."""
+    return plain_spaces(_stored(field_name, contact) or "")  # no phone is None
+
+
+def _stored(field_name: str, contact: Sequence) -> str:
     _, phone, name, email, department, attributes = contact
     key = field_name.casefold()
     if key == "name":
@@ -71,5 +77,5 @@ def _value(field_name: str, contact: Sequence) -> str:
 
 def field_values(contact: Sequence) -> dict[str, str]:
     """All that a contact has for merge fields, by name in lower case."""
-    own = {title.casefold(): str(value) for title, value in contact[5].items()}
+    own = {title.casefold(): plain_spaces(str(value)) for title, value in contact[5].items()}
     return own | {name: _value(name, contact) for name in BUILT_IN}

@@ -12,7 +12,11 @@ function open() {
     window.SwaggerUIBundle({
       url: place.dataset.schema,
       domNode: place,
-      deepLinking: true,
+      deepLinking: false, // its links lie inside buttons
+      onComplete: () => {
+        new MutationObserver(nameAll).observe(place, { childList: true, subtree: true });
+        nameAll();
+      },
       docExpansion: "none",
       filter: true,
       defaultModelsExpandDepth: -1,
@@ -23,5 +27,16 @@ function open() {
   document.head.append(script);
 }
 
+// What the library leaves without a name or out of reach of the keyboard.
+function nameAll() {
+  for (const field of place.querySelectorAll("select:not([aria-label]), textarea:not([aria-label])")) {
+    const own = field.localName === "select" ? place.dataset.choose : place.dataset.request;
+    field.setAttribute("aria-label", field.closest("tr[data-param-name]")?.dataset.paramName ?? own);
+  }
+  for (const close of place.querySelectorAll(".close-modal:not([aria-label])")) {
+    close.setAttribute("aria-label", place.dataset.close);
+  }
+  for (const code of place.querySelectorAll(".microlight:not([tabindex])")) code.tabIndex = 0;
+}
+
 button.addEventListener("click", open);
-if (location.hash.length > 1) open(); // a link to one call

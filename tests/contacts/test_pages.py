@@ -163,6 +163,20 @@ def test_list_search_filter_and_select(amina, acme):
     assert amina.post("/app/contacts/selected", {"do": "delete", "next": "https://evil.test/"}).url == "/app/contacts"
 
 
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [("", ["", "amina", "Zuri", "Baraka"]), ("oldest", ["Baraka", "Zuri", "amina", ""]),
+     ("name", ["amina", "Baraka", "Zuri", ""]), ("upside-down", ["", "amina", "Zuri", "Baraka"])],
+)  # fmt: skip
+def test_the_list_is_sorted_and_pages_keep_it(amina, acme, sort, names):
+    for number, name in enumerate(("Baraka", "Zuri", "amina", "")):
+        create_contact(client=acme, name=name, phone=f"071234567{number}")
+    page = amina.get("/app/contacts", {"sort": sort})
+    assert [contact.name for contact in page.context["page"].object_list] == names
+    assert page.context["chips"] == []
+    assert (f"sort={sort}" in page.context["filters"].query()) == (sort in ("oldest", "name"))
+
+
 def test_groups_and_opt_outs(amina, acme):
     amina.post("/app/contacts/groups", {"name": "Parents"})
     assert amina.post("/app/contacts/groups", {"name": "parents"}).status_code == 422

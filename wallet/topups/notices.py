@@ -78,7 +78,7 @@ def tell_paid(top_up: TopUp, balance_micros: int, *, late: bool) -> None:
 def tell_failed(top_up: TopUp) -> None:
     """Inside the transaction that closes it as failed."""
     words = words_of(top_up)
-    _tell(top_up, "topup.failed", reason=f"{words.sentence} {words.next}".strip())
+    _tell(top_up, "topup.failed", sentence=words.sentence, next=words.next)
 
 
 def _tell(top_up: TopUp, event: str, **facts: object) -> None:

@@ -125,6 +125,8 @@ def test_the_test_event_shows_the_answer(acme, browser, receiver, path, title, h
     assert re.search(r"HTTP \d{3}", shown)
     assert re.search(r"after \d+ ms", shown)
     assert ("<html" in shown) == (not headers)
+    assert not headers or response["HX-Trigger"] == "webhook-tested"
+    assert "webhook-tested from:body" in browser.get(page(endpoint), headers=HTMX).content.decode()
     (got,) = receiver.got
     assert got.headers["x-webhook-event"] == "message.failed"
     assert got.body.startswith(b'{"event":"message.failed","test":true,"client_id":')
@@ -169,7 +171,7 @@ def test_redeliver_one_selected_and_all_failed_since(acme, browser, endpoint, re
     good = next(row for row in rows if row.state == DeliveryState.DELIVERED)
     shown = browser.post(page(endpoint, "redeliver"), {"delivery": [good.pk]}, headers=HTMX).content.decode()
     assert "1 event is sent again." in shown
-    assert 'hx-trigger="every 2s"' in shown
+    assert 'hx-trigger="every 2s, ' in shown
     assert deliver() == 1
     response = browser.post(page(endpoint, "redeliver"), {"since": "2026-01-01T00:00"})
     assert "2 events are sent again." in browser.get(response["Location"]).content.decode()

@@ -16,6 +16,7 @@ from crm.common.plain_letters import plain_letter
 from crm.common.text_units import MAX_CHARACTERS, count_units, forcing_unicode, lay_out
 from messaging.models import Message
 from messaging.services.accept import Draft, accept_messages
+from messaging.services.filling import Filler, field_values
 from messaging.services.preview import preview_text
 from wallet.models import LedgerEntry
 from wallet.services import create_price_plan, credit_wallet, set_price_plan
@@ -194,3 +195,19 @@ def test_7_meter_preview_stored_units_and_ledger_are_one_figure(acme, provider, 
         units = len(counted[1])
         figures = (shown, result.units, stored[result.id], charged[f"message:{result.id}"] // 1_000_000)
         assert figures == (units, units, units, units), text
+
+
+def test_the_gaps_in_merged_amounts_and_dates_are_plain_spaces():
+    row = (
+        1,
+        "+2250712345678",
+        "Yao Koffi",
+        "",
+        "",
+        {"montant": "12\u202f500\u00a0F CFA", "date": "3\u00a0déc. 2026"},
+    )
+    filler = Filler("{first_name}, {montant}, {date}")
+    text = filler.template.render(filler.values(row))
+    assert text == "Yao, 12 500 F CFA, 3 déc. 2026"
+    assert not forcing_unicode(text)
+    assert field_values(row)["montant"] == "12 500 F CFA"

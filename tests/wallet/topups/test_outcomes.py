@@ -3,8 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from django.utils import translation
+from django.utils.translation import gettext
 
 from accounts.delivery.letters import send_waiting
+from accounts.models import Membership, Notice, User
+from accounts.services.notices import save_settings
 from tests.wallet.topups.world import PHONE, World
 from wallet.models import EventVerdict, MpesaEvent, TopUp
 from wallet.reconciliation import CHECKS
@@ -58,6 +62,19 @@ def test_each_failure_code_ends_in_its_sentence(world, code):
     assert words_of(top_up).reason == reason
     assert words_of(top_up).sentence.startswith(sentence)
     assert words_of(top_up).next
+
+
+def test_the_reason_is_told_in_the_readers_language(world):
+    owner = Membership.objects.get(client=world.acme)
+    save_settings(membership=owner, phone="", choices={"topup.failed": ["email"]})
+    User.objects.filter(pk=owner.user_id).update(language="fr")
+    top_up = world.settle(world.start(phone="+254700101037"), until="failed")
+
+    letter = Notice.objects.for_client(world.acme).get(event="topup.failed").text
+    words = words_of(top_up)
+    assert words.sentence not in letter
+    with translation.override("fr"):
+        assert letter.startswith(f"{gettext(words.sentence)} {gettext(words.next)}\n")
 
 
 def test_cancel_and_wrong_pin(world):
