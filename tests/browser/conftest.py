@@ -38,6 +38,13 @@ _ELSEWHERE = (
 _KEPT = {"static", "static.stamp"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test of this folder comes first waits for the installation to start."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 def chromium() -> str:
     """Path of a Chromium; "" where there is none. CHROMIUM names one that is elsewhere."""
     return os.environ.get("CHROMIUM", "") or next((path for name in BROWSERS if (path := shutil.which(name))), "")
@@ -85,12 +92,13 @@ class Opened:
 
 @dataclass
 class Server:
-    """`manage.py serve` with a data folder of its own. cast: who cast.py made, by the owner's name."""
+    """`manage.py serve` with a data folder of its own. cast, hooks: what cast.py made, see there."""
 
     data: Path
     port: int = field(default_factory=_free_port)
     sandbox_port: int = field(default_factory=_free_port)
     cast: dict[str, Opened] = field(default_factory=dict)
+    hooks: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -121,7 +129,9 @@ class Server:
         if not schema.copy_to(self.data / "tarishi.sqlite3"):
             self.manage("migrate")
         made = json.loads(self.run("-m", "tests.browser.cast"))
-        self.cast = {name: Opened(self.url, each["id"], each["email"], each["key"]) for name, each in made.items()}
+        people = made["people"].items()
+        self.cast = {name: Opened(self.url, each["id"], each["email"], each["key"]) for name, each in people}
+        self.hooks = made["hooks"]
 
     def start(self) -> None:
         log = (self.data / "serve.log").open("wb")
@@ -132,6 +142,8 @@ class Server:
         while time.monotonic() < until:
             assert self.process.poll() is None, (self.data / "serve.log").read_text()[-2000:]
             if "is ready." in (self.data / "serve.log").read_text():
+                for username, path in self.hooks.items():
+                    self.sandbox("PUT", "callbacks", {"username": username, "delivery": f"{self.url}{path}"})
                 return
             time.sleep(0.2)
         pytest.fail("the server was not ready within seven minutes")
@@ -163,15 +175,10 @@ class Server:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
-    def open_client(self, name: str, *options: str) -> Opened:
-        email = f"{name.lower()}@{name.lower()}.test"
-        made = json.loads(
-            self.manage(
-                "createclient", "--name", name, "--email", email, "--password", PASSWORD, "--sender-id", "HOSPITAL",
-                "--json", *options,
-            )
-        )  # fmt: skip
-        return Opened(self.url, made["client_id"], email, made["api_key"])
+    def taken(self, username: str) -> list[str]:
+        """The numbers of all messages that the carrier took from one of its accounts."""
+        found = self.sandbox("GET", "messages?limit=1000")
+        return [message["number"] for message in found if message["username"] == username]
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +189,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         "playwright.sync_api", reason="Playwright is not installed: the pages were not tried in a browser"
     )
     request.getfixturevalue("django_db_setup")  # for the migrated database that it keeps
-    running = Server(settings.VAR_DIR / f"browser{os.environ.get('TEST_RUN', '')}")
+    own = os.environ.get("TEST_RUN", "") + os.environ.get("PYTEST_XDIST_WORKER", "")
+    running = Server(settings.VAR_DIR / f"browser{own}")
     running.prepare()
     running.start()
     yield running
@@ -199,36 +207,58 @@ def chrome(server: Server) -> Iterator[Any]:
 
 
 class Windows:
-    """Opens windows for a test. Afterwards none may have met an error of a script, or asked another host."""
+    """Opens windows for a test. Afterwards none may have met an error of a script, asked another host or been shown a
+    secret again, and every address that a page put into the browser's history must open as a whole document.
+    """
 
     def __init__(self, chrome: Any, server: Server) -> None:
         self.chrome, self.server = chrome, server
         self.contexts: list[Any] = []
         self.failures: list[str] = []
-        self._states: dict[str, Any] = {}
+        self._pushed: dict[str, Any] = {}
+        self.unreadable = pytest.importorskip("playwright.sync_api").Error
 
     def open(self, who: str = "", **options: Any) -> Any:
         """A window; `who` of the cast (or an address) is signed in. options: as of Playwright's new_context."""
         email = self.server.cast[who].email if who in self.server.cast else who
-        if email and email not in _SIGNED_IN:
-            signing = self.chrome.new_context(base_url=self.server.url)
-            page = signing.new_page()
-            sign_in(page, email)
-            _SIGNED_IN[email] = signing.storage_state()
-            signing.close()
-        state = {"storage_state": _SIGNED_IN[email]} if email else {}
+        state = {"storage_state": signed_in_state(self.chrome, self.server, email)} if email else {}
         context = self.chrome.new_context(**{"viewport": DESK, "base_url": self.server.url} | state | options)
         context.set_default_timeout(30_000)
         context.on("weberror", lambda error: self.failures.append(f"{error.page.url}: {error.error}"))
         context.on("console", self._listen)
         context.on("request", self._look)
+        context.on("response", self._read)
+        context.expose_binding("tellPushed", self._note)
+        context.add_init_script(TELL_PUSHED)
         self.contexts.append(context)
         return context.new_page()
 
     def close(self) -> None:
+        for address, context in self._pushed.items():
+            answer = context.request.get(address)
+            if answer.status >= 500 or "<html" not in answer.text():
+                self.failures.append(f"no whole document: {address} ({answer.status})")
         for context in self.contexts:
             context.close()
         assert not self.failures, self.failures
+
+    def keep_secret(self, text: str) -> None:
+        """From here to the end of the session no answer may hold `text`."""
+        _SECRETS.append(text)
+
+    def _note(self, source: Any, address: str) -> None:
+        if address not in _OPENED_WHOLE:
+            _OPENED_WHOLE.add(address)
+            self._pushed[address] = source["context"]
+
+    def _read(self, response: Any) -> None:
+        if not _SECRETS or response.request.resource_type not in ("document", "xhr", "fetch"):
+            return
+        try:
+            text = response.text()
+        except self.unreadable:  # a redirect, a file, or a window that is gone
+            return
+        self.failures += [f"a secret is shown again by {response.url}" for secret in _SECRETS if secret in text]
 
     def _listen(self, message: Any) -> None:
         if message.type == "error" and "Content Security Policy" in message.text:
@@ -240,6 +270,17 @@ class Windows:
 
 
 _SIGNED_IN: dict[str, Any] = {}  # cookies by e-mail; a sign-in costs as much as the pages of a test
+_SECRETS: list[str] = []
+_OPENED_WHOLE: set[str] = set()
+TELL_PUSHED = """
+for (const name of ["pushState", "replaceState"]) {
+  const own = history[name].bind(history);
+  history[name] = (state, unused, url) => {
+    own(state, unused, url);
+    if (url) window.tellPushed(location.href);
+  };
+}
+"""
 
 
 @pytest.fixture
@@ -253,6 +294,16 @@ def windows(server: Server, chrome: Any) -> Iterator[Windows]:
 def page(windows: Windows) -> Any:
     """A fresh window of desk size in which nobody is signed in."""
     return windows.open()
+
+
+def signed_in_state(chrome: Any, server: Server, email: str) -> Any:
+    """The cookies of somebody who signed in; made once for each person."""
+    if email not in _SIGNED_IN:
+        signing = chrome.new_context(base_url=server.url)
+        sign_in(signing.new_page(), email)
+        _SIGNED_IN[email] = signing.storage_state()
+        signing.close()
+    return _SIGNED_IN[email]
 
 
 def sign_in(page: Any, who: Opened | str) -> None:

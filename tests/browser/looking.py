@@ -42,13 +42,16 @@ def dress(page: Any, colours: str, size: dict[str, int]) -> None:
 
 
 def everything(page: Any) -> list[str]:
-    """A page that was loaded in light colours at desk size: there, and in dark colours on a phone."""
+    """A page that was loaded in light colours at desk size: there, and its colours and sizes in the dark on a phone.
+
+    The names of what a phone alone shows are looked at in the other languages.
+    """
     put_in(page)
     found = weight(page)
-    found += [f"desk, light: {each}" for each in page.evaluate("looking.axe(false)") + page.evaluate("looking.small()")]
+    found += [f"desk, light: {each}" for each in page.evaluate("looking.axe()") + page.evaluate("looking.small()")]
     shoot(page, "desk-light")
     dress(page, "dark", PHONE)
-    found += [f"phone, dark: {each}" for each in page.evaluate("looking.axe(false)") + on_a_phone(page)]
+    found += [f"phone, dark: {each}" for each in page.evaluate("looking.axe('colours')") + on_a_phone(page)]
     shoot(page, "phone-dark")
     dress(page, "light", DESK)
     return found
@@ -57,16 +60,16 @@ def everything(page: Any) -> list[str]:
 def on_a_phone_in_full(page: Any) -> list[str]:
     """A page that was loaded on a phone in dark colours, there alone."""
     put_in(page)
-    return weight(page) + page.evaluate("looking.axe(false)") + on_a_phone(page)
+    return weight(page) + page.evaluate("looking.axe()") + on_a_phone(page)
 
 
 def the_other_colours(page: Any) -> list[str]:
     """The two variants that `everything` leaves out, of the page that it looked at."""
     dress(page, "dark", DESK)
-    found = [f"desk, dark: {each}" for each in page.evaluate("looking.axe(false)")]
+    found = [f"desk, dark: {each}" for each in page.evaluate("looking.axe()")]
     shoot(page, "desk-dark")
     dress(page, "light", PHONE)
-    found += [f"phone, light: {each}" for each in page.evaluate("looking.axe(false)")]
+    found += [f"phone, light: {each}" for each in page.evaluate("looking.axe()")]
     shoot(page, "phone-light")
     dress(page, "light", DESK)
     return found
@@ -86,7 +89,9 @@ def path_of(page: Any) -> str:
 def in_another_language(page: Any, language: str) -> list[str]:
     """What another text can break, in a phone's window: its length, names of controls, words that stayed English."""
     put_in(page)
-    return page.evaluate("looking.axe(true)") + on_a_phone(page) + english(page.evaluate("looking.words()"), language)
+    return (
+        page.evaluate("looking.axe('names')") + on_a_phone(page) + english(page.evaluate("looking.words()"), language)
+    )
 
 
 def on_a_phone(page: Any) -> list[str]:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import (
@@ -37,8 +38,8 @@ from messaging.models import (
     TemplateVersion,
     Thread,
 )
+from messaging.services.providers import add_route, connect_provider
 from messaging.services.tallies import recount
-from tests.factories import PASSWORD
 from wallet.models import PaymentAccount, TopUp
 
 ROW = 50_001  # the number under which Acme has one row of each kind
@@ -47,6 +48,8 @@ LAST = "Wanjiru Otieno Ali Diop Njeri Kamau Mushi Koné Barasa Chebet N’Guessa
 STATUSES = ["delivered"] * 14 + ["sent"] * 2 + ["failed"] * 2 + ["cancelled"]
 CAUSES = ("unreachable", "blocked", "invalid_number", "expired")
 CODES = ("0", "1", "17", "1001", "1019", "1032", "1037", "2001", "8888")
+SLOW, SLOW_SENDER = "slow", "MORAA"  # a carrier's account that takes a few messages a second, and whose go there
+A_SECOND = 20
 TEXT = "Habari {name}, shule inafunguliwa Jumatatu saa mbili asubuhi. Karibu sana."
 
 
@@ -57,7 +60,7 @@ def fill(cast: dict[str, dict[str, Any]], dice: Random) -> None:
     User.objects.filter(pk=amina.pk).update(
         name="Amina Wanjiru", phone="+254722000001", phone_verified_at=timezone.now()
     )
-    User.objects.create_superuser("staff@tarishi.test", PASSWORD)
+    User.objects.create_superuser("staff@tarishi.test")
     _people(acme, dice)
     _team(acme, amina)
     _campaigns(acme, amina)
@@ -71,7 +74,47 @@ def fill(cast: dict[str, dict[str, Any]], dice: Random) -> None:
         client=simulated, recipient="+254712000001", sender="JUMA", text="Habari", status="delivered",
         simulated=True, created_at=timezone.now(), delivered_at=timezone.now(),
     )  # fmt: skip
+    _small_books(cast)
+    _suspended(Client.objects.get(pk=cast["baraka"]["id"]))
     suspend_client(client=Client.objects.get(pk=cast["baraka"]["id"]), reason="The papers are missing")
+
+
+def slow_road() -> dict[str, str]:
+    """A road on which a campaign lasts long enough to be paused; the path for reports by its user name there."""
+    account = connect_provider(
+        name="Slow carrier", adapter="africastalking", credentials={"username": SLOW, "api_key": "k"},
+        base_url=settings.SANDBOX_URL,
+    )  # fmt: skip
+    ProviderAccount.objects.filter(pk=account.pk).update(rate_per_second=A_SECOND)
+    add_route(account=account, sender=SLOW_SENDER)
+    return {SLOW: f"/callbacks/africastalking/{account.callback_token}/delivery"}
+
+
+def _small_books(cast: dict[str, dict[str, Any]]) -> None:
+    """A few parents for those who send campaigns."""
+    for owner, names in (
+        ("halima", ["Amina Wanjiru", "Baraka Otieno", "Juma Ali", "Aïssatou Diop", "N’Guessan Koffi"]),
+        ("otieno", ["Amina", "Baraka"]),
+    ):
+        mine = {"client": Client.objects.get(pk=cast[owner]["id"])}
+        people = Contact.objects.bulk_create(
+            Contact(**mine, name=name, phone=f"+25471200000{number}") for number, name in enumerate(names)
+        )
+        group = Group.objects.create(**mine, name="Parents")
+        GroupMember.objects.bulk_create(GroupMember(**mine, group=group, contact=person) for person in people)
+
+
+def _suspended(baraka: Client) -> None:
+    """What Baraka had before: a draft that is ready, and somebody who wrote, each under the number ROW + 900."""
+    mine, now = {"client": baraka, "pk": ROW + 900}, timezone.now()
+    Campaign.objects.create(
+        **mine, name="Ready", text=TEXT, sender=SenderId.objects.get(client=baraka), simulated=False,
+        created_by=User.objects.get(email="baraka@baraka.test"),
+    )  # fmt: skip
+    Thread.objects.create(
+        **mine, channel="sms", person="+254712000001", own="20414", sender="BARAKA", last_at=now, last_inbound_at=now,
+        last_text="Mko wazi?", unread=True,
+    )  # fmt: skip
 
 
 def _people(acme: Client, dice: Random) -> None:
@@ -96,7 +139,7 @@ def _people(acme: Client, dice: Random) -> None:
 
 def _team(acme: Client, amina: User) -> None:
     mine, now = {"client": acme, "pk": ROW}, timezone.now()
-    neema = User.objects.create_user("neema@amina.test", PASSWORD, name="Neema Mushi")
+    neema = User.objects.create_user("neema@amina.test", name="Neema Mushi")
     Membership.objects.create(**mine, user=neema, role=Role.SENDER)
     Invitation.objects.create(**mine, email="juma@amina.test", role="viewer", token_hash="x", expires_at=now)
     Export.objects.create(**mine, kind="contacts", format="csv", created_at=now)

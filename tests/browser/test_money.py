@@ -5,14 +5,29 @@ import time
 
 import pytest
 
-SENTENCES = {
-    "0001": "There is not enough money in M-Pesa on that number.",
-    "0017": "M-Pesa could not process this right now. No payment was recorded.",
-    "1001": "Another M-Pesa or USSD screen is open on that phone.",
-    "1019": "The prompt expired before the PIN.",
-    "1037": "The phone did not answer: off, no signal, or screen locked.",
-    "7777": "M-Pesa declined the payment. You were not charged as far as M-Pesa tells.",
+# Last digits of the phone, which are the code: the sentence, and what is offered next.
+ENDS = {
+    "0017": ("M-Pesa could not process this right now. No payment was recorded.", "Pay by paybill"),
+    "1001": ("Another M-Pesa or USSD screen is open on that phone.", "Try again in"),
+    "1019": ("The prompt expired before the PIN.", "Try again"),
+    "1037": ("The phone did not answer: off, no signal, or screen locked.", "Pay by paybill"),
+    "7777": ("M-Pesa declined the payment. You were not charged as far as M-Pesa tells.", "Use another number"),
 }
+# Of a phone whose owner does this: the sentence, and what is offered next.
+DEEDS = {
+    "0712345150": ({"money": 5, "act": "pay", "pin": "1234"},
+                   "There is not enough money in M-Pesa on that number.", "Another amount"),
+    "0712345151": ({"act": "cancel"}, "The request was cancelled on the phone. You were not charged.", "Try again"),
+    "0712345152": ({"act": "pay", "pin": "0000"},
+                   "The PIN was not correct. M-Pesa locks after several tries.", "Try again"),
+}  # fmt: skip
+SHORTCODE = "174379"
+AN_AGE = """
+from datetime import timedelta
+from wallet.models import TopUp
+found = TopUp.objects.unscoped().filter(pk={pk})
+found.update(created_at=found.get().created_at - timedelta(seconds=70))
+"""
 
 
 def ask(window, phone: str, amount: int) -> None:
@@ -32,35 +47,47 @@ def payer(windows):
     return windows.open("neema")
 
 
-def test_15_every_end_of_a_prompt_has_its_own_sentence_and_no_bare_code(payer):
-    for n, (fate, words) in enumerate(SENTENCES.items()):
+def test_15_every_end_of_a_prompt_has_its_own_sentence_and_next_act_and_no_bare_code(payer, server):
+    payer.goto("/app/wallet/topup")
+    begun = time.monotonic()
+    payer.reload()
+    plain = time.monotonic() - begun
+    windows = {}
+    for n, (fate, expected) in enumerate(ENDS.items()):
+        windows[expected] = payer.context.new_page()
         begun = time.monotonic()
-        ask(payer, f"070010{fate}", 300 + n)
-        assert time.monotonic() - begun < 10  # a second on a quiet machine
-        heading(payer, words)
-        assert not re.search(r"\d{3,}", payer.inner_text("#topup h2"))
-        assert payer.locator("#topup .actions a").count() >= 1
+        ask(windows[expected], f"070010{fate}", 300 + n)
+        # A second, or what three plain pages take where the machine is busy with something else.
+        assert time.monotonic() - begun <= max(1, 6 * plain)
+    for n, (phone, (habit, *expected)) in enumerate(DEEDS.items()):
+        server.sandbox("PUT", "handsets", {"number": f"+254{phone[1:]}", "after": 0.5, **habit})
+        windows[tuple(expected)] = payer.context.new_page()
+        ask(windows[tuple(expected)], phone, 320 + n)
+    for (sentence, act), window in windows.items():
+        heading(window, sentence)
+        assert not re.search(r"\d{3,}", window.inner_text("#topup h2"))
+        assert act in window.inner_text("#topup .actions"), sentence
+        window.close()
 
 
-def test_15_a_cancelled_prompt_and_a_wrong_pin(payer, server):
-    ask(payer, "0712345151", 321)
-    server.sandbox("POST", "prompts", {"number": "+254712345151", "act": "cancel"})
-    heading(payer, "The request was cancelled on the phone. You were not charged.")
-    ask(payer, "0712345152", 322)
-    server.sandbox("POST", "prompts", {"number": "+254712345152", "act": "pay", "pin": "0000"})
-    heading(payer, "The PIN was not correct. M-Pesa locks after several tries.")
-
-
-def test_15_the_open_page_turns_to_paid_and_the_credit_comes_once(payer, server):
+def test_15_a_success_after_the_time_is_over_turns_the_open_page_to_paid_and_is_credited_once(payer, server):
     neema = server.cast["neema"]
     before = neema.balance()
     ask(payer, "0712345153", 323)
     loads = []
     payer.on("framenavigated", lambda frame: loads.append(frame.url))
-    server.sandbox("POST", "prompts", {"number": "+254712345153", "act": "pay", "pin": "1234"})
-    payer.locator("#topup h2", has_text="received. New balance").wait_for(timeout=60_000)
+    server.manage("shell", "-c", AN_AGE.format(pk=payer.url.rpartition("/")[2]))
+    heading(payer, "No answer yet, checking with M-Pesa")
+    server.sandbox("PUT", "faults", {"username": SHORTCODE, "repeated_callbacks": 1})
+    try:
+        server.sandbox("POST", "prompts", {"number": "+254712345153", "act": "pay", "pin": "1234"})
+        heading(payer, "received. New balance")
+    finally:
+        server.sandbox("PUT", "faults", {"username": SHORTCODE})
     assert loads == []
     assert round(neema.balance() - before, 2) == 323
+    payer.goto("/app/wallet")
+    assert len(re.findall(r"\b323\.00", payer.inner_text("main table"))) == 1
 
 
 def test_16_the_same_amount_again_within_two_minutes_is_asked_about(payer):

@@ -5,11 +5,15 @@ with the numbers of Acme's rows. BROWSER_ALL=1 looks at the variants that seldom
 BROWSER_SHOTS=<folder> keeps pictures.
 """
 
+import csv
+import io
 import os
 import re
+from pathlib import Path
 
 import pytest
 
+from crm.common.text_units import forcing_unicode
 from tests.browser import looking
 from tests.browser.conftest import PHONE
 from tests.browser.rows import ROW
@@ -40,7 +44,9 @@ PUBLIC = [
 ]  # fmt: skip
 EMPTY = ["/app", "/app/contacts", "/app/campaigns", "/app/messages", "/app/inbox", "/app/templates", "/app/wallet"]
 LOCALES = {"en": "en-GB", "fr": "fr-FR", "sw": "sw-KE"}
+KEYS = "/app/settings/api-webhooks"
 A_PART = "/app/contacts/import/chip"  # of other pages; nobody opens it
+A_FRAME = "/app/campaigns/mail"  # what a mail looks like, and nothing else
 
 
 def the_rest(window) -> list[str]:
@@ -52,9 +58,13 @@ def the_rest(window) -> list[str]:
             continue
         answer = window.context.request.get(path, max_redirects=0)
         assert answer.status < 500, path
-        if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/html"):
+        if answer.status == 200 and is_html(answer):
             found.append(path)
     return found
+
+
+def is_html(answer) -> bool:
+    return answer.headers.get("content-type", "").startswith("text/html")
 
 
 def visit(window, paths, look) -> None:
@@ -108,7 +118,7 @@ def test_20_dialogs_and_pages_of_errors_are_open_to_everybody(windows):
     def look(state):
         looking.put_in(window)
         window.evaluate("looking.settle()")
-        found.extend(f"{state}: {each}" for each in window.evaluate("looking.axe(false)"))
+        found.extend(f"{state}: {each}" for each in window.evaluate("looking.axe()"))
 
     window.goto("/app")
     window.keyboard.press("Control+k")
@@ -124,8 +134,40 @@ def test_20_dialogs_and_pages_of_errors_are_open_to_everybody(windows):
     window.click("main form button[type=submit]")
     window.locator(".error-summary").first.wait_for()
     look("errors of a form")
+    for path, button in (
+        ("/app/send", "#send-answer button[type=submit]"), ("/app/wallet/topup?amount=1", "main form.form button"),
+        ("/app/contacts/new", "main form button[type=submit]"), ("/app/templates/new", "main form button[type=submit]"),
+        ("/app/settings/senders/new", "main form button[type=submit]"),
+    ):  # fmt: skip
+        window.goto(path)
+        window.evaluate("for (const form of document.forms) form.noValidate = true")
+        window.locator(button).first.click()
+        window.locator("[role=alert], .has-error").first.wait_for()
+        look(f"errors of {path}")
+    window.goto(f"{KEYS}/webhooks/{ROW}?open={ROW}")
+    look("a delivery beside the log")
+    window.goto("/docs/api")
+    window.click("#swagger-open")
+    window.locator(".opblock-tag").nth(1).click()
+    window.locator(".opblock-summary-control").first.click()
+    window.locator(".try-out__btn").first.click()
+    look("calls to be tried")
+    window.locator("#swagger .btn.authorize").first.click()
+    window.locator(".modal-ux").wait_for()
+    look("the key for them")
     window.goto("/app/nothing-is-here")
     look("404")
+    window.goto("/app/messages")
+    window.route("**/app/messages?*", lambda route: route.fulfill(status=500, body="broken"))
+    window.fill("main input[type=search]", "Amina")
+    window.locator("#failure").wait_for()
+    look("a part of the page failed")
+    window.unroute("**/app/messages?*")
+    window.context.set_offline(True)
+    window.evaluate("dispatchEvent(new Event('offline'))")
+    window.locator("#offline").wait_for(state="visible")
+    look("offline")
+    window.context.set_offline(False)
     window.set_viewport_size(PHONE)
     window.goto("/app")
     window.click("nav.bottom summary")
@@ -150,13 +192,47 @@ def test_22_on_a_slow_line_the_first_content_comes_within_four_seconds(windows, 
     assert window.evaluate("looking.shift()") < looking.MOST_SHIFT
 
 
-def test_25_simulation_is_said_on_every_page(windows):
-    window = windows.open("juma")
-    for path in ("/app", "/app/send", "/app/campaigns", "/app/contacts", "/app/wallet", "/app/settings/profile"):
-        window.goto(path)
-        assert "Simulation: nothing is sent or charged" in window.inner_text(".band-sim"), path
+def test_24_west_african_francs_and_merged_amounts_are_written_as_they_should(windows, server):
+    window, koffi = windows.open("koffi", locale="fr-FR"), server.cast["koffi"]
+    window.goto("/app/wallet")
+    assert "10\u00a0000\u00a0F\u00a0CFA" in window.inner_text("main").replace("\u202f", "\u00a0")
+    contact = {
+        "name": "Yao",
+        "phone": "2250712345678",
+        "attributes": {"montant": "12\u202f500\u00a0F CFA", "date": "3\u00a0déc. 2026"},
+    }
+    who = koffi.api("POST", "contacts", contact)["id"]
+    text = "Bonjour {name}, il reste {montant} à payer avant le {date}."
+    made = koffi.api("POST", "campaigns", {"name": "Solde", "message": text, "contacts": [who]})
+    window.goto(f"/app/campaigns/{made['id']}/review")
+    assert "Bonjour Yao, il reste 12 500 F CFA à payer avant le 3 déc. 2026." in window.inner_text(".samples")
+    window.click("form[action$='/send'] button[type=submit]")
+    window.wait_for_url(re.compile(r"/app/campaigns/\d+$"))
+    window.locator(".chip-ok").first.wait_for(timeout=90_000)
+    (sent,) = server.sandbox("GET", "messages?number=%2B2250712345678&limit=5")
+    assert sent["text"] == "Bonjour Yao, il reste 12 500 F CFA à payer avant le 3 déc. 2026."
+    assert not forcing_unicode(sent["text"])
+    assert round(10_000 - koffi.balance()) == 10
+
+
+def test_25_simulation_is_said_on_every_page_and_in_the_file(windows):
+    window, missing, looked = windows.open("juma"), [], 0
+    for path in dict.fromkeys([*MAIN, *(path_of(route, ROW) for route, _view in PAGES)]):
+        if not path.startswith("/app") or path in (A_PART, A_FRAME):
+            continue
+        answer = window.request.get(path, max_redirects=0)
+        if answer.status == 200 and "<html" in (text := answer.text() if is_html(answer) else ""):
+            looked += 1
+            missing += [] if "band-sim" in text else [path]
+    assert (missing, looked > 40) == ([], True)
     window.goto("/app/messages")
+    assert "Simulation: nothing is sent or charged" in window.inner_text(".band-sim")
     assert re.search("simulated", window.inner_text("main table tbody"), re.IGNORECASE)
+    with window.expect_download() as started:
+        window.locator("main button[value=csv]").first.click()
+    rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text("utf-8-sig"))))
+    assert rows
+    assert {row["Simulated"] for row in rows} == {"yes"}
 
 
 def test_25_simulation_is_left_only_after_a_question_that_names_what_becomes_real(windows, server):
@@ -178,18 +254,43 @@ def test_25_simulation_is_left_only_after_a_question_that_names_what_becomes_rea
 
 
 def test_25_a_suspended_account_reads_and_pays_but_does_not_send(windows, server):
-    window = windows.open("baraka")
+    window, baraka, own = windows.open("baraka"), server.cast["baraka"], ROW + 900
     window.goto("/app/send")
     assert "The papers are missing" in window.inner_text(".band-bad")
+    for path in (f"/app/campaigns/{own}/review", f"/app/inbox/{own}"):
+        window.goto(path)
+        assert "suspended" in window.inner_text("main")
+        assert window.locator("main form[action$='/send'] button:enabled, #reply-form").count() == 0, path
     token = window.locator("input[name=csrfmiddlewaretoken]").first.input_value()
+    one = {"to": "0722000026", "text": "Habari", "action": "send", "token": "t1"}
+    priced = {"expected_recipients": "1", "expected_cost_micros": "1000000"}
     for path, form in (
-        ("/app/send", {"to": "0722000026", "text": "Habari", "action": "send", "token": "t1"}),
-        ("/app/campaigns/new", {"name": "x", "text": "Habari", "action": "review"}),
-    ):
-        window.request.post(path, form={"csrfmiddlewaretoken": token, **form}, headers={"Referer": window.url})
-    assert server.sandbox("GET", "messages?number=%2B254722000026&limit=5") == []
-    refused = server.cast["baraka"].api("POST", "sms/send", {"message": "Habari", "recipients": ["254722000026"]})
-    assert "message" in refused
-    assert server.sandbox("GET", "messages?number=%2B254722000026&limit=5") == []
-    for path in ("/app/messages", "/app/inbox", "/app/wallet/topup", "/app/exports", "/app/wallet/statement.csv"):
+        ("/app/send", one), ("/app/send", one | priced), (f"/app/campaigns/{own}/send", priced),
+        (f"/app/campaigns/{own}/message",
+         {"text": "Habari", "action": "test", "test_to": "0722000026", "test_token": "t"}),
+        (f"/app/inbox/{own}/reply", {"text": "Ndiyo", "token": "t2", "expected_cost_micros": "1000000"}),
+    ):  # fmt: skip
+        headers = {"Referer": window.url, "Origin": server.url}
+        answer = window.request.post(path, form={"csrfmiddlewaretoken": token, **form}, headers=headers)
+        assert "The papers are missing" in answer.text(), path
+    message = {"recipient": "254722000026", "channel": "sms", "body": "Habari"}
+    for path, body in (
+        ("sms/send", {"message": "Habari", "recipients": ["254722000026"]}), ("messages/send", message),
+        (f"campaigns/{own}/send", {}),
+    ):  # fmt: skip
+        assert "The papers are missing" in str(baraka.api("POST", path, body)), path
+    for number in ("+254722000026", "+254712000001"):
+        assert "BARAKA" not in str(server.sandbox("GET", f"messages?number=%2B{number[1:]}&limit=50"))
+    for path in ("/app/messages", f"/app/inbox/{own}", "/app/exports", "/app/wallet/statement.csv"):
         assert window.request.get(path).status == 200, path
+    window.goto("/app/wallet")
+    assert "KES 500.00" in window.inner_text("main").replace("\u00a0", " ")
+    with window.expect_download() as started:
+        window.locator("main button[value=csv]").first.click()
+    assert "500" in Path(started.value.path()).read_text("utf-8-sig")
+    window.goto("/app/wallet/topup?amount=500")
+    window.fill("[name=phone]", "0712345126")
+    window.click("main form.form button[type=submit]")
+    window.wait_for_url(re.compile(r"/app/wallet/topups/\d+"))
+    server.sandbox("POST", "prompts", {"number": "+254712345126", "act": "pay", "pin": "1234"})
+    window.locator("#topup h2", has_text=re.compile(r"New balance KES.1,000\.00")).wait_for(timeout=60_000)

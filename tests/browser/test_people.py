@@ -18,8 +18,8 @@ RECOVERY_CODE = re.compile(r"\b\d{8}\b")
 
 @pytest.fixture
 def person(server) -> str:
-    """Somebody new, so that nobody's sign-in changes under other tests."""
-    return server.open_client("Passkeys").email
+    """Somebody of whom no other test is, so that nobody's sign-in changes under them."""
+    return server.cast["mwangi"].email
 
 
 def sign_out(page: Any) -> None:

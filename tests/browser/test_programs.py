@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -11,6 +12,12 @@ from pytest_httpserver import HTTPServer
 from tests.browser.conftest import Opened
 
 KEYS = "/app/settings/api-webhooks"
+DEADLINE = """
+from django.utils import timezone
+from accounts.models import ApiKey
+found = ApiKey.objects.unscoped().filter(name="Web shop", replaced_by__isnull=False, revoked_at=None)
+assert found.update(expires_at=timezone.now()) == 1
+"""
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def answers(neema: Opened, key: str) -> int:
         return refused.code
 
 
-def test_17_a_key_is_shown_once_copied_and_rotated_with_an_overlap(developer, server):
+def test_17_a_key_is_shown_once_copied_and_rotated_with_an_overlap(developer, server, windows):
     neema = server.cast["neema"]
     developer.goto(f"{KEYS}/keys/new")
     developer.fill("[name=name]", "Web shop")
@@ -39,13 +46,12 @@ def test_17_a_key_is_shown_once_copied_and_rotated_with_an_overlap(developer, se
     developer.click("[data-copy=api-key]")
     developer.locator("[data-copy=api-key]", has_text="Copied").wait_for()
     assert developer.evaluate("navigator.clipboard.readText()") == first
-    bodies: list[str] = []
-    developer.on("response", lambda answer: bodies.append(answer.url))
+    windows.keep_secret(first)
     developer.check("[name=stored]")
     developer.click("button:has-text('Done')")
     developer.wait_for_url(f"**{KEYS}*")
     for path in (KEYS, f"{KEYS}/requests", "/docs/quick-start", "/app/settings/audit", f"{KEYS}/compat"):
-        assert first not in developer.request.get(path).text(), path
+        developer.goto(path)  # `windows` looks at what comes
     assert answers(neema, first) == 200
 
     def rotate(overlap: str) -> str:
@@ -56,17 +62,20 @@ def test_17_a_key_is_shown_once_copied_and_rotated_with_an_overlap(developer, se
         developer.click("button:has-text('Rotate this key')")
         developer.locator("#api-key").wait_for()
         made = developer.inner_text("#api-key")
+        windows.keep_secret(made)
         developer.check("[name=stored]")
         developer.click("button:has-text('Done')")
         return made
 
     second = rotate("1h")
     assert (answers(neema, first), answers(neema, second)) == (200, 200)
+    server.manage("shell", "-c", DEADLINE)
+    assert (answers(neema, first), answers(neema, second)) == (401, 200)
     third = rotate("now")
     assert (answers(neema, second), answers(neema, third)) == (401, 200)
 
 
-def test_18_a_webhook_is_tested_and_what_failed_is_delivered_again_in_place(developer, httpserver: HTTPServer):
+def test_18_a_webhook_is_tested_and_what_failed_is_delivered_again_in_place(developer, server, httpserver: HTTPServer):
     httpserver.expect_request("/bad").respond_with_data("no", status=500)
     developer.goto(f"{KEYS}/webhooks/new")
     bad = httpserver.url_for("/bad").replace("localhost", "127.0.0.1")
@@ -77,24 +86,45 @@ def test_18_a_webhook_is_tested_and_what_failed_is_delivered_again_in_place(deve
     developer.goto(KEYS)
     developer.click(f"a:has-text('{bad}')")
     developer.wait_for_url(re.compile(r"/webhooks/\d+$"))
-    loads: list[str] = []
-    developer.on("framenavigated", lambda frame: loads.append(frame.url) if "open=" not in frame.url else None)
-    developer.click("button:has-text('Send test event')")
-    developer.locator("#test-result", has_text="HTTP 500").wait_for(timeout=20_000)
-    assert loads == []
+    begun = time.monotonic()
     developer.reload()
-    loads.clear()
-    row = developer.locator("#deliveries tbody tr").first
-    row.wait_for(timeout=20_000)
-    before = developer.inner_text("#deliveries tbody tr td[data-label=Attempts]")
-    row.locator("input[type=checkbox]").check()
-    developer.click("button:has-text('Redeliver selected')")
+    plain = time.monotonic() - begun
+    developer.evaluate("window.stayed = true")
+    begun = time.monotonic()
+    developer.click("button:has-text('Send test event')")
+    developer.locator("#test-result", has_text="HTTP 500").wait_for()
+    # Three seconds, or what as many plain pages take where the machine is busy with something else.
+    assert time.monotonic() - begun <= max(3, 3 * plain)
+    row = developer.locator("#deliveries tbody tr").last
+    row.locator("td[data-label=Answer]", has_text="HTTP 500").wait_for()
+    row.locator("td[data-label=Attempts]", has_text=re.compile(r"^1/")).wait_for()
+    assert re.search(r"\d\d:\d\d", row.locator("td[data-label='Next try']").inner_text())
+
+    server.cast["neema"].api("POST", "sms/send", {"message": "Habari", "recipients": ["254733020001"]})
+    developer.click("button:has-text('Show')")
     developer.wait_for_function(
-        "(old) => document.querySelector('#deliveries tbody tr td[data-label=Attempts]').innerText !== old"
-        " || document.querySelector('#deliveries .notice') !== null",
-        arg=before,
+        """() => {
+          const tried = [...document.querySelectorAll("#deliveries tbody tr td[data-label=Answer]")];
+          return tried.length > 1 && tried.every((cell) => cell.innerText.includes("500"));
+        }"""
     )
-    assert loads == []
+
+    def said(button: str) -> int:
+        """Of how many events the answer says that they are sent again."""
+        developer.click(f"button:has-text('{button}')")
+        notice = developer.locator("#deliveries .notice", has_text="sent again")
+        notice.wait_for()
+        return int(re.match(r"\d+", notice.inner_text())[0])
+
+    row.locator("input[type=checkbox]").check()
+    calls = len(httpserver.log)
+    assert said("Redeliver selected") == 1
+    developer.wait_for_function(
+        "() => document.querySelector('#deliveries .notice') === null"  # the log went on by itself
+    )
+    assert len(httpserver.log) > calls
+    assert said("Redeliver all") == developer.locator("#deliveries tbody tr").count()
+    assert developer.evaluate("window.stayed")
 
 
 def test_19_the_documentation_knows_who_reads_it_and_its_samples_run(developer, server):
@@ -124,7 +154,7 @@ def test_19_the_documentation_knows_who_reads_it_and_its_samples_run(developer, 
     box = developer.locator("[data-samples]").first
     box.get_by_role("tab", name="curl", exact=True).click()
     box.locator("details:not([hidden]) [data-copy]").click()
-    developer.wait_for_timeout(300)
+    box.locator("details:not([hidden]) [data-copy]", has_text="Copied").wait_for()
     copied = developer.evaluate("navigator.clipboard.readText()")
     done = subprocess.run(
         ["sh", "-c", copied], env={"TARISHI_API_KEY": key, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True,

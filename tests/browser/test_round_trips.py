@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import DESK, Opened, Server, sign_in
+from tests.browser.conftest import DESK, Opened, Server, signed_in_state
 
 NUMBER, CODE, MAIL = "+254700000000", "22225", "news@sunshine.test"
 SETUP = """
@@ -67,7 +67,7 @@ def sandbox(server: Server) -> Sandbox:
 @pytest.fixture(scope="module")
 def school(server: Server, sandbox: Sandbox) -> Opened:
     """A client that has a number at WhatsApp, a short code at an aggregator, and an address."""
-    client = server.open_client("Sunshine", "--credit", "500")
+    client = server.cast["achieng"]
     ports = sandbox.call("GET", "ports")
     values = {"client": client.id, "number": NUMBER, "code": CODE, "mail": MAIL, "sandbox": sandbox.base, **ports}
     said = server.manage("shell", "-c", SETUP.format(**values)).partition("TOKENS ")[2].split()
@@ -80,9 +80,10 @@ def school(server: Server, sandbox: Sandbox) -> Opened:
 
 
 @pytest.fixture
-def page(server: Server, chrome: Any) -> Iterator[Any]:
+def signed_in(server: Server, chrome: Any, school: Opened) -> Iterator[Any]:
     """A window that also goes to the sandbox's pages, unlike those that must never leave the product."""
-    context = chrome.new_context(viewport=DESK, base_url=server.url)
+    state = signed_in_state(chrome, server, school.email)
+    context = chrome.new_context(viewport=DESK, base_url=server.url, storage_state=state)
     window = context.new_page()
     window.set_default_timeout(30_000)
     failures: list[str] = []
@@ -90,12 +91,6 @@ def page(server: Server, chrome: Any) -> Iterator[Any]:
     yield window
     context.close()
     assert not failures, failures
-
-
-@pytest.fixture
-def signed_in(page: Any, school: Opened) -> Any:
-    sign_in(page, school)
-    return page
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
