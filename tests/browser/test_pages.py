@@ -142,7 +142,7 @@ def test_20_dialogs_and_pages_of_errors_are_open_to_everybody(windows):
         window.goto(path)
         window.evaluate("for (const form of document.forms) form.noValidate = true")
         window.locator(button).first.click()
-        window.locator("[role=alert], .has-error").first.wait_for()
+        window.locator("[role=alert]:visible, .has-error:visible").first.wait_for()
         look(f"errors of {path}")
     window.goto(f"{KEYS}/webhooks/{ROW}?open={ROW}")
     look("a delivery beside the log")
