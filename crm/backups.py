@@ -28,7 +28,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from crm import __version__
 from crm.common.crypto import Undecryptable, decrypt_text, encrypt_text
-from crm.common.sql import database_now, later_sql
+from crm.common.sql import database_now, later_sql, on_postgres
 from messaging.models import ProviderAccount
 from messaging.services.providers import pause_account
 
@@ -207,15 +207,23 @@ def _bring_media(source: Path) -> None:
 def _settle(taken: datetime, *, as_it_was: bool, forget: bool) -> Restored:
     """Nothing that was on its way when the backup was taken goes out again by itself."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM messaging_message WHERE status IN ('queued', 'claimed') AND NOT simulated")
+        # What was being written to a provider then has a lease, and the sweep records it as unknown.
+        waits = """SELECT m.id FROM messaging_message m WHERE m.status = 'queued' AND NOT m.simulated AND NOT EXISTS (
+            SELECT 1 FROM messaging_messagelease l WHERE l.message_id = m.id AND l.submitting)"""
+        cursor.execute(f"SELECT COUNT(*) FROM ({waits}) AS waits", [])
         waiting = cursor.fetchone()[0]
         unknown = 0
         if forget:  # as if their sender had died while it wrote: the sweep records them as unknown
             cursor.execute(
-                f"""UPDATE messaging_message SET status = 'submitting', lease_owner = 'restored',
-                        lease_until = {later_sql(-1)}
-                    WHERE NOT simulated AND (status IN ('queued', 'claimed')
-                        OR status = 'scheduled' AND schedule_at <= {later_sql(0)})""",
+                f"""UPDATE messaging_message SET status = 'queued', queued_at = {later_sql(0)}
+                    WHERE NOT simulated AND status = 'scheduled' AND schedule_at <= {later_sql(0)}""",
+                [],
+            )
+            cursor.execute("DELETE FROM messaging_messagelease WHERE NOT submitting", [])
+            true = "TRUE" if on_postgres() else "1"
+            cursor.execute(
+                f"""INSERT INTO messaging_messagelease (message_id, owner, submitting, until)
+                    SELECT id, 'restored', {true}, {later_sql(-1)} FROM ({waits}) AS waits""",
                 [],
             )
             unknown = cursor.rowcount

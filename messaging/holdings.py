@@ -32,7 +32,6 @@ from messaging.sending.recording import cancel_messages
 from messaging.services.sender_papers import path_of
 
 _WAITING = (MessageStatus.SCHEDULED, MessageStatus.HELD, MessageStatus.QUEUED)
-_LEAVING = (MessageStatus.CLAIMED, MessageStatus.SUBMITTING)
 _MOST_LATE = 5000  # messages that were not over when the purge passed them, looked at again each time
 _CALLBACKS = 2000
 
@@ -71,9 +70,9 @@ def _erase(client_id: int, person: Person) -> tuple[int, bool]:
         changed += _erase_callbacks(person, since=min(known))
     while ids := list(sent.filter(status__in=_WAITING).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
         if not cancel_messages(ids=ids):
-            break  # claimed this very moment
-    is_done = not sent.filter(status__in=(*_WAITING, *_LEAVING)).exists()
-    over = sent.exclude(status__in=(*_WAITING, *_LEAVING))
+            break  # a provider is being given it this very moment
+    is_done = not sent.filter(status__in=_WAITING).exists()
+    over = sent.exclude(status__in=_WAITING)
     while ids := list(over.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
         changed += _strip_texts(client_id, ids)
         _strip_numbers(client_id, ids, person.mark)
@@ -152,7 +151,7 @@ def _walk(client_id: int, name: str, limit: datetime, strip: Any, cursors: dict,
     if len(old) < len(found):  # the rest is younger
         found = found[: len(old)]
     again = list(messages.filter(pk__in=late).values_list("pk", "status")) if late else []
-    open_ones = {pk for pk, status in [*old, *again] if status in (*_WAITING, *_LEAVING)}
+    open_ones = {pk for pk, status in [*old, *again] if status in _WAITING}
     ids = [pk for pk, _ in [*again, *old] if pk not in open_ones]
     if dry_run:
         return len(ids)

@@ -33,15 +33,12 @@ LARGEST_ID = 2**63 - 1
 
 # How the inner states of the queue are shown: to programs by the native API's documented words, to people more exactly.
 SHOWN_TO_PROGRAMS = {
-    MessageStatus.CLAIMED: "queued",
-    MessageStatus.SUBMITTING: "queued",
     MessageStatus.HELD: "queued",
 }
-SHOWN_TO_PEOPLE = {MessageStatus.CLAIMED: "sending", MessageStatus.SUBMITTING: "sending", MessageStatus.HELD: "paused"}
+SHOWN_TO_PEOPLE = {MessageStatus.HELD: "paused"}
 # What a filter on a shown status matches.
 STORED_AS = {
-    "queued": [MessageStatus.QUEUED, MessageStatus.CLAIMED, MessageStatus.SUBMITTING, MessageStatus.HELD],
-    "sending": [MessageStatus.CLAIMED, MessageStatus.SUBMITTING],
+    "queued": [MessageStatus.QUEUED, MessageStatus.HELD],
     "paused": [MessageStatus.HELD],
     "scheduled": [MessageStatus.SCHEDULED],
     "sent": [MessageStatus.SENT],
@@ -100,7 +97,7 @@ def messages_for(
     causes: Sequence[str] = (),
     simulated: bool | None = None,
 ) -> QuerySet[Message]:
-    """A client's messages, newest first. status: a shown one ("queued", "sending", …), "" or "all" for every one.
+    """A client's messages, newest first. status: a shown one ("queued", "paused", …), "" or "all" for every one.
 
     recipient: E.164, or the beginning of one. since/before: accepted at or after, and before. causes: codes of
     messaging/providers/failures.py, of failed ones.
@@ -241,7 +238,7 @@ class Progress:
         return 100 if not self.audience or not waiting else min(99, 100 * (self.audience - waiting) // self.audience)
 
 
-_WAITING = {"scheduled", "held", "queued", "claimed", "submitting"}
+_WAITING = {"scheduled", "held", "queued"}
 
 
 def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:

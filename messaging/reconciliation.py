@@ -41,18 +41,21 @@ def charge_differences() -> list[Difference]:
 
 
 def lease_differences() -> list[Difference]:
-    """Messages claimed or being submitted beyond the end of their lease."""
+    """Leases that nobody ended."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT client_id, status, COUNT(*) FROM messaging_message WHERE status IN ('claimed', 'submitting')
-                AND (lease_until IS NULL OR lease_until <= {later_sql(-GRACE_SECONDS)})
-                GROUP BY client_id, status ORDER BY client_id, status""",
+            f"""SELECT m.client_id, l.submitting, COUNT(*) FROM messaging_messagelease l
+                JOIN messaging_message m ON m.id = l.message_id WHERE l.until <= {later_sql(-GRACE_SECONDS)}
+                GROUP BY m.client_id, l.submitting ORDER BY m.client_id, l.submitting""",
             [],
         )
         rows = cursor.fetchall()
     return [
-        Difference(f"client {client_id}: {count} messages {status} beyond their lease", client_id)
-        for client_id, status, count in rows
+        Difference(
+            f"client {client_id}: {count} messages {'submitting' if submitting else 'claimed'} beyond their lease",
+            client_id,
+        )
+        for client_id, submitting, count in rows
     ]
 
 

@@ -5,19 +5,16 @@ from messaging.models import MessageStatus as S
 STEPS: dict[str, frozenset[str]] = {
     S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED}),
     S.HELD: frozenset({S.QUEUED, S.CANCELLED}),
-    S.QUEUED: frozenset({S.CLAIMED, S.HELD, S.CANCELLED, S.FAILED}),
-    S.CLAIMED: frozenset({S.SUBMITTING, S.QUEUED, S.HELD, S.CANCELLED, S.FAILED}),
-    S.SUBMITTING: frozenset({S.SENT, S.QUEUED, S.HELD, S.FAILED}),
+    S.QUEUED: frozenset({S.SENT, S.HELD, S.CANCELLED, S.FAILED}),
     S.SENT: frozenset({S.DELIVERED, S.READ, S.FAILED}),
     S.DELIVERED: frozenset({S.READ}),
     S.READ: frozenset(),
     S.FAILED: frozenset(),
     S.CANCELLED: frozenset(),
 }
-# Not yet with the provider: what pausing holds and cancelling refunds.
-WAITING = (S.SCHEDULED, S.HELD, S.QUEUED, S.CLAIMED)
-# A campaign is done when none of its messages is in one of these.
-UNSETTLED = (*WAITING, S.SUBMITTING)
+# Not yet with the provider: what pausing holds and cancelling refunds, unless the provider is being given it that very
+# moment (claims.take_back). A campaign is done when none of its messages is in one of these.
+WAITING = (S.SCHEDULED, S.HELD, S.QUEUED)
 
 
 def may_step(old: str, new: str) -> bool:

@@ -183,12 +183,12 @@ def _load(path: str, client: Client, figure: Figure) -> None:
 
 _MANY = """
 INSERT INTO messaging_message (client_id, channel, recipient, sender, text, reference, source, simulated, status,
-    priority, units, segments, encoding, cost_micros, provider_message_id, network_code, attempts, lease_owner,
+    priority, units, segments, encoding, cost_micros, provider_message_id, network_code, attempts,
     unconfirmed, error_code, error_message, created_at, queued_at, country, network, closed, provider_account_id)
 SELECT %s, 'sms', '+2547' || (10000000 + n %% 900000), CASE n %% 3 WHEN 0 THEN 'OTHER' ELSE 'BENCH' END,
     'Dear parent, fees are due', CASE n %% 4 WHEN 0 THEN 'order-' || n ELSE '' END, 'api', {false},
     CASE n %% 20 WHEN 0 THEN 'failed' WHEN 1 THEN 'sent' ELSE 'delivered' END, 0, 1, 1, 'gsm7', 1000000,
-    'id-' || n, '', 1, '', {false}, '', '', {at}, {at}, 'KE', '', {false}, %s
+    'id-' || n, '', 1, {false}, '', '', {at}, {at}, 'KE', '', {false}, %s
 FROM {numbers}
 """
 

@@ -102,12 +102,14 @@ def skip_locked() -> str:
     return "FOR UPDATE SKIP LOCKED" if on_postgres() else ""
 
 
-def in_key_order() -> str:
+def in_key_order(alias: str = "") -> str:
     """Ends the inner SELECT of an UPDATE that may wait for other writers: rows are locked in the order of their keys.
 
     Two statements that lock the same rows in different orders deadlock on PostgreSQL. SQLite has one writer at a time.
     """
-    return "ORDER BY id FOR UPDATE" if on_postgres() else ""
+    if not on_postgres():
+        return ""
+    return f"ORDER BY {alias}.id FOR UPDATE OF {alias}" if alias else "ORDER BY id FOR UPDATE"
 
 
 def lock_rows(model: type[models.Model], ids: Iterable[int]) -> None:

@@ -13,7 +13,7 @@ from django.templatetags.static import static
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext, gettext_lazy, pgettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy
 
 from accounts.models import Membership
 from crm.common.charts import Column
@@ -36,8 +36,6 @@ STATUSES = {
     "ready": ("", "clock", gettext_lazy("Waiting to start")),
     "running": ("info", "clock", gettext_lazy("Running")),
     "processing": ("info", "clock", gettext_lazy("Processing")),
-    "claimed": ("info", "send", pgettext_lazy("message", "Sending")),
-    "submitting": ("info", "send", pgettext_lazy("message", "Sending")),
     "sent": ("info", "check", gettext_lazy("Sent")),
     "delivered": ("ok", "check-check", gettext_lazy("Delivered")),
     "read": ("ok", "eye", gettext_lazy("Read")),

@@ -6,7 +6,7 @@ from messaging.models.composing import OwnNumber
 from messaging.models.hours import CountryRules, MessageClass, SendingHours
 from messaging.models.inbound import InboundMessage
 from messaging.models.incidents import Impact, Incident
-from messaging.models.messages import ASKED_FOR, EventKind, Message, MessageEvent, MessageStatus
+from messaging.models.messages import ASKED_FOR, EventKind, Message, MessageEvent, MessageLease, MessageStatus
 from messaging.models.providers import (
     CallbackKind,
     ProviderAccount,
@@ -66,6 +66,7 @@ __all__ = [
     "Message",
     "MessageClass",
     "MessageEvent",
+    "MessageLease",
     "MessageStatus",
     "MessageTally",
     "NetworkState",

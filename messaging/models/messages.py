@@ -10,15 +10,13 @@ from crm.common.tenancy import TenantManager
 class MessageStatus(models.TextChoices):
     """The life of a message; messaging/states.py has every allowed step.
 
-    scheduled → queued → claimed → submitting → sent → delivered → read, or → failed; held while its campaign is paused;
-    cancelled before it left. People see claimed and submitting as "sending", programs as "queued".
+    scheduled → queued → sent → delivered → read, or → failed; held while its campaign is paused; cancelled before it
+    left. Which queued message somebody is sending now, its MessageLease says: the row itself is not touched for it.
     """
 
     SCHEDULED = "scheduled"
     HELD = "held"
     QUEUED = "queued"
-    CLAIMED = "claimed"
-    SUBMITTING = "submitting"
     SENT = "sent"
     DELIVERED = "delivered"
     READ = "read"
@@ -82,8 +80,6 @@ class Message(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     look_up_at = models.DateTimeField(null=True)
-    lease_owner = models.CharField(max_length=64, blank=True)
-    lease_until = models.DateTimeField(null=True)
     unconfirmed = models.BooleanField(default=False)
     closed = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=40, blank=True)
@@ -119,12 +115,9 @@ class Message(models.Model):
                 fields=["campaign", "status"], condition=Q(campaign__isnull=False), name="message_by_campaign"
             ),
             models.Index(fields=["batch_id"], condition=Q(batch_id__isnull=False), name="message_by_batch"),
-            # The queue and its leases: small, because rows leave them within seconds.
+            # The queue: small, because rows leave it within seconds.
             models.Index(
                 fields=["provider_account", "priority", "id"], condition=Q(status="queued"), name="message_queue"
-            ),
-            models.Index(
-                fields=["lease_until"], condition=Q(status__in=["claimed", "submitting"]), name="message_leases"
             ),
             models.Index(fields=["schedule_at"], condition=Q(status="scheduled"), name="message_schedule"),
             models.Index(
@@ -148,9 +141,7 @@ class Message(models.Model):
                 name="message_by_provider_id",
             ),
             models.Index(
-                fields=["provider_account", "recipient"],
-                condition=Q(status__in=["claimed", "submitting"]) | Q(unconfirmed=True),
-                name="message_unsettled",
+                fields=["provider_account", "recipient"], condition=Q(unconfirmed=True), name="message_unconfirmed"
             ),
         ]
 
@@ -166,6 +157,23 @@ class Message(models.Model):
 def public_id(pk: int) -> str:
     """`MSG-` and the number of the message, at least six digits. Derived, so that it needs no column and no index."""
     return f"MSG-{pk:06d}"
+
+
+class MessageLease(models.Model):
+    """Who is sending a queued message now: claimed, and from right before the provider is written to, `submitting`.
+
+    Narrow and apart, because a row of messages that moves is written to a dozen indexes. Taken, moved on and ended in
+    messaging/sending/claims.py, which says what keeps a message from leaving twice. No foreign key: it would be looked
+    up for every message that is sent, and nobody deletes messages.
+    """
+
+    message_id = models.BigIntegerField(primary_key=True)
+    owner = models.CharField(max_length=64)
+    submitting = models.BooleanField(default=False)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.message_id} with {self.owner}"
 
 
 class EventKind(models.TextChoices):

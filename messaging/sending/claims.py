@@ -1,22 +1,35 @@
-"""Who may send which message: leases on rows, taken and given back by conditional updates (D4, D11)."""
+"""Who may send which message: leases, taken, moved on and ended by conditional statements (D4, D11).
+
+A message stays `queued`, untouched, until its outcome is recorded; its lease says `claimed`, then `submitting`. What
+keeps it from leaving twice, or after it was taken back, are two locks, always taken in this order:
+
+1. The message's row. A lease is only made by who has locked the queued row, so there is one at most, and whoever else
+   holds that lock (who pauses, cancels, fails, moves or records) knows that no lease is made meanwhile.
+2. The lease's row. Submitting moves it on, taking back deletes it if it has not been moved on: whichever comes second
+   finds it changed or gone. What is `submitting` is let be until its outcome is recorded or its lease has run out.
+"""
 
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from django.db import connection, transaction
 
-from crm.common.sql import as_json, later_sql, now_sql, on_postgres, skip_locked
-from messaging.models import SendingProcess
+from crm.common.sql import as_json, in_key_order, later_sql, lock_rows, now_sql, on_postgres, skip_locked
+from messaging.models import Message, SendingProcess
 
 CLAIM_SECONDS = 60  # a claimed message that was not written yet
 SUBMIT_SECONDS = 120  # longer than any provider call may take (D7)
 UNSEEN_SECONDS = 25  # a process silent for so long is dead, and its leases end at once
 SEEN_EVERY = 4.0
+
+# Of a message `m`: nobody is sending it. Not NOT EXISTS, which PostgreSQL may join as it likes, and then it sorts the
+# whole queue: a bracket is looked up row by row, in the queue's order, and after five hundred it stops.
+UNLEASED = "(SELECT l.message_id FROM messaging_messagelease l WHERE l.message_id = m.id) IS NULL"
 
 
 def new_owner() -> str:
@@ -30,7 +43,7 @@ def anything_due(*, account_id: int) -> bool:
         cursor.execute(
             f"""SELECT EXISTS (SELECT 1 FROM messaging_message m JOIN messaging_provideraccount a
                 ON a.id = m.provider_account_id WHERE m.status = 'queued' AND m.provider_account_id = %s
-                AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()})
+                AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()}) AND {UNLEASED}
                 AND a.is_active AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()}))""",
             [account_id],
         )
@@ -51,47 +64,62 @@ class Claimed:
     content: dict[str, Any] | None = None
 
 
-def _ours_sql() -> str:
-    """Ends an UPDATE of messages: those that are claimed by an owner, among some ids. Parameters: ids as JSON, owner.
-
-    Rows are found and locked by their keys alone and judged afterwards. Were the status among the conditions of the
-    inner SELECT, PostgreSQL would look them up in the index of all leases, in which every message that was ever sent
-    leaves an entry until the next vacuum: that took three quarters of a campaign's time in the database.
-    """
-    if not on_postgres():  # one writer at a time; a plus keeps an index from being used for its condition
-        return "WHERE id IN (SELECT value FROM json_each(%s)) AND +status = 'claimed' AND +lease_owner = %s"
-    return """FROM (WITH held AS MATERIALIZED (
-            SELECT id, status, lease_owner FROM messaging_message
-            WHERE id = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(%s::jsonb) AS value))
-            ORDER BY id FOR UPDATE)
-        SELECT id FROM held WHERE status = 'claimed' AND lease_owner = %s) AS ours
-        WHERE messaging_message.id = ours.id"""
+def _true() -> str:
+    return "TRUE" if on_postgres() else "1"
 
 
-@transaction.atomic
+def _among() -> str:
+    """`message_id` is among some ids; parameter: `_ids` of them."""
+    return "message_id = ANY(%s)" if on_postgres() else "message_id IN (SELECT value FROM json_each(%s))"
+
+
+def _ids(ids: Iterable[int]) -> Any:
+    return list(ids) if on_postgres() else as_json(ids)
+
+
+def _leases_in_order(where: str, after: str = "ORDER BY message_id FOR UPDATE") -> str:
+    """A bracket of leases, locked in the order of their keys, so that no two who lock several wait for each other."""
+    locked = after if on_postgres() else ""
+    return f"(SELECT l.message_id FROM messaging_messagelease l WHERE {where} {locked})"
+
+
 def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
     """Take up to `limit` queued messages of an account, single messages before campaigns, oldest first.
 
     An account at rest or switched off gives none, and one that is being tried again only to who tries it.
     """
-    # MATERIALIZED: a join that ran the bracket again for each row would take more than `limit`.
-    statement = f"""
-        WITH next AS MATERIALIZED (
-            SELECT m.id FROM messaging_message m
-            WHERE m.status = 'queued' AND m.provider_account_id = %s
-              AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()})
-              AND EXISTS (SELECT 1 FROM messaging_provideraccount a WHERE a.id = %s AND a.is_active
-                          AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()})
-                          AND (a.rest_level = 0 OR a.probe_owner = %s))
-            ORDER BY m.priority, m.id LIMIT %s {skip_locked()})
-        UPDATE messaging_message SET status = 'claimed', lease_owner = %s, lease_until = {later_sql(CLAIM_SECONDS)}
-        WHERE id IN (SELECT id FROM next)
-        RETURNING id, client_id, recipient, sender, text, attempts, channel, content
-    """
+    columns = "id, client_id, recipient, sender, text, attempts, channel, content"
+    found = f"""SELECT m.{columns.replace(", ", ", m.")} FROM messaging_message m
+        WHERE m.status = 'queued' AND m.provider_account_id = %s AND {UNLEASED}
+          AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()})
+          AND EXISTS (SELECT 1 FROM messaging_provideraccount a WHERE a.id = %s AND a.is_active
+                      AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()})
+                      AND (a.rest_level = 0 OR a.probe_owner = %s))
+        ORDER BY m.priority, m.id LIMIT %s"""
+    lease = "INSERT INTO messaging_messagelease (message_id, owner, submitting, until) SELECT"
+    params: list[Any] = [account_id, account_id, owner, limit]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [account_id, account_id, owner, limit, owner])
-        rows = [Claimed(*(*row[:7], read_content(row[7]))) for row in cursor.fetchall()]
-    return sorted(rows, key=lambda row: row.id)
+        if on_postgres():
+            # A claim need not be on the disk: submitting is, and the log is written in order. MATERIALIZED: a join that
+            # ran the bracket again for each row would take more than `limit`.
+            cursor.execute(
+                f"""WITH next AS MATERIALIZED ({found} FOR NO KEY UPDATE OF m SKIP LOCKED),
+                    taken AS ({lease} id, %s, FALSE, {later_sql(CLAIM_SECONDS)} FROM next
+                              ON CONFLICT DO NOTHING RETURNING message_id),
+                    early AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+                    SELECT {columns} FROM next JOIN taken ON message_id = id, early ORDER BY id""",
+                [*params, owner],
+            )
+            rows = cursor.fetchall()
+        else:
+            with transaction.atomic():
+                cursor.execute(found, params)
+                rows = sorted(cursor.fetchall())
+                cursor.execute(
+                    f"{lease} value, %s, 0, {later_sql(CLAIM_SECONDS)} FROM json_each(%s)",
+                    [owner, as_json(row[0] for row in rows)],
+                )
+    return [Claimed(*(*row[:7], read_content(row[7]))) for row in rows]
 
 
 def read_content(stored: str | None) -> dict[str, Any] | None:
@@ -99,31 +127,82 @@ def read_content(stored: str | None) -> dict[str, Any] | None:
     return orjson.loads(stored) if stored else None
 
 
-@transaction.atomic
 def mark_submitting(*, owner: str, ids: Sequence[int]) -> set[int]:
     """The last step before the provider is written to, committed first. Only the ids returned may be sent.
 
-    Whatever was paused, cancelled or taken back meanwhile is no longer `claimed` by us and so stays out.
+    Whatever was paused, cancelled or taken back meanwhile has no lease of ours any more and so stays out.
     """
-    statement = f"""
-        UPDATE messaging_message
-        SET status = 'submitting', attempts = attempts + 1, lease_until = {later_sql(SUBMIT_SECONDS)}
-        {_ours_sql()} RETURNING messaging_message.id
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [as_json(ids), owner])
+    if not ids:
+        return set()
+    ours = _leases_in_order(f"l.{_among()} AND l.owner = %s AND NOT l.submitting")
+    with connection.cursor() as cursor:  # one statement, committed by itself
+        cursor.execute(
+            f"""UPDATE messaging_messagelease SET submitting = {_true()}, until = {later_sql(SUBMIT_SECONDS)}
+                WHERE message_id IN {ours} RETURNING message_id""",
+            [_ids(ids), owner],
+        )
         return {row[0] for row in cursor.fetchall()}
 
 
 def give_back(*, owner: str, ids: Sequence[int]) -> None:
-    """Return claimed messages that will not be written now to the queue."""
-    if not ids:
-        return
+    """Leave claimed messages that will not be written now to others."""
+    if ids:
+        _delete(_leases_in_order(f"l.{_among()} AND l.owner = %s AND NOT l.submitting"), [_ids(ids), owner])
+
+
+def take_back(ids: Sequence[int]) -> set[int]:
+    """Take messages from who has claimed them. Returns those that are being written to a provider now: let them be.
+
+    The caller has locked their rows, in this transaction and by an earlier statement, and so may do with the others
+    what it likes.
+    """
+    _delete(_leases_in_order(f"l.{_among()} AND NOT l.submitting"), [_ids(ids)])
+    return leased_among(ids)
+
+
+def leased_among(ids: Sequence[int]) -> set[int]:
+    """Which of these messages somebody has claimed or is writing."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT message_id FROM messaging_messagelease WHERE {_among()}", [_ids(ids)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def end_submitting(ids: Sequence[int]) -> set[int]:
+    """End the leases of messages whose outcome the caller records in this transaction, having locked their rows.
+
+    Returns whose lease was submitting; nobody was writing the others.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE messaging_message SET status = 'queued', lease_owner = '', lease_until = NULL {_ours_sql()}",
-            [as_json(ids), owner],
+            f"DELETE FROM messaging_messagelease WHERE {_among()} AND submitting RETURNING message_id", [_ids(ids)]
         )
+        return {row[0] for row in cursor.fetchall()}
+
+
+@transaction.atomic
+def hold_queued(*, column: str, pk: int) -> int:
+    """Take the queued messages of a campaign or client out of the queue, claimed ones too: their claimer finds its
+    leases gone before it writes. column: campaign_id or client_id. What is being written is let be.
+    """
+    being_written = "SELECT 1 FROM messaging_messagelease l WHERE l.message_id = m.id AND l.submitting"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_message SET status = 'held' WHERE status = 'queued' AND id IN (
+                    SELECT m.id FROM messaging_message m WHERE m.{column} = %s AND m.status = 'queued'
+                    AND NOT EXISTS ({being_written}) {in_key_order("m")})""",
+            [pk],
+        )
+        held = cursor.rowcount
+        of_held = f"""EXISTS (SELECT 1 FROM messaging_message m WHERE m.id = l.message_id AND m.{column} = %s
+                              AND m.status = 'held')"""
+        _delete(_leases_in_order(f"NOT l.submitting AND {of_held}"), [pk])
+        # Marked between the first two statements: a lease that is left is submitting, its message was not to be held.
+        cursor.execute(
+            f"""UPDATE messaging_message SET status = 'queued'
+                WHERE id IN (SELECT l.message_id FROM messaging_messagelease l WHERE {of_held})""",
+            [pk],
+        )
+        return held - cursor.rowcount
 
 
 def be_seen(*, owner: str) -> None:
@@ -145,27 +224,28 @@ def leave(*, owner: str) -> None:
 def free_expired(*, limit: int = 5000) -> tuple[int, list[int]]:
     """End leases that ran out or whose holder died.
 
-    Claimed ones go back to the queue: nothing was written. Of submitting ones nobody knows the outcome; their ids are
-    returned, still submitting, for the caller to record as ambiguous in this same transaction.
-    Returns: how many were requeued, and those ids.
+    Claimed ones are free again: nothing was written. Of submitting ones nobody knows the outcome; their ids are
+    returned, rows locked and leases in place, for the caller to record as ambiguous in this same transaction.
+    Returns: how many were freed, and those ids.
     """
     over = f"""
-        (m.lease_until <= {now_sql()} OR EXISTS (
+        (l.until <= {now_sql()} OR EXISTS (
             SELECT 1 FROM messaging_sendingprocess p
-            WHERE p.owner = m.lease_owner AND p.seen_at <= {later_sql(-UNSEEN_SECONDS)}))
+            WHERE p.owner = l.owner AND p.seen_at <= {later_sql(-UNSEEN_SECONDS)}))
     """
+    freed = _delete(_leases_in_order(f"NOT l.submitting AND {over} LIMIT {int(limit)}", skip_locked()), [])
+    lost = f"SELECT l.message_id FROM messaging_messagelease l WHERE l.submitting AND {over}"
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""UPDATE messaging_message SET status = 'queued', lease_owner = '', lease_until = NULL
-                WHERE status = 'claimed' AND id IN (SELECT m.id FROM messaging_message m WHERE m.status = 'claimed'
-                AND {over} LIMIT %s {skip_locked()})""",
-            [limit],
-        )
-        requeued = cursor.rowcount
-        cursor.execute(
-            f"SELECT m.id FROM messaging_message m WHERE m.status = 'submitting' AND {over} LIMIT %s {skip_locked()}",
-            [limit],
-        )
-        unknown = [row[0] for row in cursor.fetchall()]
+        cursor.execute(f"{lost} LIMIT {int(limit)}", [])
+        ids = [row[0] for row in cursor.fetchall()]
+        lock_rows(Message, ids)  # before leases, as everybody does; and their answers may have come since
+        cursor.execute(f"{lost} AND l.{_among()}", [_ids(ids)])
+        unknown = sorted(row[0] for row in cursor.fetchall())
         cursor.execute(f"DELETE FROM messaging_sendingprocess WHERE seen_at <= {later_sql(-3600)}", [])
-    return requeued, unknown
+    return freed, unknown
+
+
+def _delete(leases: str, params: Sequence[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM messaging_messagelease WHERE message_id IN {leases}", params)
+        return cursor.rowcount

@@ -243,9 +243,7 @@ class Loop:
             out += [row for row in asked if (row.client_id, row.recipient, row.sender) in gone]
         if not out:
             return list(rows)
-        fail_messages(
-            ids=[row.id for row in out], code="opted_out", message="Opted out before it was sent", owner=self.owner
-        )
+        fail_messages(ids=[row.id for row in out], code="opted_out", message="Opted out before it was sent")
         left = {row.id for row in out}
         return [row for row in rows if row.id not in left]
 
@@ -258,7 +256,7 @@ class Loop:
         late = {row.id for row in free if (row.client_id, row.recipient, row.sender) not in opened}
         if late:
             words = "More than 24 hours after the person's last message"
-            fail_messages(ids=late, code="window_closed", message=words, owner=self.owner)
+            fail_messages(ids=late, code="window_closed", message=words)
         return [row for row in rows if row.id not in late]
 
     def _without_stopped_templates(self, rows: Sequence[Claimed]) -> list[Claimed]:
@@ -275,7 +273,7 @@ class Loop:
                     stopped.add(row.id)
         if stopped:
             words = "WhatsApp does not take this template at the moment"
-            fail_messages(ids=stopped, code="template_paused", message=words, owner=self.owner)
+            fail_messages(ids=stopped, code="template_paused", message=words)
         return [row for row in rows if row.id not in stopped]
 
     def _submit(self, window: list[Claimed]) -> None:

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from crm.common.sql import as_datetime, database_now, later_sql, lock_rows, now_sql, update_rows
+from crm.common.sql import as_datetime, database_now, later_sql, now_sql, update_rows
 from messaging.models import Campaign, CampaignState, EventKind, Message, MessageStatus
 from messaging.providers.base import Outcome
 from messaging.providers.registry import all_adapters
+from messaging.sending.claims import end_submitting, take_back
 from messaging.services.announcing import announce_messages
 from messaging.services.provider_tallies import Figures, Where, bucket_of, read_cost
 from messaging.services.tallies import count_steps, lock_statuses
@@ -67,6 +68,8 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
     now = database_now()
     attempts = _attempts_of([outcome.message_id for outcome in outcomes if outcome.kind == "retry"])
     stopped = _stopped_campaigns({campaign_id for _, _, campaign_id in attempts.values() if campaign_id})
+    before = lock_statuses([outcome.message_id for outcome in outcomes])
+    submitting = end_submitting(list(before))
     rows, events = [], {}
     for outcome in outcomes:
         status, unconfirmed, next_attempt, kind = MessageStatus.SENT, False, None, EventKind.SENT
@@ -103,11 +106,14 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> list[Moved]:
          "sent_at", "failed_at"),
         rows,
         # the usual case, or the late answer to a message that was given up as unknown
-        where="(t.status = 'submitting' OR (t.status = 'sent' AND t.unconfirmed AND v.status IN ('sent', 'failed') "
+        before={pk: old for pk, old in before.items() if old == MessageStatus.SENT or pk in submitting},
+        where="(t.status = 'queued' OR (t.status = 'sent' AND t.unconfirmed AND v.status IN ('sent', 'failed') "
         "AND NOT v.unconfirmed))",
         # the four hours count from the first attempt, not from a queue that was long
-        assign=f"""lease_owner = '', lease_until = NULL, look_up_at = {_look_up_sql()}, queued_at = CASE
-            WHEN v.status IN ('queued', 'held') AND t.attempts <= 1 THEN {now_sql()} ELSE t.queued_at END""",
+        assign=f"""look_up_at = {_look_up_sql()},
+            attempts = t.attempts + CASE WHEN t.status = 'queued' THEN 1 ELSE 0 END,
+            queued_at = CASE WHEN v.status IN ('queued', 'held') AND t.attempts < 1 THEN {now_sql()}
+                             ELSE t.queued_at END""",
     )  # fmt: skip
     _write_events(moved, events, now)
     _count_outcomes(moved, {outcome.message_id: outcome for outcome in outcomes}, now)
@@ -138,7 +144,7 @@ def _count_outcomes(moved: Sequence[Moved], outcomes: Mapping[int, Outcome], now
     figures = Figures()
     for row in moved:
         outcome, where = outcomes[row.id], row.where(now)
-        if row.status == MessageStatus.SENT and row.before == MessageStatus.SUBMITTING:
+        if row.status == MessageStatus.SENT and row.before == MessageStatus.QUEUED:
             figures.add(where, "accepted")
             if outcome.kind == "ambiguous":
                 figures.add(where, "unconfirmed")
@@ -200,10 +206,11 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
         )
         for receipt in decided.values()
     ]
-    lock_rows(Message, decided)  # all of them at once: two steps would meet another batch's two steps crosswise
+    before = lock_statuses(list(decided))  # all at once: two steps would meet another batch's two steps crosswise
     moved = _move(
         ("id", "status", "network_code", "-provider_message_id", "error_code", "error_message"),
         [row for row in rows if row[1] != "sent"],
+        before=before,
         where=f"""((v.status = 'delivered' AND t.status IN {sources_sql("delivered")})
                OR (v.status = 'read' AND t.status IN {sources_sql("read")})
                OR (v.status = 'failed' AND t.status = 'sent'))
@@ -243,18 +250,15 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
 
 
 @transaction.atomic
-def fail_messages(
-    *, ids: Iterable[int], code: str, message: str, owner: str = "", statuses: Sequence[str] = ("queued", "claimed")
-) -> list[Moved]:
-    """End messages that never left, with their money back, as after an opt-out. owner: only what it has claimed."""
+def fail_messages(*, ids: Iterable[int], code: str, message: str) -> list[Moved]:
+    """End queued messages that never left, with their money back, as after an opt-out; whoever claimed them."""
     now = database_now()
-    among = ", ".join(f"'{status}'" for status in statuses)
+    before = _lock_unsent(ids)
     moved = _move(
         ("id", "status", "error_code", "error_message", "failed_at"),
-        [(pk, MessageStatus.FAILED, code, message, now) for pk in ids],
-        where=f"t.status IN ({among})" + (" AND t.lease_owner = %s" if owner else ""),
-        params=[owner] if owner else [],
-        assign="lease_owner = '', lease_until = NULL",
+        [(pk, MessageStatus.FAILED, code, message, now) for pk in before],
+        before=before,
+        where="t.status = 'queued'",
     )
     _write_events(moved, {row.id: (EventKind.FAILED, code, message) for row in moved}, now)
     _refund(moved)
@@ -265,9 +269,11 @@ def fail_messages(
 def fail_unconfirmed(*, ids: Iterable[int]) -> list[Moved]:
     """Give messages up whose answer was lost and of which nobody has heard for so long; their money goes back."""
     now = database_now()
+    before = lock_statuses(list(ids))
     moved = _move(
         ("id", "status", "failed_at"),
-        [(pk, MessageStatus.FAILED, now) for pk in ids],
+        [(pk, MessageStatus.FAILED, now) for pk in before],
+        before=before,
         where="t.status = 'sent' AND t.unconfirmed",
         assign="unconfirmed = false",
     )
@@ -282,23 +288,31 @@ def fail_unconfirmed(*, ids: Iterable[int]) -> list[Moved]:
 def cancel_messages(*, ids: Iterable[int]) -> list[Moved]:
     """Take back messages that have not left, with their money; those already with the provider are not touched."""
     now = database_now()
+    before = _lock_unsent(ids)
     moved = _move(
         ("id", "status"),
-        [(pk, MessageStatus.CANCELLED) for pk in ids],
+        [(pk, MessageStatus.CANCELLED) for pk in before],
+        before=before,
         where=f"t.status IN {sources_sql('cancelled')}",
-        assign="lease_owner = '', lease_until = NULL",
     )
     _write_events(moved, {row.id: (EventKind.CANCELLED, "", "") for row in moved}, now)
     _refund(moved)
     return moved
 
 
+def _lock_unsent(ids: Iterable[int]) -> dict[int, str]:
+    """The statuses of locked messages, without those that a provider is being given this moment."""
+    before = lock_statuses(list(ids))
+    being_written = take_back(list(before))
+    return {pk: status for pk, status in before.items() if pk not in being_written}
+
+
 def _attempts_of(ids: Sequence[int]) -> dict[int, tuple[int, datetime, int | None]]:
-    """By message: how often it was tried, since when, and its campaign."""
+    """By message: how often it was tried, this time included, since when, and its campaign."""
     if not ids:
         return {}
     rows = Message.objects.unscoped().filter(pk__in=ids).values_list("pk", "attempts", "queued_at", "campaign_id")
-    return {pk: (attempts, since, campaign_id) for pk, attempts, since, campaign_id in rows if since}
+    return {pk: (attempts + 1, since, campaign_id) for pk, attempts, since, campaign_id in rows if since}
 
 
 def _stopped_campaigns(ids: set[int]) -> set[int]:
@@ -310,13 +324,19 @@ def _stopped_campaigns(ids: set[int]) -> set[int]:
 
 
 def _move(
-    columns: Sequence[str], rows: Sequence[tuple], *, where: str, assign: str, params: Sequence = ()
+    columns: Sequence[str],
+    rows: Sequence[tuple],
+    *,
+    before: Mapping[int, str],
+    where: str,
+    assign: str = "",
+    params: Sequence = (),
 ) -> list[Moved]:
-    before = lock_statuses([row[0] for row in rows])
+    """Move messages that the caller has locked. before: their statuses; what is missing there is left alone."""
     changed = update_rows(
         Message,
         columns,
-        rows,
+        [row for row in rows if row[0] in before],
         where=where,
         params=params,
         assign=assign,

@@ -5,7 +5,7 @@ import threading
 from django.db.models import F, Q
 
 from crm.common.sql import DatabaseNow
-from messaging.models import Message, MessageStatus, ProviderAccount
+from messaging.models import Message, MessageLease, MessageStatus, ProviderAccount
 from messaging.providers.registry import keeps_line
 from messaging.sending.loop import Loop
 from messaging.services.queues import divert_queue
@@ -71,6 +71,7 @@ def accounts_with_work() -> list[int]:
             status=MessageStatus.QUEUED,
             provider_account__is_active=True,
         )
+        .exclude(pk__in=MessageLease.objects.values("message_id"))
         .values_list(F("provider_account_id"), flat=True)
         .order_by()
         .distinct()

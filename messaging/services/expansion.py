@@ -188,8 +188,9 @@ def _give_back(campaign: Campaign) -> int:
             .filter(campaign_id=campaign.pk, status__in=[MessageStatus.HELD, MessageStatus.QUEUED])
             .values_list("pk", flat=True)[:CHUNK]
         )
-        total += len(cancel_messages(ids=ids)) if ids else 0
-        if len(ids) < CHUNK:
+        cancelled = len(cancel_messages(ids=ids)) if ids else 0
+        total += cancelled
+        if len(ids) < CHUNK or not cancelled:  # what a provider is being given now comes back as held, or has left
             return total
 
 

@@ -12,10 +12,11 @@ from django.db import connection, transaction
 
 from accounts.models import User
 from crm.common.errors import InvalidInput
-from crm.common.sql import as_datetime, later_sql, skip_locked
+from crm.common.sql import as_datetime, as_json, ids_sql, later_sql, skip_locked
 from messaging import wake
 from messaging.errors import NoRoute
 from messaging.models import DecisionKind, ProviderAccount, Route
+from messaging.sending.claims import UNLEASED, leased_among
 from messaging.sending.recording import GIVE_UP_AFTER, fail_messages
 from messaging.services.providers import record_decision
 from messaging.services.routing import Choice, RouteTable
@@ -183,14 +184,13 @@ def _move(account_id: int, kind: Kind, choice: Choice, kinds: _Kinds) -> Counter
     moved: Counter[int] = Counter()
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
+            ids = _take_waiting(account_id, where, params)
             # A back-off belonged to the old road; the pace of a campaign that is spread over hours is kept.
             cursor.execute(
                 f"""UPDATE messaging_message SET provider_account_id = CASE {" ".join(whens)} END,
                         next_attempt_at = CASE WHEN attempts > 0 THEN NULL ELSE next_attempt_at END
-                    WHERE id IN (SELECT id FROM messaging_message WHERE provider_account_id = %s
-                        AND status = 'queued' AND {where} LIMIT {MOVED_AT_ONCE} {skip_locked()})
-                    RETURNING provider_account_id""",
-                [account_id, *params],
+                    WHERE id IN {ids_sql()} RETURNING provider_account_id""",
+                [as_json(ids)],
             )
             rows = [row[0] for row in cursor.fetchall()]
             moved.update(rows)
@@ -199,16 +199,29 @@ def _move(account_id: int, kind: Kind, choice: Choice, kinds: _Kinds) -> Counter
             return moved
 
 
+def _take_waiting(account_id: int, where: str, params: Sequence[Any]) -> list[int]:
+    """Lock messages that wait for an account, so that nobody claims them, and leave those out that somebody sends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT m.id FROM messaging_message m WHERE provider_account_id = %s AND status = 'queued' AND {UNLEASED}
+                AND {where} LIMIT {MOVED_AT_ONCE} {skip_locked()}""",
+            [account_id, *params],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    return sorted(set(ids) - leased_among(ids))  # once more: now that they are locked, no lease is made
+
+
 def _hold_until(account_id: int, kind: Kind, moment: datetime, kinds: _Kinds) -> None:
     where, params = kinds.is_kind(kind)
     at = connection.ops.adapt_datetimefield_value(moment)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            f"""UPDATE messaging_message SET next_attempt_at = %s WHERE id IN (
-                    SELECT id FROM messaging_message WHERE provider_account_id = %s AND status = 'queued'
-                    AND (next_attempt_at IS NULL OR next_attempt_at < %s) AND {where} {skip_locked()})""",
-            [at, account_id, at, *params],
-        )
+    early = f"(next_attempt_at IS NULL OR next_attempt_at < %s) AND {where}"
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            ids = _take_waiting(account_id, early, [at, *params])
+            statement = f"UPDATE messaging_message SET next_attempt_at = %s WHERE id IN {ids_sql()}"
+            cursor.execute(statement, [at, as_json(ids)])
+        if len(ids) < MOVED_AT_ONCE:
+            return
 
 
 def _note_move(account_id: int, moved: Counter[int], reason: str, by: User | None) -> None:
@@ -252,7 +265,6 @@ def age_queues() -> int:
                 ids=ids,
                 code="waited_too_long",
                 message="No provider could take it for four hours",
-                statuses=("queued",),
             )
             if failed:
                 record_decision(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
 
 from accounts.models import Client
 from contacts import services as contacts
@@ -22,7 +21,7 @@ from crm.common.sql import (
     update_rows,
 )
 from messaging import wake
-from messaging.models import Message, MessageStatus, ProviderAccount, ProviderCallback
+from messaging.models import Message, MessageLease, MessageStatus, ProviderAccount, ProviderCallback
 from messaging.providers.base import (
     AccountNotice,
     Arrival,
@@ -249,7 +248,7 @@ def _match_references(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[t
     return known
 
 
-_ON_ITS_WAY = (MessageStatus.QUEUED, MessageStatus.CLAIMED, MessageStatus.SUBMITTING, MessageStatus.HELD)
+_ON_ITS_WAY = (MessageStatus.QUEUED, MessageStatus.HELD)
 
 
 def _match_unconfirmed(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[tuple[int, str], int]:
@@ -267,30 +266,21 @@ def _match_unconfirmed(reports: Sequence[tuple[_Open, DeliveryReport]]) -> dict[
     if not wanted:
         return {}
     candidates: dict[tuple[int, str], list[int]] = defaultdict(list)
-    busy: set[tuple[int, str]] = set()
-    rows = (
-        Message.objects.unscoped()
-        .filter(
-            provider_account_id__in={account for account, _ in wanted}, recipient__in={number for _, number in wanted}
-        )
-        .filter(_unsettled())
-    )
-    for pk, account_id, recipient, status, provider_id, sent_at in rows.values_list(
+    accounts, numbers = {account for account, _ in wanted}, {number for _, number in wanted}
+    known = Message.objects.unscoped().filter(provider_account_id__in=accounts, recipient__in=numbers)
+    # What is being sent is looked at first: what is recorded meanwhile is then seen as unconfirmed, twice at worst.
+    leased = known.filter(pk__in=MessageLease.objects.values("message_id"))
+    busy = set(leased.values_list("provider_account_id", "recipient"))
+    for pk, account_id, recipient, status, provider_id, sent_at in known.filter(unconfirmed=True).values_list(
         "pk", "provider_account_id", "recipient", "status", "provider_message_id", "sent_at"
     ):
-        if status in (MessageStatus.CLAIMED, MessageStatus.SUBMITTING):
-            busy.add((account_id, recipient))
-        elif status == MessageStatus.SENT and not provider_id and sent_at and now - sent_at < FINAL_AFTER:
+        if status == MessageStatus.SENT and not provider_id and sent_at and now - sent_at < FINAL_AFTER:
             candidates[account_id, recipient].append(pk)
     matched = {}
     for key, provider_ids in wanted.items():
         if key not in busy and len(candidates[key]) == 1 and len(provider_ids) == 1:
             matched[key[0], next(iter(provider_ids))] = candidates[key][0]
     return matched
-
-
-def _unsettled() -> Q:
-    return Q(status__in=[MessageStatus.CLAIMED, MessageStatus.SUBMITTING]) | Q(unconfirmed=True)
 
 
 def _suppress(found: Sequence[tuple[_Open, Suppression]]) -> None:

@@ -59,8 +59,7 @@ MESSAGE_COLUMNS = (
     "id", "client_id", "campaign_id", "batch_id", "contact_id", "channel", "recipient", "sender", "text", "content",
     "reference", "source",
     "api_key_id", "simulated", "status", "priority", "units", "segments", "encoding", "cost_micros",
-    "provider_account_id", "provider_message_id", "network_code", "attempts", "next_attempt_at", "lease_owner",
-    "unconfirmed",
+    "provider_account_id", "provider_message_id", "network_code", "attempts", "next_attempt_at", "unconfirmed",
     "error_code", "error_message", "created_at", "schedule_at", "queued_at", "country", "network",
 )  # fmt: skip
 
@@ -121,7 +120,7 @@ def store_messages(
         )
         + common
         + (row.units, row.segments, row.encoding, row.cost_micros, row.account_id)
-        + ("", "", 0, row.next_attempt_at, "", False, "", "", now, schedule_at, queued_at)
+        + ("", "", 0, row.next_attempt_at, False, "", "", now, schedule_at, queued_at)
         + (row.country or region_of(row.recipient), likely_network(row.recipient))
         for row in rows
     ]

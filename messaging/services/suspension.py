@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from django.db import connection
-
 from accounts.models import Client
 from messaging import wake
 from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging.sending.claims import hold_queued
 
 
 def hold_everything(*, client: Client, **_: Any) -> None:
@@ -14,12 +13,7 @@ def hold_everything(*, client: Client, **_: Any) -> None:
     Campaign.objects.for_client(client).filter(state=CampaignState.SENDING).update(
         state=CampaignState.PAUSED, lease_owner="", lease_until=None
     )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE messaging_message SET status = 'held', lease_owner = '', lease_until = NULL "
-            "WHERE client_id = %s AND status IN ('queued', 'claimed')",
-            [client.pk],
-        )
+    hold_queued(column="client_id", pk=client.pk)
 
 
 def release_single_messages(*, client: Client, **_: Any) -> None:

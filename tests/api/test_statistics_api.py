@@ -7,8 +7,9 @@ import pytest
 import time_machine
 
 from accounts.models import Client
+from crm.common.sql import database_now
 from messaging import statistics
-from messaging.models import Message, MessageTally
+from messaging.models import Message, MessageLease, MessageTally
 from messaging.providers.base import Outcome
 from messaging.reconciliation import tally_differences
 from messaging.sending.recording import Receipt, cancel_messages, record_outcomes, record_receipts
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.django_db
 
 def submit(*ids):
     """As the sending loop leaves them just before the provider is written to."""
-    Message.objects.unscoped().filter(pk__in=ids).update(status="submitting")
+    MessageLease.objects.bulk_create(
+        MessageLease(message_id=pk, owner="one", submitting=True, until=database_now()) for pk in ids
+    )
 
 
 def fare(acme):

@@ -45,7 +45,15 @@ from contacts.services import (
 from crm.common.errors import InvalidInput
 from crm.common.sql import database_now
 from crm.opening import open_ready_client
-from messaging.models import InboundMessage, Message, MessageEvent, MessageStatus, ProviderAccount, ProviderCallback
+from messaging.models import (
+    InboundMessage,
+    Message,
+    MessageEvent,
+    MessageLease,
+    MessageStatus,
+    ProviderAccount,
+    ProviderCallback,
+)
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
 from messaging.services.tallies import recount
 from tests.factories import PASSWORD
@@ -240,7 +248,8 @@ def test_what_has_not_left_is_cancelled_and_paid_back(acme):
 def test_an_erasure_waits_for_a_message_on_its_way_and_is_taken_up_again(acme):
     create_contact(client=acme, phone=ZURI, name="Zuri")
     send(acme, ZURI)
-    Message.objects.for_client(acme).update(status=MessageStatus.SUBMITTING)
+    being_written = Message.objects.for_client(acme).get()
+    MessageLease.objects.create(message_id=being_written.pk, owner="one", submitting=True, until=database_now())
     request = erase(acme)
     assert request.state == "waiting"
     assert not Contact.objects.for_client(acme).exists()

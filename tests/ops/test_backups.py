@@ -31,7 +31,7 @@ from tests.messaging.core.world import *
 from messaging.models import *
 from messaging.sending.sweep import sweep
 from messaging.services.providers import resume_account
-run_sql(f"UPDATE messaging_message SET lease_until = {later_sql(-1)} WHERE lease_until IS NOT NULL")
+run_sql(f"UPDATE messaging_messagelease SET until = {later_sql(-1)}")
 def states(): return dict(Message.objects.unscoped().values_list("recipient", "status"))
 def takes(): return [m.recipient for m in Message.objects.unscoped().filter(pk__in=submit(road))]
 road = ProviderAccount.objects.get()

@@ -13,6 +13,7 @@ from crm.common.errors import WrongState
 from crm.common.sql import database_now, in_key_order, now_sql, skip_locked
 from messaging import wake
 from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging.sending.claims import hold_queued
 from messaging.services.accept import check_may_send
 from messaging.services.announcing import announce_campaigns
 from messaging.services.campaigns.drafts import get_campaign
@@ -102,15 +103,8 @@ def cancel_campaign(*, client: Client, campaign_id: int) -> Campaign:
 
 
 def hold_messages(*, campaign_id: int) -> int:
-    """Take a campaign's messages out of the queue, claimed ones too: their claimer finds them gone before writing."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE messaging_message SET status = 'held', lease_owner = '', lease_until = NULL "
-            "WHERE status IN ('queued', 'claimed') AND id IN (SELECT id FROM messaging_message "
-            f"WHERE campaign_id = %s AND status IN ('queued', 'claimed') {in_key_order()})",
-            [campaign_id],
-        )
-        return cursor.rowcount
+    """Keep back what of a campaign is not being written to a provider; returns how many messages."""
+    return hold_queued(column="campaign_id", pk=campaign_id)
 
 
 def audit_campaign(campaign: Campaign, verb: str, **facts: Any) -> None:
@@ -134,7 +128,7 @@ def finish_campaigns() -> list[int]:
                     SELECT id FROM messaging_campaign c WHERE state = 'sending' AND expanded_at IS NOT NULL
                     AND NOT EXISTS (
                         SELECT 1 FROM messaging_message m WHERE m.campaign_id = c.id
-                        AND m.status IN ('scheduled', 'held', 'queued', 'claimed', 'submitting'))
+                        AND m.status IN ('scheduled', 'held', 'queued'))
                     ORDER BY id {skip_locked()})
                 RETURNING id, client_id""",
             [],

@@ -37,6 +37,7 @@ from tests.messaging.core.world import (
     balance,
     check_books,
     confirm,
+    leases,
     make_contacts,
     make_draft,
     make_group,
@@ -271,7 +272,8 @@ class TestPauseResumeCancel:
         rows = claim(account_id=road.pk, owner=claimed, limit=2)
         pause_campaign(client=acme, campaign_id=campaign.pk)
         assert mark_submitting(owner=claimed, ids=[row.id for row in rows]) == set()
-        assert statuses() == {"submitting": 3, "held": 7}
+        assert statuses() == {"queued": 3, "held": 7}
+        assert leases() == dict.fromkeys(sent, "submitting")
         record_outcomes([outcome(pk, "accepted", f"AT{pk}") for pk in sent])
         assert run_loop(road).submitted == 0
         assert finish_campaigns() == []
@@ -339,7 +341,8 @@ class TestPauseResumeCancel:
         assert balance(acme) == 997 * ONE
         record_outcomes([outcome(flying[0], "accepted", "AT1"), outcome(flying[1], "rejected", code="blocked")])
         assert balance(acme) == 998 * ONE
-        assert statuses() == {"cancelled": 7, "sent": 1, "failed": 1, "submitting": 1}
+        assert statuses() == {"cancelled": 7, "sent": 1, "failed": 1, "queued": 1}
+        assert leases() == {flying[2]: "submitting"}
         cancelled = Message.objects.unscoped().filter(status="cancelled").first()
         assert timeline(cancelled.pk) == ["queued", "cancelled"]
 

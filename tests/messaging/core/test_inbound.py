@@ -137,7 +137,7 @@ def test_a_report_with_our_reference_settles_a_message_whose_answer_was_lost(acm
         process_callbacks()
 
     tell()  # before the answer: it waits
-    assert world.message(pk).status == "submitting"
+    assert world.message(pk).status == "queued"
     world.record_outcomes([world.outcome(pk, "ambiguous", code="no_clear_answer")])
     world.make_due()
     process_callbacks()

@@ -192,6 +192,8 @@ class MessageMachine(RuleBasedStateMachine):
         if not hasattr(self, "clients"):
             return
         world.check_books()  # M1, M2, M6
+        queued = Message.objects.unscoped().filter(status="queued")
+        assert set(world.leases()) <= set(queued.values_list("pk", flat=True))  # D4
         owners = {}
         for pk, client_id, status, cost in Message.objects.unscoped().values_list(
             "pk", "client_id", "status", "cost_micros"

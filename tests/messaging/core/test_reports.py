@@ -72,7 +72,7 @@ def test_a_report_that_overtakes_the_answer_waits_for_it(acme, road):
     submit(road)
     report(road, "AT1", "Success", number(0))
     process_callbacks()
-    assert message(pk).status == "submitting"
+    assert message(pk).status == "queued"
     record_outcomes([outcome(pk, "accepted", "AT1")])
     make_due()
     process_callbacks()

@@ -11,7 +11,7 @@ from accounts.models import Client
 from contacts.models import Contact, Group
 from contacts.services import add_to_group, create_group
 from crm.common.sql import insert_rows, later_sql
-from messaging.models import Campaign, Message, MessageEvent, ProviderAccount
+from messaging.models import Campaign, Message, MessageEvent, MessageLease, ProviderAccount
 from messaging.providers.base import Outcome
 from messaging.sending import claims
 from messaging.sending.loop import Loop, Sent
@@ -113,7 +113,7 @@ def run_sql(statement: str, params: Sequence[Any] = ()) -> int:
 
 def age_leases() -> None:
     """The clock goes on: every lease has run out and every back-off is over."""
-    run_sql(f"UPDATE messaging_message SET lease_until = {later_sql(-1)} WHERE lease_until IS NOT NULL")
+    run_sql(f"UPDATE messaging_messagelease SET until = {later_sql(-1)}")
     run_sql(f"UPDATE messaging_campaign SET lease_until = {later_sql(-1)} WHERE lease_until IS NOT NULL")
     make_due()
 
@@ -127,6 +127,12 @@ def make_due() -> None:
 def statuses(client: Client | None = None) -> Counter:
     messages = Message.objects.for_client(client) if client else Message.objects.unscoped()
     return Counter(messages.order_by().values_list("status", flat=True))
+
+
+def leases() -> dict[int, str]:
+    """Of each message in somebody's hands: claimed or submitting."""
+    phases = MessageLease.objects.order_by("pk").values_list("pk", "submitting")
+    return {pk: "submitting" if submitting else "claimed" for pk, submitting in phases}
 
 
 def message(pk: int) -> Message:

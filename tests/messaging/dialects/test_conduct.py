@@ -121,7 +121,6 @@ def test_an_unknown_path_under_api_speaks_to_both_kinds_of_caller(acme, path):
     ("members", "batch"),
     [
         (("queued", "queued"), "queued"),
-        (("claimed", "submitting"), "queued"),
         (("queued", "sent"), "sent"),
         (("queued", "failed"), "sent"),
         (("sent", "delivered"), "sent"),

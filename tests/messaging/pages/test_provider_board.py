@@ -20,7 +20,7 @@ from django.urls import reverse
 from accounts.models import User
 from crm.common.sql import database_now
 from messaging import provider_board
-from messaging.models import EventKind, Message, MessageEvent, ProviderAccount, ProviderTally, Route
+from messaging.models import EventKind, Message, MessageEvent, MessageLease, ProviderAccount, ProviderTally, Route
 from messaging.providers.base import Outcome
 from messaging.sending.recording import record_outcomes
 from messaging.sending.sweep import close_unreported
@@ -218,7 +218,7 @@ class TestBoard:
         ids = accept(sender, 2, first=10)
         submit(road)
         record_outcomes([Outcome(pk, "accepted", provider_message_id=str(pk), provider_cost="KES 0.8") for pk in ids])
-        Message.objects.unscoped().filter(status="submitting").update(status="queued")
+        MessageLease.objects.all().delete()
         (effect,) = provider_board.preview(road)
         assert (effect.messages, effect.to) == (3, (("Other", 3),))
         assert effect.cost_here == "KES\u00a02.40"
