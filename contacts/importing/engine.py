@@ -192,17 +192,22 @@ def add_members(client_id: int, group_id: int, contact_ids: Sequence[int], *, im
     if not contact_ids:
         return 0
     by = int(import_id) if import_id else "CAST(NULL AS BIGINT)"
-    # Ids that are listed first are looked up one by one, whatever the statistics say of the client's book.
-    listed = "= ANY(ARRAY(SELECT id FROM {}))" if on_postgres() else "IN (SELECT id FROM {})"
+    listed = rows_sql(Contact, ["id"])
+    if on_postgres():  # each looked up for itself, as in sorting.find_known
+        among = f"{listed} CROSS JOIN LATERAL (SELECT * FROM contacts_contact k WHERE k.id = v.id OFFSET 0) c"
+        where = ""
+    else:
+        among, where = "contacts_contact c", f'AND c."id" IN (SELECT "id" FROM {listed})'
     statement = (
         f'INSERT INTO "{GroupMember._meta.db_table}" ("client_id", "group_id", "contact_id", "added_by_import") '
-        f'SELECT c."client_id", g."id", c."id", {by} '
-        'FROM "contacts_contact" c JOIN "contacts_group" g ON g."id" = %s AND g."client_id" = c."client_id" '
-        f'WHERE c."client_id" = %s AND c."id" {listed.format(rows_sql(Contact, ["id"]))} '
+        f'SELECT c."client_id", g."id", c."id", {by} FROM "contacts_group" g CROSS JOIN {among} '
+        f'WHERE g."id" = %s AND g."client_id" = c."client_id" AND c."client_id" = %s {where} '
         'ON CONFLICT ("client_id", "group_id", "contact_id") DO NOTHING'
     )
+    ids = as_json([(pk,) for pk in contact_ids])
+    params: list[int | str] = [ids, group_id, client_id] if on_postgres() else [group_id, client_id, ids]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [group_id, client_id, as_json([(pk,) for pk in contact_ids])])
+        cursor.execute(statement, params)
         return max(cursor.rowcount, 0)
 
 

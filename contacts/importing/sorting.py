@@ -73,22 +73,21 @@ def find_known(client_id: int, entries: Iterable[Entry], *, import_id: int | Non
             f"CASE WHEN c.created_import_id = {number} THEN c.created_row ELSE (SELECT m.row "
             f"FROM {ImportMeeting._meta.db_table} m WHERE m.contact_id = c.id AND m.contact_import_id = {number}) END"
         )
-    # An array that is made first, or SQLite's list, is looked up in the index value by value. A join with the values
-    # let PostgreSQL read the client's whole book for every chunk, until its statistics knew the client.
-    one_of = (
-        "= ANY(ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))"
-        if on_postgres()
-        else "IN (SELECT value FROM json_each(%s))"
-    )
     parts: list[str] = []
     params: list[int | str] = []
     for values, key, condition in ((phones, "phone", ""), (emails, "email", "AND c.phone IS NULL")):
         if values:
-            parts.append(
-                f"SELECT c.{key}, c.id, c.email, c.name, c.department, c.attributes, c.consent_id, {met} "
-                f"FROM {Contact._meta.db_table} c WHERE c.client_id = %s {condition} AND c.{key} {one_of}"
-            )
-            params += [client_id, as_json(values)]
+            columns = f"c.{key}, c.id, c.email, c.name, c.department, c.attributes, c.consent_id, {met}"
+            book = f"SELECT {columns} FROM {Contact._meta.db_table} c WHERE c.client_id = %s {condition} AND c.{key}"
+            if on_postgres():
+                # Each value is looked up for itself (OFFSET 0 keeps it so). By a list of values or a join PostgreSQL
+                # reads the client's whole book for every chunk, until its statistics know the client.
+                listed = "(SELECT jsonb_array_elements_text(%s::jsonb) AS key) v"
+                parts.append(f"SELECT c.* FROM {listed} CROSS JOIN LATERAL ({book} = v.key OFFSET 0) c")
+                params += [as_json(values), client_id]
+            else:
+                parts.append(f"{book} IN (SELECT value FROM json_each(%s))")
+                params += [client_id, as_json(values)]
     if not parts:
         return {}
     with connection.cursor() as cursor:
