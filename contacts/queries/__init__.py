@@ -2,9 +2,12 @@
 
 from contacts.queries.audiences import (
     Recipient,
+    Window,
     address_in,
     audience,
     audience_size,
+    audience_window,
+    is_larger,
     members_among,
     members_of,
     people_by_address,
@@ -44,9 +47,11 @@ from contacts.queries.opt_outs import (
 __all__ = [
     "OptOutLook",
     "Recipient",
+    "Window",
     "address_in",
     "audience",
     "audience_size",
+    "audience_window",
     "bin_for",
     "cells_of",
     "check_import",
@@ -58,6 +63,7 @@ __all__ = [
     "groups_with_counts",
     "import_under_way",
     "imports_for",
+    "is_larger",
     "kept_by_undo",
     "members_among",
     "members_of",

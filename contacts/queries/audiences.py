@@ -1,7 +1,7 @@
 """Who a set of groups reaches: fixed groups, tags and groups by rule alike, minus others, as SQL of contact ids."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
@@ -15,6 +15,8 @@ from contacts.queries.opt_outs import opted_out_among
 # (contact id, phone in E.164 or "", name, email or "", department, attributes)
 Recipient = tuple[int, str, str, str, str, dict[str, str]]
 Sql = tuple[str, list[Any]]
+
+LARGEST_ID = 2**63 - 1
 
 
 def address_in(person: Recipient, channel: str) -> str:
@@ -107,7 +109,7 @@ def audience(
 
     Each address once, only contacts that have one, without those who opted out of `sender` or of every sender, and
     without who is in one of the groups `without`. Costs `limit` rows per fixed group, however large the groups are; a
-    group by rule is walked through the book.
+    group by rule is walked through the book. For the first few; whoever wants all walks by `audience_window`.
     """
     groups = _sets(client_id, group_ids)
     if not groups:
@@ -129,6 +131,86 @@ def audience(
     with connection.cursor() as cursor:
         cursor.execute(statement, [*params, limit])
         return [(*row[:5], orjson.loads(row[5])) for row in cursor.fetchall()]
+
+
+class Window(NamedTuple):
+    """A stretch of an audience. end: the last contact id of it, None where nobody comes after."""
+
+    end: int | None
+    people: list[Recipient]
+
+
+def audience_window(
+    client_id: int,
+    group_ids: Sequence[int],
+    *,
+    sender: str = "",
+    without: Sequence[int] = (),
+    after_id: int = 0,
+    until: int | None = None,
+    size: int = 2000,
+    channel: str = Channel.SMS,
+) -> Window:
+    """The recipients of `audience` after one contact, about `size` of each group; fewer, or none, where many of them
+    opted out. Its `end` is where the next window begins. until: the last contact id asked for.
+
+    For walking a whole audience: the end is looked up first, in the index, so that the people are read from one range
+    of keys on both sides. With LIMIT in place of the range the database may read the whole book for every window.
+    """
+    groups = _sets(client_id, group_ids)
+    if not groups:
+        return Window(None, [])
+    end = _end_of_window(client_id, groups, after_id, size)
+    if end is None or (until is not None and end >= until):
+        end, last = None, LARGEST_ID if until is None else until
+    else:
+        last = end
+    fixed = [group.pk for group in groups if group.kind != GroupKind.RULE]
+    within, params = [], []
+    if fixed:
+        places = ", ".join(["%s"] * len(fixed))
+        within.append(
+            "k.id IN (SELECT x.contact_id FROM contacts_groupmember x WHERE x.client_id = %s "
+            f"AND x.group_id IN ({places}) AND x.contact_id > %s AND x.contact_id <= %s)"
+        )
+        params += [client_id, *fixed, after_id, last]
+    if by_rule := [group.pk for group in groups if group.kind == GroupKind.RULE]:
+        condition, more = within_sql(client_id, by_rule, "k.id")
+        within.append(condition)
+        params += more
+    reachable, more = _reachable(client_id, group_ids, sender, without, channel)
+    statement = (
+        "SELECT k.id, COALESCE(k.phone, ''), k.name, k.email, k.department, k.attributes FROM contacts_contact k "
+        f"WHERE k.client_id = %s AND k.id > %s AND k.id <= %s AND ({' OR '.join(within)}) AND {reachable} ORDER BY k.id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [client_id, after_id, last, *params, *more])
+        return Window(end, [(*row[:5], orjson.loads(row[5])) for row in cursor.fetchall()])
+
+
+def is_larger(client_id: int, group_ids: Sequence[int], most: int) -> bool:
+    """Whether one of the groups has more than `most` members; of a group by rule, whether the whole book has."""
+    groups = _sets(client_id, group_ids)
+    return bool(groups) and _end_of_window(client_id, groups, 0, most + 1) is not None
+
+
+def _end_of_window(client_id: int, groups: Sequence[Group], after_id: int, size: int) -> int | None:
+    """The id of the member `size` places on, of the group that gets there first; None where no group has so many."""
+    parts: list[str] = []
+    params: list[Any] = []
+    for group in groups:
+        table, column, own = "contacts_contact", "id", []
+        if group.kind != GroupKind.RULE:
+            table, column, own = "contacts_groupmember", "contact_id", [group.pk]
+        mine = " AND group_id = %s" if own else ""
+        parts.append(
+            f"SELECT * FROM (SELECT {column} AS id FROM {table} WHERE client_id = %s{mine} AND {column} > %s "
+            f"ORDER BY {column} LIMIT 1 OFFSET %s) AS b"
+        )
+        params += [client_id, *own, after_id, size - 1]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT MIN(id) FROM ({' UNION ALL '.join(parts)}) AS ends", params)
+        return cursor.fetchone()[0]
 
 
 def people_by_address(

@@ -45,6 +45,9 @@ _RANGES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 }
 
 
+NETWORK_SIGNS: Final = (
+    7  # of a number in E.164, of eight countries that have codes of three digits: what tells the network
+)
 _LINE: Final = re.compile(r"([^:]{1,40}):((?:\s+\d{3}(?:-\d{3})?)+)\s*")
 
 
@@ -91,7 +94,7 @@ def _calling_code(country: str) -> str:
 
 def likely_network(e164: str) -> str:
     """The operator's name, as people know it, or "" where nothing is known of the range."""
-    return _networks.get(e164[:7], "")
+    return _networks.get(e164[:NETWORK_SIGNS], "")
 
 
 def known_networks() -> list[str]:

@@ -7,7 +7,7 @@ Ranges and lengths come from libphonenumber's metadata; only the old Ivorian num
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import phonenumbers
 from django.utils.translation import gettext as _
@@ -250,16 +250,25 @@ def display_phone(e164: str) -> str:
 
 def region_of(e164: str) -> str:
     """The country of a stored number, "" if its calling code is unknown. Cheap but under +1, +7, +44 and their like."""
-    code = _calling_code(e164)
-    if not code:
-        return ""
-    regions = COUNTRY_CODE_TO_REGION_CODE[int(code)]
+    regions = _regions_from(e164[:4])
     if len(regions) == 1:
         return regions[0]
     try:
         return phonenumbers.region_code_for_number(phonenumbers.parse(e164)) or regions[0]
     except NumberParseException:
         return regions[0]
+
+
+def shares_its_code(e164: str) -> bool:
+    """Whether the calling code of a stored number is that of several countries, so that its beginning tells none."""
+    return len(_regions_from(e164[:4])) > 1
+
+
+@lru_cache(4096)
+def _regions_from(beginning: str) -> tuple[str, ...]:
+    """The countries that have a calling code within the first four signs of a number; ("",) for an unknown one."""
+    code = _calling_code(beginning)
+    return COUNTRY_CODE_TO_REGION_CODE[int(code)] if code else ("",)
 
 
 def digits(e164: str) -> str:

@@ -1,7 +1,7 @@
 """Who a campaign reaches, what each of them reads, and what it costs: one walk for quote and for sending."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,24 +9,18 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.models import Client
 from contacts import queries as contacts
-from contacts.services import opt_out_urls
 from crm.common.figures import figure
-from crm.common.phones import region_of
 from crm.common.text_units import MAX_CHARACTERS
 from messaging.errors import ChannelNotAvailable, ClientSuspended, CountryClosed, NoRoute, TrialNumber
 from messaging.models import Campaign, CampaignRecipient, Channel, SendingRules
 from messaging.services.accept import check_may_send
-from messaging.services.filling import OPT_OUT_LINK, Filler, language_of
-from messaging.services.guards import ForeignRun, Guard
+from messaging.services.guards import ForeignRun
 from messaging.services.mail_rendering import MailRenderer
-from messaging.services.routing import RouteTable
 from messaging.services.senders import class_problem
 from messaging.services.storing import NewMessage
+from messaging.services.text_rendering import Renderer
 from messaging.services.whatsapp_rendering import WhatsAppRenderer, problems_of_template, unwritten_template
-from wallet import pricing
-from wallet.errors import NoPrice
 
 CHUNK = 2000
 SAMPLES = 3
@@ -57,107 +51,43 @@ class Quote:
     samples: list[tuple[str, str, str, int]] = field(default_factory=list)  # name, address, text, units
     contents: list[dict[str, Any] | None] = field(default_factory=list)  # of the samples: what they have beyond it
 
-    def add(self, row: NewMessage, name: str, language: str = "") -> None:
-        self.recipients += 1
-        self.units += row.units
-        self.cost_micros += row.cost_micros
-        self.by_units[row.units] += 1
-        if row.channel != Channel.EMAIL:  # no country has hours for mails
-            self.by_country[row.country] += 1
-        self.unicode_recipients += row.encoding == "ucs2"
-        self.by_language[language] += 1
-        if len(self.samples) < SAMPLES or self.by_language[language] == 1:  # each language is shown
-            self.samples.append((name, row.recipient, row.text, row.units))
-            self.contents.append(row.content)
+    def price(self, renderer: "AnyRenderer", people: Sequence[contacts.Recipient]) -> list[NewMessage]:
+        """Render and add these people; returns the messages of those who get one."""
+        priced = []
+        for person in people:
+            message, missing, reason = renderer.render(person)
+            if missing:
+                self.missing.update(missing)
+            if message is None:
+                self.left_out[reason] += 1
+                continue
+            priced.append((message, person[2], renderer.variant_of(person)))
+            if renderer.has_fallback:
+                self.fallbacks.update(renderer.fallbacks_of(person))
+        self._count(priced)
+        return [message for message, _, _ in priced]
 
-
-class Renderer:
-    """Turns contacts into priced messages, with the tables it needs loaded once."""
-
-    def __init__(
-        self,
-        *,
-        client: Client,
-        text: str,
-        sender: str,
-        simulated: bool,
-        variants: Mapping[str, str] | None = None,
-        ending: str = "",
-        priced_at: datetime | None = None,
-    ) -> None:
-        """ending: what follows every text (SendingRules.ending). priced_at: whose prices hold; None: those of now."""
-        texts = {"": text} | dict(variants or {})
-        self._fillers = {code: Filler(words + ending if words.strip() else "") for code, words in texts.items()}
-        self.sender = sender
-        self.simulated = simulated
-        self._prices = pricing.load_prices(client.pk, priced_at)
-        self._routes = None if simulated else RouteTable(Channel.SMS)
-        self.guard = Guard(client, simulated=simulated)
-        self._client_id = client.pk
-        fields = {name for filler in self._fillers.values() for name in filler.template.fields}
-        self._link_fields = [name for name in fields if name.casefold() == OPT_OUT_LINK]
-        self._links: dict[str, str] = {}
-
-    def make_links(self, people: Sequence[Sequence]) -> None:
-        """Make the opt-out links that the text asks for, before these people are rendered to be sent to.
-
-        A quote goes without: its texts have a link of the same length.
-        """
-        self._links = {}
-        if self._link_fields:
-            self._links = opt_out_urls(
-                client_id=self._client_id, channel=Channel.SMS, sender=self.sender, addresses=[row[1] for row in people]
-            )
-
-    def text_for(self, contact: Sequence) -> str:
-        """What this person reads, whatever its length, price or country."""
-        filler = self._fillers[self.variant_of(contact)]
-        return filler.template.render(filler.values(contact))
-
-    def fallbacks_of(self, contact: Sequence) -> list[tuple[str, str]]:
-        """Which fields of the text somebody lacks, with what is read instead."""
-        filler = self._fillers[self.variant_of(contact)]
-        return filler.fallbacks(filler.values(contact)) if filler.template.fallbacks else []
-
-    def variant_of(self, contact: Sequence) -> str:
-        """The language of the text that this person reads; "" for the text itself."""
-        if len(self._fillers) == 1:
-            return ""
-        language = language_of(contact)
-        return language if language in self._fillers else ""
-
-    def render(self, contact: Sequence) -> tuple[NewMessage | None, list[str], str]:
-        """(message, fields that are missing, reason code): the message is None where the person is left out."""
-        filler = self._fillers[self.variant_of(contact)]
-        values = filler.values(contact)
-        if link := self._links.get(contact[1]):
-            values |= dict.fromkeys(self._link_fields, link)
-        text = filler.template.render(values)
-        if len(text) > MAX_CHARACTERS:
-            return None, [], "too_long"
-        if not text.strip():
-            return None, filler.missing(values), "empty"
-        region = region_of(contact[1])
-        try:
-            self.guard.check_place(contact[1], region)
-            quote = self._prices.quote(text, Channel.SMS, region)
-            choice = self._routes and self._routes.choose(country=region, sender=self.sender, number=contact[1])
-        except (CountryClosed, TrialNumber, NoPrice, NoRoute) as error:
-            return None, [], error.code
-        message = NewMessage(
-            recipient=contact[1],
-            sender=self.sender,
-            text=text,
-            units=quote.units,
-            segments=quote.segments,
-            encoding=quote.encoding,
-            cost_micros=0 if self.simulated else quote.cost_micros,
-            account_id=choice.pick() if choice else None,
-            next_attempt_at=choice.not_before if choice else None,
-            country=region,
-            contact_id=contact[0] or None,
+    def _count(self, priced: Sequence[tuple[NewMessage, str, str]]) -> None:
+        """Add messages, each with the name and the language of who reads it: alike ones together."""
+        alike = Counter(
+            (row.channel, row.units, row.cost_micros, row.country, row.encoding, code) for row, _, code in priced
         )
-        return message, filler.missing(values), ""
+        fresh = {code for *_, code in alike if code not in self.by_language}
+        for (channel, units, cost_micros, country, encoding, code), people in alike.items():
+            self.recipients += people
+            self.units += units * people
+            self.cost_micros += cost_micros * people
+            self.by_units[units] += people
+            if channel != Channel.EMAIL:  # no country has hours for mails
+                self.by_country[country] += people
+            self.unicode_recipients += people if encoding == "ucs2" else 0
+            self.by_language[code] += people
+        if fresh or len(self.samples) < SAMPLES:
+            for row, name, code in priced:
+                if len(self.samples) < SAMPLES or code in fresh:  # each language is shown
+                    self.samples.append((name, row.recipient, row.text, row.units))
+                    self.contents.append(row.content)
+                    fresh.discard(code)
 
 
 AnyRenderer = Renderer | MailRenderer | WhatsAppRenderer
@@ -215,16 +145,23 @@ def walk_audience(
     group_ids = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))
     contact, listed = after
     channel = campaign.channel
-    while rows := contacts.audience(
-        campaign.client_id, group_ids, sender=sender, without=excluded, after_id=contact, limit=CHUNK, channel=channel
-    ):
-        last = rows[-1][0]
-        rows = [row for row in rows if until is None or row[0] <= until]
-        if rows:
-            contact = rows[-1][0]
-            yield Place(contact, listed), rows
-        if until is not None and last > until:
-            break
+    more = True
+    while more:
+        window = contacts.audience_window(
+            campaign.client_id,
+            group_ids,
+            sender=sender,
+            without=excluded,
+            after_id=contact,
+            until=until,
+            size=CHUNK,
+            channel=channel,
+        )
+        more = window.end is not None
+        if window.people:
+            contact = window.end or window.people[-1][0]
+            yield Place(contact, listed), window.people
+        contact = window.end or contact
     numbers = CampaignRecipient.objects.for_client(campaign.client_id).filter(campaign=campaign).order_by("pk")
     while chunk := list(numbers.filter(pk__gt=listed).values_list("pk", "address")[:CHUNK]):
         listed = chunk[-1][0]
@@ -246,9 +183,10 @@ def ending_of(campaign: Campaign) -> str:
     return rules.ending(campaign.message_class)
 
 
-def quote_campaign(campaign: Campaign) -> Quote:
+def quote_campaign(campaign: Campaign, *, tell: Callable[[int], None] | None = None) -> Quote:
     """Render and price every recipient of a draft. Reads only; queries grow with chunks of 2,000, not with people.
 
+    tell: called with how many people are counted, after each chunk; what it raises ends the counting.
     Raises: what pricing raises for a client without a plan.
     """
     quote = Quote()
@@ -256,19 +194,12 @@ def quote_campaign(campaign: Campaign) -> Quote:
     sender = campaign.sender_name
     renderer = renderer_for(campaign, simulated=client.simulation, ending=ending_of(campaign))
     run = ForeignRun(client)
-    for _place, rows in walk_audience(campaign=campaign, sender=sender):
-        for row in rows:
-            message, missing, reason = renderer.render(row)
-            for name in missing:
-                quote.missing[name] += 1
-            if message is None:
-                quote.left_out[reason] += 1
-            else:
-                quote.add(message, row[2], renderer.variant_of(row))
-                for gap in renderer.fallbacks_of(row):
-                    quote.fallbacks[gap] += 1
-                if message.recipient.startswith("+"):
-                    run.add(message.recipient, region_of(message.recipient))
+    for _place, people in walk_audience(campaign=campaign, sender=sender):
+        for message in quote.price(renderer, people):
+            if message.country != client.country and message.recipient.startswith("+"):
+                run.add(message.recipient, message.country)
+        if tell:
+            tell(quote.recipients + quote.left_out.total())
     quote.foreign_run = run.longest()
     return quote
 

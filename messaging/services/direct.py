@@ -21,11 +21,12 @@ from crm.common.phones import InvalidPhone, PhoneReader
 from messaging.errors import NoRecipients, QuoteChanged
 from messaging.models import Channel, MessageClass, OwnNumber
 from messaging.services.accept import Accepted, Draft, accept_messages, check_may_send, check_text
-from messaging.services.audience import Quote, Renderer
+from messaging.services.audience import Quote
 from messaging.services.guards import Repeated, repeated_lately
 from messaging.services.mails import read_address
 from messaging.services.rules import rules_of
 from messaging.services.senders import choose_sender
+from messaging.services.text_rendering import Renderer
 
 REPEATED_SECONDS = 2 * 3600  # the same text to the same number again within it warns
 MOST_AT_ONCE = 1000  # people; beyond it a campaign says who, what and when on its review page
@@ -159,15 +160,7 @@ def gather_recipients(
 def quote_direct(*, client: Client, text: str, sender: str, people: Sequence[contacts.Recipient]) -> Quote:
     """What this text to these people costs, by the renderer and the price list that campaigns use."""
     quote = Quote()
-    renderer = _renderer(client, text, sender)
-    for person in people:
-        message, missing, reason = renderer.render(person)
-        for name in missing:
-            quote.missing[name] += 1
-        if message is None:
-            quote.left_out[reason] += 1
-        else:
-            quote.add(message, person[2])
+    quote.price(_renderer(client, text, sender), people)
     return quote
 
 

@@ -72,6 +72,11 @@ class Guard:
         found = read_part(rules_part(client)) if rows is None else rows
         self.rules = SendingRules(client=client, **dict(zip(_RULES, found[0], strict=True)) if found else {})
 
+    @property
+    def is_trial(self) -> bool:
+        """Whether each number is looked at by itself: a trial writes to its own people only."""
+        return self.rules.trial and not self.sleeps
+
     @cached_property
     def limits(self) -> Limits:
         rules = self.rules
@@ -96,12 +101,12 @@ class Guard:
         countries = self.rules.countries
         if countries is not None and region != self.client.country and region not in countries:
             raise CountryClosed(country=region)
-        if self.rules.trial and phone not in self._own:
+        if self.is_trial and phone not in self._own:
             raise TrialNumber()
 
     def check_address(self, email: str) -> None:
         """Whether the client may write to this e-mail address at all. Raises: TrialNumber."""
-        if self.rules.trial and not self.sleeps and email not in self._own_emails:
+        if self.is_trial and email not in self._own_emails:
             raise TrialNumber(_("A trial account writes to the e-mail addresses of its own people only."))
 
     def near_parts(self, phones: Iterable[str]) -> dict[str, Part]:

@@ -102,7 +102,7 @@ class _Letter:
 
 
 class MailRenderer:
-    """Turns contacts into priced mails, as audience.Renderer does into texts. A mail is one unit, priced at home."""
+    """Turns contacts into priced mails, as text_rendering.Renderer does into texts: one unit each, priced at home."""
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class MailRenderer:
                 self._letters[code] = _Letter(
                     subject=other.get("subject") or subject, text=words, html=html, preheader=preheader
                 )
+        self.has_fallback = any(letter.has_fallback for letter in self._letters.values())
         self._reply_to: str = content.get("reply_to", "")
         self.client = client
         self.sender = sender

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from crm.common.countries import COUNTRIES
-from crm.common.networks import likely_network
+from crm.common.networks import NETWORK_SIGNS, likely_network
 from crm.common.reading import Part, read_part
 from crm.common.sql import database_now, now_sql
 from messaging.errors import NoRoute
@@ -99,6 +99,7 @@ class RouteTable:
         ]
         self._longest = max((len(road.prefix) for road in self.roads), default=0)
         self._by_network = any(road.network for road in self.roads)
+        self.telling = max(self._longest, NETWORK_SIGNS if self._by_network else 0)  # signs of a number that decide
         self._chosen: dict[tuple, Choice | None] = {}
 
     def choose(

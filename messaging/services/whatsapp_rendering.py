@@ -133,8 +133,8 @@ class _Letter:
 
 
 class WhatsAppRenderer:
-    """Turns contacts into priced messages, as audience.Renderer does into texts. A message is one unit, priced by what
-    WhatsApp bills it as.
+    """Turns contacts into priced messages, as text_rendering.Renderer does into texts. A message is one unit, priced by
+    what WhatsApp bills it as.
     """
 
     def __init__(
@@ -155,6 +155,7 @@ class WhatsAppRenderer:
         usable = [row for row in rows if row is main or (_is_twin(row, wanted) and (simulated or row.can_be_sent))]
         categories = _categories_at(client, usable, priced_at)
         self._letters = {row.language: _Letter(row, variables, categories[row.pk]) for row in usable}
+        self.has_fallback = any(letter.has_fallback for letter in self._letters.values())
         # en before en_GB where somebody reads English
         self._by_preference = {code.split("_")[0]: code for code in sorted(self._letters, reverse=True)}
         if main:

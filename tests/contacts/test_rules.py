@@ -159,6 +159,13 @@ def test_a_group_by_rule_is_an_audience_and_an_exclusion_like_a_fixed_one(acme, 
         assert queries.audience_size(
             acme.pk, [group.pk for group in groups], sender=more.get("sender", ""), without=more.get("without", ())
         ) == len(walked)
+        windows, after = [], 0
+        while after is not None:
+            after, rows = queries.audience_window(
+                acme.pk, [group.pk for group in groups], after_id=after, size=2, **more
+            )
+            windows += rows
+        assert windows == walked
         return "".join(row[2][0] for row in walked)
 
     assert names([sales]) == "AB"

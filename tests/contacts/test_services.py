@@ -73,6 +73,15 @@ def test_groups(acme, zuri_ltd):
     assert not Group.objects.for_client(acme).exists()
 
 
+def walk(client, groups, **asked):
+    """The names of a whole audience, window by window."""
+    found, after = [], 0
+    while after is not None:
+        after, rows = queries.audience_window(client.pk, groups, after_id=after, **asked)
+        found += [row[2] for row in rows]
+    return found
+
+
 def test_audience_has_each_reachable_contact_once(acme, zuri_ltd):
     one, two = create_group(client=acme, name="One"), create_group(client=acme, name="Two")
     people = [create_contact(client=acme, phone=f"071234567{n}", name=f"P{n}") for n in range(6)]
@@ -94,6 +103,12 @@ def test_audience_has_each_reachable_contact_once(acme, zuri_ltd):
 
     assert names("SHOP", 2) == names("SHOP", 100) == ["P2", "P3", "P4", "P5"]
     assert names("OTHER", 3) == ["P1", "P2", "P3", "P4", "P5"]
+    assert walk(acme, groups, sender="SHOP", size=1) == walk(acme, groups, sender="SHOP", size=100) == names("SHOP", 9)
+    assert walk(acme, groups, sender="OTHER", size=2) == names("OTHER", 3)
+    assert walk(acme, groups, sender="SHOP", size=2, until=people[4].pk) == ["P2", "P3", "P4"]
+    assert walk(acme, groups, sender="SHOP", size=2, without=[two.pk]) == []
+    assert walk(acme, groups, size=2, channel="email") == [""]
+    assert walk(zuri_ltd, groups) == walk(acme, []) == []
     assert queries.audience_size(acme.pk, groups, sender="SHOP") == 4
     assert queries.audience_size(acme.pk, [one.pk], sender="OTHER") == 3
     assert queries.audience(acme.pk, [one.pk], limit=1)[0] == (people[1].pk, "+254712345671", "P1", "", "", {})
