@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Client, User
 from accounts.services.audit import record_audit
 from accounts.services.events import record_events
+from crm.common.copying import WORTH_IT
 from crm.common.money import format_money, from_micros, json_money, to_micros
 from crm.common.months import number_in
 from crm.common.sql import as_json, database_now, insert_rows, on_postgres, prepared_cursor, rows_sql
@@ -426,11 +427,11 @@ def _entry_rows(
 def _move_many(client_id: int, kind: EntryKind, movements: Sequence[Entry], reserved: int, description: str) -> None:
     """Change the balance by the sum of movements, if the money is there, and write an entry for each.
 
-    On PostgreSQL in one statement: a client's other sends wait for the wallet's row from here to the commit, so every
-    round trip in between costs all of them. Raises: InsufficientBalance.
+    On PostgreSQL a few in one statement: a client's other sends wait for the wallet's row from here to the commit, so
+    every round trip in between costs all of them. Of many the entries are copied. Raises: InsufficientBalance.
     """
     total = sum(micros for _, micros, _ in movements)
-    if not on_postgres():
+    if not on_postgres() or len(movements) >= WORTH_IT:
         balance = _move(client_id, balance=total, reserved=reserved)
         _record_many(client_id, kind, movements, balance - total, description)
         return

@@ -212,3 +212,34 @@ def _index_live(connection: Any, name: str, words: str) -> None:
             cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
         kind, following = words.split("INDEX ", 1)
         cursor.execute(f"CREATE {kind}INDEX CONCURRENTLY {following.format(name)}")
+
+
+class DropReferencesLive(migrations.AlterField):
+    """A foreign key that the database checks no more (`db_constraint=False`), while writers go on; needs
+    `atomic = False`.
+
+    Each constraint, that of a partition too, goes in a transaction that waits for no lock longer than LOCK_SECONDS, so
+    that nobody waits longer behind it, and is tried again. SQLite keeps it: there it costs little, and taking it away
+    would copy the table.
+    """
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        connection = schema_editor.connection
+        if not self.allow_migrate_model(connection.alias, model) or connection.vendor != "postgresql":
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT c.conrelid::regclass::text, quote_ident(c.conname) FROM pg_constraint c JOIN pg_attribute a "
+                "ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] WHERE c.contype = 'f' AND c.conparentid = 0 "
+                "AND cardinality(c.conkey) = 1 AND a.attname = %s AND (c.conrelid = to_regclass(%s) OR c.conrelid IN "
+                "(SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%s)))",
+                [model._meta.get_field(self.name).column, model._meta.db_table, model._meta.db_table],
+            )
+            found = cursor.fetchall()
+        for table, constraint in found:
+            words = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {constraint}"
+            in_a_moment(connection, lambda cursor, words=words: cursor.execute(words))
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Nothing: what was written meanwhile was not checked."""

@@ -15,6 +15,8 @@ import orjson
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.functions import Now
 
+from crm.common.copying import WORTH_IT, copy_rows
+
 Row = Sequence[Any]
 Insert = tuple[type[models.Model], Sequence[str], Sequence[Row]]  # what goes into a table: model, columns, rows
 
@@ -225,18 +227,21 @@ def insert_rows(
     """
     if not rows:
         return []
+    if not suffix and _is_worth_copying(rows):
+        copy_rows(model, columns, rows)
+        return []
     with prepared_cursor() as cursor:
         cursor.execute(f"{_insert_sql(model, tuple(columns))} {suffix}", [as_json(rows)])
         return cursor.fetchall() if "RETURNING" in suffix else []
 
 
 def insert_together(*inserts: Insert) -> None:
-    """`insert_rows` into several tables; on PostgreSQL by one statement, so that one answer is waited for.
+    """`insert_rows` into several tables; few rows by one statement on PostgreSQL, so that one answer is waited for.
 
     Rows of one may name rows of another where the foreign key is checked at the commit, as Django's are.
     """
     filled = [insert for insert in inserts if insert[2]]
-    if not on_postgres():
+    if not on_postgres() or any(_is_worth_copying(rows) for _, _, rows in filled):
         for insert in filled:
             insert_rows(*insert)
         return
@@ -246,6 +251,10 @@ def insert_together(*inserts: Insert) -> None:
     named = ", ".join(f"i{number} AS ({statement})" for number, statement in enumerate(before))
     with prepared_cursor() as cursor:
         cursor.execute(f"WITH {named} {last}" if named else last, [as_json(rows) for _, _, rows in filled])
+
+
+def _is_worth_copying(rows: Sequence[Row]) -> bool:
+    return len(rows) >= WORTH_IT and on_postgres()
 
 
 def _insert_sql(model: type[models.Model], columns: tuple[str, ...]) -> str:

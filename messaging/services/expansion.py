@@ -1,14 +1,15 @@
 """Turning a confirmed campaign into messages, exactly once per person, in chunks that a crash cannot double (D9)."""
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from crm.common.sql import database_now, later_sql, now_sql
+from crm.common.sql import as_json, database_now, later_sql, now_sql, rows_sql
 from messaging.errors import DailyLimit
 from messaging.models import Campaign, CampaignState, Message, MessageStatus, SenderState
 from messaging.sending.claims import new_owner
@@ -50,13 +51,15 @@ def expand_campaign(*, campaign_id: int) -> int:
         if problem:
             pause_for(campaign, kind=kind, reason=problem)
             return 0
-    written = 0
     renderer = renderer_for(
         campaign,
         simulated=campaign.simulated,
         ending=campaign.ending,
         priced_at=campaign.confirmed_at,  # M7: a rate that begins later changes nothing that was confirmed
     )
+    work = _Work(campaign, owner, renderer.guard)
+    if campaign.spread_hours:
+        work.places_taken = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).count()
     place = Place(campaign.cursor, campaign.listed_cursor)
     for following, people in walk_audience(
         campaign=campaign, sender=campaign.sender_name, after=place, until=campaign.until_contact
@@ -65,20 +68,21 @@ def expand_campaign(*, campaign_id: int) -> int:
         rows = [message for message, _, _ in map(renderer.render, people) if message is not None]
         try:
             with override(campaign.client.language):  # of what it says about people that are left out
-                stored = _store_chunk(campaign, owner, place, following, rows, renderer.guard)
+                stored = _store_chunk(work, place, following, rows)
         except DailyLimit as error:
             with override(campaign.client.language):
                 rest = _("The rest can be sent tomorrow.")
             pause_for(campaign, kind="daily_limit", reason=f"{error} {rest}")
-            return written
+            return work.written
         if stored is None:
-            return written  # paused, cancelled, or another worker has it
-        written += stored
+            return work.written  # paused, cancelled, or another worker has it
+        work.written += stored
+        work.places_taken += stored
         place = following
         if stored < len(rows) and campaign.stop_reason:
             break
     _finish(campaign, owner)
-    return written
+    return work.written
 
 
 def _sender_problem(campaign: Campaign) -> str:
@@ -102,12 +106,31 @@ def _take_lease(campaign_id: int, owner: str) -> bool:
         return cursor.rowcount == 1
 
 
-def _store_chunk(
-    campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage], guard: Guard
-) -> int | None:
+@dataclass(slots=True)
+class _Work:
+    """A campaign under our lease. written: by us; places_taken: moments given, where it is spread over hours."""
+
+    campaign: Campaign
+    owner: str
+    guard: Guard
+    written: int = 0
+    places_taken: int = 0
+
+
+def _store_chunk(work: _Work, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
     """Write one chunk; None where the campaign is no longer ours to expand. Raises: DailyLimit."""
+    campaign = work.campaign
     try:
-        return _write(campaign, owner, old, new, rows, guard)
+        return _write(work, old, new, rows)
+    except IntegrityError:
+        # A contact whose number changed hands meanwhile: the number is written to once. So rare that the database is
+        # asked only now: asking it first took as long as storing.
+        have = _written_to(campaign, rows)
+        if not have:
+            raise
+        fresh = [row for row in rows if row.recipient not in have]
+        stored = _store_chunk(work, old, new, fresh)
+        return stored if stored is None else stored + len(have)
     except ReservationShort:
         left = wallet_queries.reservation_remaining(campaign.client_id, campaign.reservation)
         fitting = []
@@ -119,31 +142,38 @@ def _store_chunk(
         campaign.stop_reason = _(
             "The groups changed after you confirmed. Whoever did not fit the confirmed price was left out."
         )
-        return _write(campaign, owner, old, new, fitting, guard)
+        return _write(work, old, new, fitting)
+
+
+def _written_to(campaign: Campaign, rows: list[NewMessage]) -> set[str]:
+    """The numbers of these that have a message of this campaign, each looked up in the index."""
+    mine = "SELECT 1 FROM messaging_message m WHERE m.campaign_id = %s AND m.recipient = v.recipient LIMIT 1"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT v.recipient FROM {rows_sql(Message, ['recipient'])} WHERE ({mine}) IS NOT NULL",
+            [as_json([row.recipient] for row in rows), campaign.pk],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 @transaction.atomic
-def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[NewMessage], guard: Guard) -> int | None:
+def _write(work: _Work, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
+    campaign, guard = work.campaign, work.guard
     with connection.cursor() as cursor:
         cursor.execute(
             f"""UPDATE messaging_campaign
                 SET "cursor" = %s, listed_cursor = %s, lease_until = {later_sql(LEASE_SECONDS)}
                 WHERE id = %s AND "cursor" = %s AND listed_cursor = %s AND lease_owner = %s AND state = 'sending'""",
-            [*new, campaign.pk, *old, owner],
+            [*new, campaign.pk, *old, work.owner],
         )
         if cursor.rowcount != 1:
             return None
-    have = set(  # a contact whose number changed hands meanwhile: the number is written to once
-        Message.objects.for_client(campaign.client_id)
-        .filter(campaign_id=campaign.pk, recipient__in=[row.recipient for row in rows])
-        .values_list("recipient", flat=True)
-    )
-    fresh = [row for row in rows if row.recipient not in have]
-    if crowded := guard.crowded([(row.recipient, row.text) for row in fresh]):
-        fresh = [row for position, row in enumerate(fresh) if position not in crowded]
+    fresh = rows
+    if crowded := guard.crowded([(row.recipient, row.text) for row in rows]):
+        fresh = [row for position, row in enumerate(rows) if position not in crowded]
         campaign.stop_reason = _("Whoever got too many messages within the hour or the day was left out.")
     if campaign.spread_hours:
-        _spread(campaign, fresh)
+        _spread(work, fresh)
     store_messages(
         client=campaign.client,
         rows=fresh,
@@ -158,12 +188,12 @@ def _write(campaign: Campaign, owner: str, old: Place, new: Place, rows: list[Ne
     return len(rows)
 
 
-def _spread(campaign: Campaign, rows: list[NewMessage]) -> None:
+def _spread(work: _Work, rows: list[NewMessage]) -> None:
     """Give each message its moment, so that they leave evenly over the hours from the campaign's start."""
-    before = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).count()
+    campaign = work.campaign
     start = campaign.starts_at or database_now()
     pace = timedelta(hours=campaign.spread_hours) / max(campaign.quoted_recipients, 1)
-    for place, row in enumerate(rows, start=before):
+    for place, row in enumerate(rows, start=work.places_taken):
         row.next_attempt_at = max(start + place * pace, row.next_attempt_at or start)
 
 

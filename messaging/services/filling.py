@@ -52,7 +52,7 @@ class Filler:
 
 def _plain(value: str | None) -> str:
     """With plain spaces: the gap in an amount or a date of a French spreadsheet alone would make an SMS Unicode."""
-    return plain_spaces(value) if value and not value.isascii() else value or ""  # no phone is None
+    return plain_spaces(value or "")  # no phone is None
 
 
 def _first_name(contact: Sequence) -> str:

@@ -102,7 +102,7 @@ def test_the_number_of_statements_does_not_grow_with_the_charges(acme, django_as
     charges = [(f"message:{n}", 1000) for n in range(3000)]
     with django_assert_num_queries(MANY):
         debit_many(client_id=acme.pk, charges=charges)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5 if on_postgres() else 6):  # entries that are copied are not counted
         assert len(refund_many(client_id=acme.pk, refunds=charges)) == 3000
     assert balance(acme) == 100
     assert queries.check_wallets() == queries.check_running_balances() == queries.check_refunds() == []
