@@ -64,6 +64,13 @@ class QuoteChanged(WrongState):
     )
 
 
+class StillCounting(DomainError):
+    """What a draft to many people comes to is not known yet. Fact: retry_after, seconds."""
+
+    code = "still_counting"
+    default_message = _("The recipients are still being counted. Ask again in a moment.")
+
+
 class RecipientLimit(DomainError):
     """Fact: retry_after, the seconds after which it is surely allowed again."""
 

@@ -7,7 +7,7 @@ from messaging import months, wake
 from messaging.sending import lookups, runner
 from messaging.sending import simulation as simulated
 from messaging.sending import sweep as sweeping
-from messaging.services import campaigns, expansion, reports, scheduling, template_news, trials, watching
+from messaging.services import campaigns, expansion, quoting, reports, scheduling, template_news, trials, watching
 
 
 @shared_task(name=wake.DISPATCH, ignore_result=True)
@@ -30,6 +30,12 @@ def expand_campaign(campaign_id: int) -> None:
     """Write a confirmed campaign's messages, or refund a cancelled one's."""
     expansion.expand_campaign(campaign_id=campaign_id)
     campaigns.finish_campaigns()
+
+
+@shared_task(name=wake.QUOTE, ignore_result=True)
+def quote_campaign(campaign_id: int) -> None:
+    """Count what a draft to many people comes to, for those who look at it."""
+    quoting.work_out(campaign_id=campaign_id)
 
 
 @shared_task(name=wake.START, ignore_result=True)

@@ -14,6 +14,7 @@ CALLBACKS = "messaging.process_callbacks"
 LOOK_UP = "messaging.look_up"
 BALANCE = "messaging.read_balance"
 TEMPLATES = "messaging.read_templates"
+QUOTE = "messaging.heavy.quote_campaign"
 
 
 def senders(account_ids: Iterable[int | None]) -> None:
@@ -31,6 +32,11 @@ def expansion(campaign_id: int) -> None:
 
 def expansion_now(campaign_id: int) -> None:
     send_now(EXPAND, campaign_id)
+
+
+def quote(campaign_id: int) -> None:
+    """Count what a draft to many people comes to."""
+    send_after_commit(QUOTE, campaign_id)
 
 
 def start_campaigns(*, after: float) -> None:

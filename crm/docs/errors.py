@@ -77,8 +77,8 @@ ERRORS = (
     ApiError(
         "CONFLICT",
         409,
-        "It contradicts the present state: a contact that exists, a campaign that was started, or a first call with "
-        "the same Idempotency-Key that is still at work.",
+        "It contradicts the present state: a contact that exists, a campaign that was started, recipients that are "
+        "still being counted, or a first call with the same Idempotency-Key that is still at work.",
         (
             "With the header Retry-After: wait that long and repeat the call.",
             "For a contact: change the one named by `contact_id`, or call with ?upsert=true.",

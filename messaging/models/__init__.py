@@ -15,6 +15,7 @@ from messaging.models.providers import (
     Route,
     SendingProcess,
 )
+from messaging.models.quotes import KeptQuote
 from messaging.models.roads import DecisionKind, ProviderPace, ProviderTally, RouteDecision
 from messaging.models.rules import ForeignCount, SendingRules
 from messaging.models.senders import (
@@ -63,6 +64,7 @@ __all__ = [
     "InboundMessage",
     "InboundNumber",
     "Incident",
+    "KeptQuote",
     "Message",
     "MessageClass",
     "MessageEvent",

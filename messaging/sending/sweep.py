@@ -12,7 +12,7 @@ from messaging.providers.base import Outcome
 from messaging.sending import claims, lookups
 from messaging.sending.recording import FINAL_AFTER, fail_unconfirmed, record_outcomes
 from messaging.sending.runner import accounts_with_work
-from messaging.services import template_news
+from messaging.services import quoting, template_news
 from messaging.services.campaigns import finish_campaigns
 from messaging.services.expansion import campaigns_to_expand
 from messaging.services.provider_tallies import coarsen_provider_tallies, merge_provider_tallies
@@ -73,6 +73,7 @@ def sweep() -> Swept:
     coarsen_provider_tallies()
     close_unreported()
     tell_low_balances()
+    quoting.forget_quotes()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""DELETE FROM messaging_providercallback WHERE id IN (

@@ -8,25 +8,24 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from crm.common.access import page
+from crm.common.access import page, wants_fragment
 from crm.common.errors import DomainError, InvalidInput, WrongState
 from crm.common.figures import figure
 from crm.common.merge_fields import parse_template
 from crm.common.money import format_money, from_micros
 from crm.common.sql import database_now
 from crm.common.text_units import lay_out
-from messaging import queries
 from messaging.campaign_forms import AUDIENCE, REVIEW, WHEN
 from messaging.errors import QuoteChanged
 from messaging.forms import read_id
 from messaging.models import Campaign, CampaignState, Channel, TemplateLanguage
-from messaging.services import approval, repeating, scheduling, similar, uploads
+from messaging.services import approval, quoting, repeating, scheduling, similar, uploads
 from messaging.services import campaigns as service
-from messaging.services.audience import Problem, Quote, problems_of, quote_campaign
-from messaging.services.guards import Guard
+from messaging.services.audience import Problem, Quote, problems_of
+from messaging.services.guards import Guard, Repeated
 from messaging.services.hours import OutsideHours
 from messaging.services.whatsapp_rendering import template_of
-from messaging.views.fragments import go
+from messaging.views.fragments import go, render_part
 from messaging.views.sketching import campaign_or_404, step_words, steps_bar
 from wallet.pricing import load_prices
 from wallet.queries import balance_of
@@ -152,8 +151,20 @@ def _needs_tick(request: HttpRequest, people: int, cost_micros: int) -> bool:
 
 
 def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "", status: int = 200) -> HttpResponse:
-    quote = quote_campaign(campaign)
-    reach = queries.reach_of(campaign)
+    figures = quoting.figures_of(campaign)
+    if isinstance(figures, quoting.Counting):
+        context = {
+            "campaign": campaign,
+            "counting": figures,
+            "refusal": refusal,
+            "steps": steps_bar(REVIEW, {}, campaign),
+            "may_edit": request.membership.may("campaigns.write") and campaign.state == CampaignState.DRAFT,
+        }
+        page, fragment = "messaging/campaign_counting.html", "messaging/_campaign_counting.html"
+        return render_part(request, page, fragment, context, status=status)
+    if wants_fragment(request) and request.method == "GET":  # it was counted while one watched
+        return go(request, reverse("campaign_review", args=[campaign.pk]))
+    quote, reach = figures.quote, figures.reach
     money = balance_of(request.client.pk)
     cost = from_micros(quote.cost_micros)
     problems = problems_of(campaign, quote)
@@ -215,7 +226,7 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
         "duplicates": max(reach.given - reach.people, 0),
         "left_out": [(words, quote.left_out[code]) for code, words in _left_out_words() if quote.left_out[code]],
         "languages": _languages(campaign, quote),
-        "warnings": _warnings(request, campaign, quote, doubt),
+        "warnings": _warnings(quote, figures.again, doubt),
         "awaiting": awaiting,
         "is_second": is_second,
         "submits": not awaiting and service.needs_approval(guard.rules, quote, simulated=request.client.simulation),
@@ -272,10 +283,10 @@ def _languages(campaign: Campaign, quote: Quote) -> list[tuple[str, int]]:
     return [(str(words.get(code, _("The main text"))), n) for code, n in quote.by_language.most_common()]
 
 
-def _warnings(request: HttpRequest, campaign: Campaign, quote: Quote, doubt: str) -> list[str]:
+def _warnings(quote: Quote, again: Repeated | None, doubt: str) -> list[str]:
     """What does not keep the campaign back, but had better be seen."""
     found = []
-    if again := similar.same_text_lately(campaign):
+    if again:
         found.append(
             ngettext(
                 "The same text was sent to %(n)s of them %(ago)s.",

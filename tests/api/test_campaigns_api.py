@@ -10,7 +10,7 @@ from contacts import services as contacts
 from contacts.models import Contact
 from messaging.models import Campaign, CampaignRecipient, Message, ProviderAccount, WhatsAppTemplate
 from messaging.queries import Reach, reach_of
-from messaging.services import audience
+from messaging.services import audience, quoting
 from messaging.services.expansion import expand_campaign
 from messaging.services.providers import add_route
 from messaging.services.senders import approve_email_sender, approve_sender
@@ -357,3 +357,17 @@ def test_what_cannot_be_is_refused_by_its_own_name_and_nothing_is_kept(acme, fie
 def test_T1_the_groups_of_another_client_exclude_nobody(acme, stranger):
     theirs = contacts.create_group(client=stranger.client, name="Theirs")
     refusal(acme.post("campaigns", DRAFT | {"excluded_groups": [theirs.pk]}), 400, "INVALID_REQUEST")
+
+
+def test_many_recipients_are_estimated_in_the_background_and_then_sent_at_once(monkeypatch, acme):
+    monkeypatch.setattr("messaging.services.quoting.WHILE_ONE_WAITS", 1)
+    body = acme.post("campaigns", DRAFT).json()["data"]
+    waiting = acme.get(f"campaigns/{body['id']}/estimate")
+    assert waiting["Retry-After"] == "1"
+    assert refusal(waiting, 409, "CONFLICT")
+    assert quoting.work_out(campaign_id=body["id"])
+    estimate = acme.get(f"campaigns/{body['id']}/estimate").json()["data"]
+    assert estimate["recipients"] == 2
+    monkeypatch.setattr("messaging.services.campaigns.confirming.quote_campaign", None)
+    sent = call(acme, "POST", f"campaigns/{body['id']}/send", {"expected_cost": estimate["cost"]}).json()["data"]
+    assert sent["status"] == "sending"

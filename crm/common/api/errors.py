@@ -25,6 +25,7 @@ DOMAIN_ERRORS: dict[str, tuple[int, str]] = {
     "repeat_blocked": (409, "CONFLICT"),
     "topups_closed": (503, "PROVIDER_UNAVAILABLE"),
     "quote_changed": (409, "CONFLICT"),
+    "still_counting": (409, "CONFLICT"),
     "request_in_progress": (409, "CONFLICT"),
     "idempotency_key_reused": (422, "IDEMPOTENCY_KEY_REUSED"),
 }

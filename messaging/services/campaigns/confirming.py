@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from accounts.models import Client, User
 from accounts.services.access import needs
 from accounts.services.audit import record_audit
-from contacts.models import Contact
 from crm.common.errors import InvalidInput, WrongState
 from crm.common.money import from_micros
 from crm.common.sql import database_now
@@ -23,6 +22,7 @@ from messaging.services.audience import Quote, problems_of, quote_campaign
 from messaging.services.campaigns.drafts import get_campaign
 from messaging.services.guards import Guard
 from messaging.services.hours import HoursBook, OutsideHours
+from messaging.services.quoting import kept_figures, newest_contact
 from wallet import services as wallet
 
 
@@ -55,8 +55,9 @@ def confirm_campaign(
     if before not in ((CampaignState.DRAFT, CampaignState.AWAITING) if approving else (CampaignState.DRAFT,)):
         raise WrongState(_("This campaign was started already."))
     check_may_send(client, campaign.channel)
-    newest = Contact.objects.for_client(client).order_by("-pk").values_list("pk", flat=True).first() or 0
-    quote = quote_campaign(campaign)
+    kept = kept_figures(campaign)
+    newest = kept.newest if kept else newest_contact(campaign)
+    quote = kept.quote if kept else quote_campaign(campaign)
     problems = [problem.sentence for problem in problems_of(campaign, quote)]
     if quote.recipients == 0 and not problems:
         problems.append(_("Nobody in these groups can be sent to."))
@@ -163,7 +164,8 @@ def next_slot(campaign: Campaign) -> datetime | None:
     """The first time from the one asked for at which everybody of a draft may be written to; None where none is."""
     now = database_now()
     at = campaign.schedule_at if campaign.schedule_at and campaign.schedule_at > now else now
-    countries = quote_campaign(campaign).by_country
+    kept = kept_figures(campaign)
+    countries = (kept.quote if kept else quote_campaign(campaign)).by_country
     hours = HoursBook(campaign.message_class, campaign.client.time_zone)
     return hours.next_slot(at, countries, span=timedelta(hours=campaign.spread_hours))
 

@@ -324,7 +324,7 @@ UNREACHABLE = {
     "adjustment_refused", "refund_mismatch", "reservation_short", "quote_changed", "conflict", "request_in_progress",
     "idempotency_key_reused", "invalid_request", "channel_not_available", "checked_just_now", "payment_refused",
     "invalid_address", "invalid_mail", "prompt_open", "repeat_blocked", "same_amount_again", "topups_closed",
-    "window_closed",
+    "window_closed", "still_counting",
 }  # fmt: skip
 OWN_WAY_IN = {
     "mifumo": {"credentials_missing", "wrong_secret", "wrong_app_key", "token_missing", "token_invalid",

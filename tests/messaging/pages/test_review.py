@@ -12,6 +12,7 @@ from contacts import services as contacts
 from messaging.models import Campaign, Message
 from messaging.services.campaigns import save_draft
 from messaging.services.expansion import expand_campaign
+from messaging.services.quoting import work_out
 from tests.messaging.pages.conftest import add_member, fill_group, sign_in
 from wallet.models import LedgerEntry, PricePlan, Rate
 from wallet.queries import balance_of
@@ -268,3 +269,22 @@ def test_a_draft_is_deleted_and_a_started_campaign_is_not(acme, browser, draft):
     other = save_draft(client=acme, by=None, name="Other", text="", group_ids=[])
     assert browser.post(f"/app/campaigns/{other.pk}/delete").url == "/app/campaigns"
     assert list(Campaign.objects.for_client(acme)) == [draft]
+
+
+def test_many_people_are_counted_while_the_page_shows_how_far(monkeypatch, acme, browser, draft):
+    monkeypatch.setattr("messaging.services.quoting.WHILE_ONE_WAITS", 1)
+    page = review(browser, draft).content.decode()
+    assert "It begins in a moment." in page
+    assert "expected_cost_micros" not in page
+    again = browser.get(f"/app/campaigns/{draft.pk}/review", headers={"HX-Request": "true"})
+    assert "It begins in a moment." in again.content.decode()
+    assert "<html" not in again.content.decode()
+    work_out(campaign_id=draft.pk)
+    again = browser.get(f"/app/campaigns/{draft.pk}/review", headers={"HX-Request": "true"})
+    assert again["HX-Redirect"] == f"/app/campaigns/{draft.pk}/review"
+    assert shown(review(browser, draft).content.decode()) == {
+        "expected_recipients": "4",
+        "expected_cost_micros": "5000000",
+    }
+    assert confirm(browser, draft).url == f"/app/campaigns/{draft.pk}"
+    assert balance_of(acme.pk).reserved == Decimal("5.00")

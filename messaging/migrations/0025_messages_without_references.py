@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0017_unlogged_rate_counter'),
-        ('messaging', '0022_history_by_sender_and_channel'),
+        ('messaging', '0024_unconfirmed_messages'),
     ]
 
     operations = [
