@@ -381,12 +381,14 @@ def _read_filters(client: Client, asked: Mapping[str, str]) -> dict[str, Any]:
 
 
 _TALLIED = ("status", "channel", "since", "before")
+_LASTING = ("sender", "campaign_id")
 
 
 def _count(client: Client, found: QuerySet[Message], filters: Mapping[str, Any]) -> int:
-    narrowed = any(value for name, value in filters.items() if name not in _TALLIED)
+    narrowed = any(value for name, value in filters.items() if name not in _TALLIED + _LASTING)
     tallied = {name: filters[name] for name in _TALLIED}
-    return statistics.count_messages(client, found, **tallied, narrowed=narrowed)
+    lasting = {name: filters[name] for name in _LASTING if filters[name]}
+    return statistics.count_messages(client, found, **tallied, lasting=lasting, narrowed=narrowed)
 
 
 class SmsStatisticsView(ApiView):

@@ -162,3 +162,25 @@ def test_the_statement_names_the_payment_of_a_top_up(acme):
     assert (newest["type"], newest["amount"], newest["balance_after"]) == ("credit", 3, 13)
     assert (newest["payment_method"], newest["mpesa_receipt"]) == ("mpesa", "PGH7X8Y9Z0")
     assert (opening["payment_method"], opening["mpesa_receipt"]) == (None, None)
+
+
+def test_a_total_by_sender_goes_on_from_what_was_counted_before(monkeypatch, acme, stranger):
+    monkeypatch.setattr(statistics, "_WORTH_KEEPING", 1)
+    monkeypatch.setattr(statistics, "_LOOK_AGAIN", 0)
+    later = statistics.database_now() + timedelta(minutes=11)
+
+    def total(caller=acme, **asked):
+        return caller.get("sms/history", asked).json()["meta"]["total"]
+
+    for n in range(3):
+        acme.send(recipient=f"25471234560{n}", sender="HOSPITAL")
+    assert total(sender="HOSPITAL") == 3
+    monkeypatch.setattr(statistics, "database_now", lambda: later)  # now they are settled, and their number is kept
+    assert total(sender="HOSPITAL") == 3
+    Message.objects.for_client(acme.client).update(sender="WRONG")  # never so: shows that they are not counted again
+    assert total(sender="HOSPITAL") == 3
+    Message.objects.for_client(acme.client).update(sender="HOSPITAL")
+    acme.send(sender="HOSPITAL")
+    assert total(sender="HOSPITAL") == 4
+    assert total(sender="HOSPITAL", status="queued") == 4
+    assert total(sender="HOSPITAL", channel="email") == total(sender="OTHER") == total(stranger, sender="HOSPITAL") == 0
