@@ -70,7 +70,8 @@ def goals(vendor: str) -> list[Goal]:
              _against(STRAW_50, 40, 0.5 * slots / 0.05)),
         Goal("single send", "550/s, 5 strawmen, p95 60 ms", single),
         Goal("bulk send", "10,000/s", _fast(10_000)),
-        Goal("campaign of priced", "1,000,000 in 30 s", _fast(1_000_000 / 30)),
+        Goal("start, priced", "answers in 200 ms", lambda f, _: max(f.extra.values()) <= 200),
+        Goal("start, all of it", "1,000,000 in 30 s", _fast(1_000_000 / 30)),
         Goal("CSV import", "20,000/s, 150 MiB", lambda f, _: f.per_second >= 20_000 and f.peak_mib <= 150),
         Goal("history", "p95 25 ms", lambda f, _: f.extra["p95 ms"] <= 25),
         Goal("the same as an API page", "p95 80 ms", lambda f, _: f.extra["p95 ms"] <= 80),
@@ -88,9 +89,8 @@ def _goal_of(figure: Figure, wanted: Sequence[Goal]) -> Goal | None:
     if figure.what.startswith("campaign of"):
         if ", " in figure.what.partition("ms")[2] or "its first" in figure.what:
             return None  # with several senders, or out of a long queue: part of the growth
-        kind = "priced" if "priced" in figure.what else "50 ms" if "50 ms" in figure.what else "0 ms"
-        named = [goal for goal in wanted if goal.what in (f"campaign of {kind}", "campaign of")]
-        return named[0] if named and not (named[0].what == "campaign of" and kind == "priced") else None
+        kind = "50 ms" if "50 ms" in figure.what else "0 ms"
+        return next((goal for goal in wanted if goal.what in (f"campaign of {kind}", "campaign of")), None)
     return next((goal for goal in wanted if figure.what.startswith(goal.what)), None)
 
 
