@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Any
 
 from django.db import migrations, transaction
@@ -238,8 +239,9 @@ class DropReferencesLive(migrations.AlterField):
             )
             found = cursor.fetchall()
         for table, constraint in found:
-            words = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {constraint}"
-            in_a_moment(connection, lambda cursor, words=words: cursor.execute(words))
+            in_a_moment(
+                connection, methodcaller("execute", f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {constraint}")
+            )
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """Nothing: what was written meanwhile was not checked."""

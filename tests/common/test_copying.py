@@ -11,7 +11,7 @@ from tests.factories import make_client
 
 COLUMNS = (
     "id", "client_id", "recipient", "sender", "text", "content", "reference", "simulated", "units", "created_at",
-    "next_attempt_at", "status", "provider_message_id", "network_code", "lease_owner", "error_code", "error_message",
+    "next_attempt_at", "status", "provider_message_id", "network_code", "error_code", "error_message",
     "channel", "source", "priority", "segments", "encoding", "cost_micros", "attempts", "unconfirmed",
 )  # fmt: skip
 AT = datetime(2026, 3, 1, 12, 30, 5, 123456, tzinfo=UTC)
@@ -23,7 +23,7 @@ def _rows(client, first):
         content = None if number % 2 else {"subject": text, "headers": {"a\tb": 'c"\\'}}
         moment = None if number % 3 else AT
         given = (first + number, client.pk, f"+2547000000{number:02}", "ACME", text, content, "", bool(number % 2))
-        yield (*given, number, AT, moment, "held", *[""] * 5, "sms", "api", 0, 1, "gsm7", 10**15, 0, False)
+        yield (*given, number, AT, moment, "held", *[""] * 4, "sms", "api", 0, 1, "gsm7", 10**15, 0, False)
 
 
 @pytest.mark.django_db
