@@ -78,9 +78,16 @@ def _ids(ids: Iterable[int]) -> Any:
 
 
 def _leases_in_order(where: str, after: str = "ORDER BY message_id FOR UPDATE") -> str:
-    """A bracket of leases, locked in the order of their keys, so that no two who lock several wait for each other."""
+    """`message_id` is that of one of these leases, locked in the order of their keys, so that no two who lock several
+    wait for each other."""
     locked = after if on_postgres() else ""
-    return f"(SELECT l.message_id FROM messaging_messagelease l WHERE {where} {locked})"
+    return f"message_id {_one_of(f'SELECT l.message_id FROM messaging_messagelease l WHERE {where} {locked}')}"
+
+
+def _one_of(found: str) -> str:
+    """Ends a condition: is among what a SELECT finds. It runs once: as IN, while statistics do not know how few or many
+    there are, PostgreSQL runs a bracket that locks again for every row beside it."""
+    return f"= ANY(ARRAY({found}))" if on_postgres() else f"IN ({found})"
 
 
 def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
@@ -138,7 +145,7 @@ def mark_submitting(*, owner: str, ids: Sequence[int]) -> set[int]:
     with connection.cursor() as cursor:  # one statement, committed by itself
         cursor.execute(
             f"""UPDATE messaging_messagelease SET submitting = {_true()}, until = {later_sql(SUBMIT_SECONDS)}
-                WHERE message_id IN {ours} RETURNING message_id""",
+                WHERE {ours} RETURNING message_id""",
             [_ids(ids), owner],
         )
         return {row[0] for row in cursor.fetchall()}
@@ -185,12 +192,11 @@ def hold_queued(*, column: str, pk: int) -> int:
     leases gone before it writes. column: campaign_id or client_id. What is being written is let be.
     """
     being_written = "SELECT 1 FROM messaging_messagelease l WHERE l.message_id = m.id AND l.submitting"
+    waiting = f"""SELECT m.id FROM messaging_message m WHERE m.{column} = %s AND m.status = 'queued'
+                  AND NOT EXISTS ({being_written}) {in_key_order("m")}"""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE messaging_message SET status = 'held' WHERE status = 'queued' AND id IN (
-                    SELECT m.id FROM messaging_message m WHERE m.{column} = %s AND m.status = 'queued'
-                    AND NOT EXISTS ({being_written}) {in_key_order("m")})""",
-            [pk],
+            f"UPDATE messaging_message SET status = 'held' WHERE status = 'queued' AND id {_one_of(waiting)}", [pk]
         )
         held = cursor.rowcount
         of_held = f"""EXISTS (SELECT 1 FROM messaging_message m WHERE m.id = l.message_id AND m.{column} = %s
@@ -198,8 +204,8 @@ def hold_queued(*, column: str, pk: int) -> int:
         _delete(_leases_in_order(f"NOT l.submitting AND {of_held}"), [pk])
         # Marked between the first two statements: a lease that is left is submitting, its message was not to be held.
         cursor.execute(
-            f"""UPDATE messaging_message SET status = 'queued'
-                WHERE id IN (SELECT l.message_id FROM messaging_messagelease l WHERE {of_held})""",
+            "UPDATE messaging_message SET status = 'queued' WHERE id "
+            + _one_of(f"SELECT l.message_id FROM messaging_messagelease l WHERE {of_held}"),
             [pk],
         )
         return held - cursor.rowcount
@@ -247,5 +253,5 @@ def free_expired(*, limit: int = 5000) -> tuple[int, list[int]]:
 
 def _delete(leases: str, params: Sequence[Any]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM messaging_messagelease WHERE message_id IN {leases}", params)
+        cursor.execute(f"DELETE FROM messaging_messagelease WHERE {leases}", params)
         return cursor.rowcount

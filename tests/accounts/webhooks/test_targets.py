@@ -8,6 +8,7 @@ from accounts.delivery import loop, targets
 from accounts.delivery.targets import check_webhook_url, may_dial
 from accounts.models import DeliveryState
 from accounts.services.events import record_events
+from crm.common import tracing
 from crm.common.errors import InvalidInput
 from crm.common.public_addresses import is_public, read_dialled
 from crm.common.transfers import Transfers
@@ -125,7 +126,7 @@ def only_the_address_decides(receiver, settings, monkeypatch):
 def test_W5_no_hostile_spelling_is_dialled(receiver, host):
     url = f"http://{host}:{receiver.port}/ok"
     transfers = Transfers(limits=loop.LIMITS)
-    transfers.start(loop.Sending(None, url), "POST", url, (), b"{}")
+    transfers.start(loop.Sending(None, url, tracing.begin("webhook delivery", {})), "POST", url, (), b"{}")
     ended = []
     while transfers:
         ended += [end for _, end in transfers.ended()]
