@@ -188,12 +188,12 @@ def _load(path: str, client: Client, figure: Figure) -> None:
     before = theirs = database_cpu()
     while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
         theirs = max(theirs, database_cpu())  # its share of the database is not to be seen when it has ended
+        figure.peak_mib = max(figure.peak_mib, peak_mib(child.pid))  # what wait4 tells has ours before exec in it
         time.sleep(0.2)
     child.returncode, usage = os.waitstatus_to_exitcode(ended[1]), ended[2]
     if child.returncode:
         raise RuntimeError("loadcontacts failed")
     figure.cpu = usage.ru_utime + usage.ru_stime + theirs - before
-    figure.peak_mib = usage.ru_maxrss / 1024
 
 
 _MANY = """
