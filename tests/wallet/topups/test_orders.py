@@ -84,7 +84,8 @@ def run_one(rng, client, truth, number):
     return top_up, is_paid
 
 
-@pytest.mark.parametrize("seed", range(ORDERS // BATCH))
+# The orders are the same on either database; PostgreSQL takes twice as long, and CI has 25 minutes for both.
+@pytest.mark.parametrize("seed", range(ORDERS // BATCH if connection.vendor == "sqlite" else 4))
 def test_P3_P4_a_thousand_random_orders(db, monkeypatch, seed):
     rng = random.Random(seed)
     random.seed(seed)
