@@ -25,6 +25,16 @@ def _shown(sender: SenderId) -> str:
     return f"{sender.display_name} <{sender.name}>" if sender.display_name else sender.name
 
 
+def _groups(label: Any) -> forms.TypedMultipleChoiceField:
+    return forms.TypedMultipleChoiceField(
+        label=label,
+        coerce=int,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": _("One of these groups does not exist any more.")},
+    )
+
+
 class StepForm(forms.Form):
     """A page of a campaign. What other pages ask is in their forms; a draft may lack anything until it is reviewed."""
 
@@ -62,20 +72,8 @@ class AudienceForm(StepForm):
         help_text=_("Only your team sees it."),
         error_messages={"required": _("Give the campaign a name.")},
     )
-    groups = forms.TypedMultipleChoiceField(
-        label=_("Send to"),
-        coerce=int,
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={"invalid_choice": _("One of these groups does not exist any more.")},
-    )
-    excluded = forms.TypedMultipleChoiceField(
-        label=_("But not to"),
-        coerce=int,
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={"invalid_choice": _("One of these groups does not exist any more.")},
-    )
+    groups = _groups(_("Send to"))
+    excluded = _groups(_("But not to"))
     numbers = forms.CharField(
         label=_("Numbers"),
         required=False,

@@ -16,10 +16,10 @@ from messaging.campaign_forms import MESSAGE
 from messaging.forms import read_id
 from messaging.models import Channel, TemplateLanguage
 from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
-from messaging.services.mail_preview import preview_mail
+from messaging.services.mail_preview import MailPreview, preview_mail
 from messaging.services.preview import preview_text
 from messaging.services.reach import measure_reach
-from messaging.services.whatsapp_preview import preview_template
+from messaging.services.whatsapp_preview import TemplatePreview, preview_template
 from messaging.views.fragments import render_part
 from messaging.views.sketching import Sketch, campaign_or_404, posted_sketch
 from wallet.queries import balance_of
@@ -126,43 +126,37 @@ def preview_of(sketch: Sketch) -> dict[str, Any]:
 def _mail_preview_of(sketch: Sketch, addresses: list[str]) -> dict[str, Any]:
     """What _mail_preview.html and mail_frame.html print."""
     written, problem = sketch.written()
-    shown = preview_mail(
-        campaign=written,
-        group_ids=sketch.group_ids,
-        excluded_ids=sketch.excluded_ids,
-        addresses=addresses,
-        place=read_id(sketch.request.POST.get("person", "")) or 0,
-        problem=problem,
-    )
-    price = shown.price_micros
-    return {
-        "preview": shown,
-        "sender": written.sender,
-        "cost": format_money(from_micros(price), sketch.client.currency) if price is not None else "",
-        "merge_fields": [*BUILT_IN[:3], "email", "department", OPT_OUT_LINK, *shown.titles],
-        "is_mail": True,
-        "is_fragment": False,
-    }
+    shown = preview_mail(campaign=written, addresses=addresses, problem=problem, **_whose(sketch))
+    fields = ["email", "department", OPT_OUT_LINK]
+    return _printed(sketch, shown, sender=written.sender, fields=fields) | {"is_mail": True}
 
 
 def _template_preview_of(sketch: Sketch, numbers: list[str]) -> dict[str, Any]:
     """What _template_preview.html prints."""
     written, problem = sketch.written()
-    shown = preview_template(
-        campaign=written,
-        group_ids=sketch.group_ids,
-        excluded_ids=sketch.excluded_ids,
-        numbers=numbers,
-        place=read_id(sketch.request.POST.get("person", "")) or 0,
-        problem=problem,
-    )
+    shown = preview_template(campaign=written, numbers=numbers, problem=problem, **_whose(sketch))
+    fields = ["phone", "department"]
+    return _printed(sketch, shown, sender=written.sender_name, fields=fields) | {"is_whatsapp": True}
+
+
+def _whose(sketch: Sketch) -> dict[str, Any]:
+    """Of the people who can be looked at, the one whose place the form names."""
+    return {
+        "group_ids": sketch.group_ids,
+        "excluded_ids": sketch.excluded_ids,
+        "place": read_id(sketch.request.POST.get("person", "")) or 0,
+    }
+
+
+def _printed(
+    sketch: Sketch, shown: MailPreview | TemplatePreview, *, sender: str, fields: Sequence[str]
+) -> dict[str, Any]:
     price = shown.price_micros
     return {
         "preview": shown,
-        "sender": written.sender_name,
+        "sender": sender,
         "cost": format_money(from_micros(price), sketch.client.currency) if price is not None else "",
-        "merge_fields": [*BUILT_IN[:3], "phone", "department", *shown.titles],
-        "is_whatsapp": True,
+        "merge_fields": [*BUILT_IN[:3], *fields, *shown.titles],
         "is_fragment": False,
     }
 
