@@ -10,9 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 # What would tie the child to the test run, or to a database that is not its own.
@@ -71,6 +72,18 @@ class Installation:
                 [sys.executable, "manage.py", "serve", *options],
                 cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
+
+    @contextmanager
+    def running(self, seconds: float = 400) -> Iterator[Self]:
+        """Started, ready, and ended in order afterwards whatever happens."""
+        self.start()
+        try:
+            self.wait_until_ready(seconds)
+            yield self
+        finally:
+            if self.process:
+                self.process.terminate()
+                self.process.wait(timeout=60)
 
     def wait_until_ready(self, seconds: float = 240) -> str:
         """What it has printed once it says that it is ready."""

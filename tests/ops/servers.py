@@ -117,23 +117,18 @@ class Postgres:
 
 
 @contextmanager
-def postgres(address: str = "127.0.0.1", network: str = "") -> Iterator[Postgres]:
-    """A new, empty server."""
+def postgres(
+    address: str = "127.0.0.1", network: str = "", *, replica_of: Postgres | None = None
+) -> Iterator[Postgres]:
+    """A new, empty server; or a streaming replica of one that is running, where that is."""
+    if replica_of:
+        address, network = replica_of.address, replica_of.network
     server = Postgres(address, network)
     try:
-        server.make()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(server.folder, ignore_errors=True)
-
-
-@contextmanager
-def replica_of(primary: Postgres) -> Iterator[Postgres]:
-    """A streaming replica of `primary`, which has to be running."""
-    server = Postgres(primary.address, primary.network)
-    try:
-        server.make_from(primary)
+        if replica_of:
+            server.make_from(replica_of)
+        else:
+            server.make()
         yield server
     finally:
         server.stop()

@@ -74,14 +74,8 @@ class Watched(Installation):
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     one = Watched(tmp_path_factory.mktemp("watched"))
     schema.copy_to(one.folder / "tarishi.sqlite3")  # where a test before this one made it
-    one.start()
-    try:
-        one.wait_until_ready(400)
+    with one.running():
         yield one
-    finally:
-        if one.process:
-            one.process.terminate()
-            one.process.wait(timeout=60)
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.ops.installation import manage, wait_for
-from tests.ops.servers import Postgres, postgres, replica_of
+from tests.ops.servers import Postgres, postgres
 
 SETUP = """
 from tests.messaging.core.world import accept, make_road, make_sender
@@ -51,7 +51,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         manage(tmp_path, "migrate", "--verbosity=0", DATABASE_URL=primary.url)
         done = manage(tmp_path, "shell", "-c", SETUP, DATABASE_URL=primary.url, PYTHONPATH=".")
         assert done.returncode == 0, done.stderr
-        with replica_of(primary) as copy:
+        with postgres(replica_of=primary) as copy:
             yield Pair(tmp_path, primary, copy)
 
 

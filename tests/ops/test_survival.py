@@ -99,14 +99,10 @@ def doomed(tmp_path: Path) -> Iterator[Doomed]:
             server.execute(f'CREATE DATABASE "{name}"')
         extra["DATABASE_URL"] = f"{SERVER.rpartition('/')[0]}/{name}"
     one = Doomed(tmp_path, **extra)
-    one.start()
     try:
-        one.wait_until_ready(400)
-        yield one
+        with one.running():
+            yield one
     finally:
-        if one.process:
-            one.process.terminate()
-            one.process.wait(timeout=60)
         if SERVER:
             with psycopg.connect(SERVER, autocommit=True) as server:
                 server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,7 +1,5 @@
 """Campaigns by email: who gets one, what each of them reads, what it costs, and that all of it agrees."""
 
-from decimal import Decimal
-
 import pytest
 from django.utils import translation
 from django.utils.translation import gettext
@@ -16,13 +14,19 @@ from messaging.services import again
 from messaging.services.audience import problems_of, quote_campaign
 from messaging.services.campaigns import get_campaign, list_recipients, save_draft
 from messaging.services.expansion import expand_campaign
-from messaging.services.providers import add_route, connect_provider
-from messaging.services.senders import approve_email_sender
 from messaging.services.templates import save_template
 from messaging.services.trial import start_trial
-from tests.messaging.core.world import ONE, balance, check_books, confirm, make_draft, make_road, movements, run_sql
-from wallet.models import PricePlan
-from wallet.services import set_rate
+from tests.messaging.core.world import (
+    ONE,
+    balance,
+    check_books,
+    confirm,
+    make_draft,
+    make_mail_road,
+    make_road,
+    movements,
+    run_sql,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -31,13 +35,7 @@ HTML = '<p>Dear {first_name|friend}, <a href="https://acme.test/{code|x}">look</
 
 @pytest.fixture
 def acme(acme: Client) -> Client:
-    set_rate(plan=PricePlan.objects.get(wallets__client=acme), channel="email", price_per_unit=Decimal("0.5"))
-    approve_email_sender(client=acme, address="news@acme.test", display_name="Acme")
-    account = connect_provider(
-        name="Mail", adapter="smtp", credentials={"tls": "none", "bounce_address": "b@acme.test"},
-        base_url="smtp://127.0.0.1:9",
-    )  # fmt: skip
-    add_route(account=account, channel="email")
+    make_mail_road(acme)
     return acme
 
 

@@ -16,9 +16,7 @@ from messaging.sending.recording import record_outcomes
 from messaging.services import again
 from messaging.services.campaigns import cancel_campaign, finish_campaigns
 from messaging.services.expansion import expand_campaign
-from messaging.services.providers import add_route, connect_provider
 from messaging.services.repeating import stop_series
-from messaging.services.senders import approve_email_sender
 from tests.messaging.core import world
 from wallet.models import PricePlan
 from wallet.services import set_rate
@@ -171,14 +169,7 @@ def test_replies_are_people_who_wrote_to_its_sender_within_a_week(acme, zuri, ro
 
 @pytest.fixture
 def mail_road(acme):
-    set_rate(plan=PricePlan.objects.get(wallets__client=acme), channel="email", price_per_unit=Decimal("0.5"))
-    approve_email_sender(client=acme, address="news@acme.test", display_name="Acme")
-    account = connect_provider(
-        name="Mail", adapter="smtp", credentials={"tls": "none", "bounce_address": "b@acme.test"},
-        base_url="smtp://127.0.0.1:9",
-    )  # fmt: skip
-    add_route(account=account, channel="email")
-    return account
+    return world.make_mail_road(acme)
 
 
 def address(client: Client, number: str, email: str) -> None:

@@ -21,10 +21,10 @@ from messaging.services.audience import quote_campaign
 from messaging.services.campaigns import confirm_campaign, save_draft
 from messaging.services.providers import add_route, connect_provider
 from messaging.services.reports import store_callback
-from messaging.services.senders import approve_sender_id
-from wallet.models import LedgerEntry, Wallet
+from messaging.services.senders import approve_email_sender, approve_sender_id
+from wallet.models import LedgerEntry, PricePlan, Wallet
 from wallet.reconciliation import CHECKS
-from wallet.services import credit_wallet, open_wallet
+from wallet.services import credit_wallet, open_wallet, set_rate
 
 ONE = 1_000_000  # the standard plan's price of a unit, in micros
 FORM = "application/x-www-form-urlencoded"
@@ -52,6 +52,20 @@ def make_road(
         batch_size=batch_size,
     )
     add_route(account=account, **route)
+    return account
+
+
+def make_mail_road(client: Client) -> ProviderAccount:
+    """Mail for a client: half a shilling each, from news@acme.test, by a server that is not there."""
+    set_rate(plan=PricePlan.objects.get(wallets__client=client), channel="email", price_per_unit=Decimal("0.5"))
+    approve_email_sender(client=client, address="news@acme.test", display_name="Acme")
+    account = connect_provider(
+        name="Mail",
+        adapter="smtp",
+        credentials={"tls": "none", "bounce_address": "b@acme.test"},
+        base_url="smtp://127.0.0.1:9",
+    )
+    add_route(account=account, channel="email")
     return account
 
 

@@ -1,7 +1,6 @@
 """Mails on the pages: written, shown as one person reads them, tried, reviewed, sent; templates with subjects."""
 
 import re
-from decimal import Decimal
 
 import pytest
 
@@ -9,12 +8,9 @@ from contacts import services as contacts
 from contacts.models import Contact
 from messaging.models import Campaign, Message, Template
 from messaging.services.expansion import expand_campaign
-from messaging.services.providers import add_route, connect_provider
-from messaging.services.senders import approve_email_sender
+from tests.messaging.core.world import make_mail_road
 from tests.messaging.pages.conftest import FRAGMENT
 from tests.web.conftest import add_member
-from wallet.models import PricePlan
-from wallet.services import set_rate
 
 pytestmark = pytest.mark.django_db
 
@@ -23,13 +19,7 @@ NEW = "/app/campaigns/new"
 
 @pytest.fixture
 def readers(acme, provider):
-    set_rate(plan=PricePlan.objects.get(wallets__client=acme), channel="email", price_per_unit=Decimal("0.5"))
-    approve_email_sender(client=acme, address="news@acme.test", display_name="Acme")
-    account = connect_provider(
-        name="Mail", adapter="smtp", credentials={"tls": "none", "bounce_address": "b@acme.test"},
-        base_url="smtp://127.0.0.1:9",
-    )  # fmt: skip
-    add_route(account=account, channel="email")
+    make_mail_road(acme)
     group = contacts.create_group(client=acme, name="Readers")
     rows = [
         Contact.objects.create(client=acme, name=name, email=email, phone=None)
