@@ -10,6 +10,7 @@ import os
 import signal
 import sqlite3
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from decimal import Decimal
@@ -103,7 +104,7 @@ def test_D9_paused_resumed_and_killed_twice_each_person_is_reached_once_to_the_c
     draft = api("POST", "campaigns", {"name": "Fees", "message": TEXT, "groups": [group], "sender": "ACME"})["id"]
 
     began = time.monotonic()
-    quote = api("GET", f"campaigns/{draft}/estimate")
+    quote = wait_for(lambda: _estimate(api, draft), 120, "a worker to have counted everybody")
     reviewed = time.monotonic() - began
     wide = len([n for n in range(PEOPLE) if n % 50 == 7])
     assert (quote["recipients"], quote["units"], quote["problems"]) == (PEOPLE, PEOPLE + wide, [])
@@ -149,6 +150,15 @@ def test_D9_paused_resumed_and_killed_twice_each_person_is_reached_once_to_the_c
     assert end["delivered"] + end["failed"] + len(end["unconfirmed"]) == PEOPLE
     # To the cent: what the carrier delivered, and what nobody can say of yet, at one price for each part.
     assert spent == (parts + end["unconfirmed_units"]) * PRICE
+
+
+def _estimate(api: Api, draft: int) -> Any:
+    """What the draft comes to; None while a worker counts, which is answered by 409."""
+    try:
+        return api("GET", f"campaigns/{draft}/estimate")
+    except urllib.error.HTTPError as error:
+        assert error.code == 409, error.read()
+        return None
 
 
 def _pause(doomed: Doomed, api: Api, draft: int) -> int:
