@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from crm.docs.errors import BY_CODE, ApiError, of_status
-from crm.docs.schema import PREFIX, schema, slug_of
+from crm.docs.schema import PREFIX, REPEATED, schema, slug_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One call. fields: of its body; answer: the fields of `data`; example: a body that works, None without one."""
+    """One call. fields: of its body; answer: the fields of `data`; example: a body that works, None without one.
+    waits: it answers 409 with Retry-After while something is worked out.
+    """
 
     title: str
     slug: str
@@ -47,6 +49,7 @@ class Endpoint:
     example: dict[str, Any] | None
     example_answer: dict[str, Any] | None
     upload: bool
+    waits: bool
 
     @property
     def group_slug(self) -> str:
@@ -101,6 +104,7 @@ def _read(document: dict[str, Any]) -> Iterator[Endpoint]:
                 example=content.get("example"),
                 example_answer=success.get("example"),
                 upload=media.startswith("multipart/"),
+                waits=REPEATED in operation,
             )
 
 

@@ -38,6 +38,8 @@ def samples_of(endpoint: Endpoint, caller: Caller, values: Mapping[str, Any] | N
     found = []
     for language, label in LANGUAGES.items():
         code = write[language](endpoint.method, url, body, endpoint.upload)
+        if endpoint.waits:
+            code = _patient(code, language)
         found.append(Sample(language, label, _hinted(code, language, caller.key_hint)))
     return found
 
@@ -53,6 +55,45 @@ def _body(endpoint: Endpoint, caller: Caller) -> dict[str, Any] | None:
     if body and caller.sender:
         body = {name: caller.sender if name in ("sender", "sender_id") else value for name, value in body.items()}
     return body
+
+
+_WAIT = "its recipients are still being counted"
+_NODE_WAIT = (
+    "// While it answers 409 with Retry-After, {why}.\nlet response;\ndo {{\n"
+    '  if (response) await new Promise((wake) => setTimeout(wake, 1000 * response.headers.get("Retry-After")));\n'
+    '  response = {call}}} while (response.status === 409 && response.headers.has("Retry-After"));\n'
+)
+_PHP_WAIT = (
+    "while (true) {\n    $body = json_decode(curl_exec($call));\n"
+    "    $wait = curl_getinfo($call, CURLINFO_RETRY_AFTER);\n"
+    "    if (curl_getinfo($call, CURLINFO_RESPONSE_CODE) !== 409 || $wait === 0) {\n        break;\n    }\n"
+    "    sleep($wait); // {why}\n}\n"
+)
+
+
+def _patient(code: str, language: str) -> str:
+    """A sample that makes its call again while the answer is 409 with Retry-After."""
+    if language == "python":
+        before, call, after = _cut(code, "response = ", "body = ")
+        return (
+            f"{before.replace('import os', 'import os' + chr(10) + 'import time')}while True:\n{indent(call, '    ')}"
+            '    if response.status_code != 409 or "Retry-After" not in response.headers:\n        break\n'
+            f'    time.sleep(int(response.headers["Retry-After"]))  # {_WAIT}\n{after}'
+        )
+    if language == "node":
+        before, call, after = _cut(code, "const response = ", "const body = ")
+        call = indent(call.removeprefix("const response = "), "  ").lstrip()
+        return before + _NODE_WAIT.format(why=_WAIT, call=call) + after
+    if language == "php":
+        before, _call, after = _cut(code, "$body = ", "if (")
+        return before + _PHP_WAIT.replace("{why}", _WAIT) + after
+    return f"# 409 with Retry-After: {_WAIT}. Wait for so many seconds, then make the same call again.\n{code}"
+
+
+def _cut(code: str, first: str, next_: str) -> tuple[str, str, str]:
+    """Before the statement that begins with `first`, that statement, and from `next_` on."""
+    start, end = code.index(first), code.index(next_)
+    return code[:start], code[start:end], code[end:]
 
 
 class _Values(dict):

@@ -60,6 +60,9 @@ def slug_of(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
+REPEATED = "x-to-be-repeated"  # of an operation: when the same call is to be made again
+
+
 class ApiSchema(AutoSchema):
     """One operation."""
 
@@ -67,7 +70,10 @@ class ApiSchema(AutoSchema):
 
     def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> dict | None:
         self.described = getattr(self.view, method.lower()).described
-        return super().get_operation(path, path_regex, path_prefix, method, registry)
+        operation = super().get_operation(path, path_regex, path_prefix, method, registry)
+        if operation and self.described.waits:
+            operation[REPEATED] = "while the answer is 409 and has the header Retry-After"
+        return operation
 
     def get_operation_id(self) -> str:
         return slug_of(self.described.title).replace("-", "_")

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from django.db import transaction
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -35,6 +37,7 @@ from messaging.errors import StillCounting
 from messaging.models import Campaign, CampaignState, Channel
 from messaging.services import campaigns as services
 from messaging.services import quoting
+from messaging.services.accept import check_may_send
 from messaging.services.audience import problems_of
 from messaging.services.repeating import set_repeat
 from messaging.services.scheduling import set_timing
@@ -176,6 +179,7 @@ class EstimateView(ApiView):
         "this is done in the background: until then the answer is 409, to be asked again after the seconds of "
         "`Retry-After`. What was estimated within the last ten minutes, `send` starts at once.",
         answers=EstimateShape,
+        waits=True,
         refuses=_NOT_FOUND | {409: "It was started before, or its recipients are still being counted."},
     )
     def get(self, request: Request, client_id: int, campaign_id: int) -> Response:
@@ -196,6 +200,7 @@ class LaunchView(ApiView):
     """Starts a campaign."""
 
     required_scope = "campaigns"
+    answers_once_itself = True  # a refusal undoes what its key did, and must not undo that a worker counts
     error_fields: ClassVar[dict[str, str]] = {
         "channel_not_available": "channel",
         "no_price": "recipients",
@@ -205,20 +210,29 @@ class LaunchView(ApiView):
     @describe(
         "Send a campaign",
         "Reserves the whole cost in one step, or refuses; then the messages leave, at `schedule_at` where it has one. "
-        "Each is charged as it is made.",
+        "Each is charged as it is made.\n\nNobody waits while more than 3,000 recipients are counted: the answer is "
+        "409 with `Retry-After` until that is done in the background, and nothing is reserved; send it again, with "
+        "the same Idempotency-Key. What was estimated within the last ten minutes starts at once.",
         takes=LaunchRequest,
         answers=CampaignShape,
+        waits=True,
         refuses=_NOT_FOUND
         | {
             402: "The wallet cannot pay for the whole campaign.",
-            409: "It was started before, or its cost changed.",
+            409: "It was started before, its cost changed, or its recipients are still being counted.",
         },
         example={"expected_cost": 2},
     )
-    def post(self, request: Request, client_id: int, campaign_id: int) -> Response:
-        client = request.auth.client
-        services.get_campaign(client=client, campaign_id=campaign_id)
+    def post(self, request: Request, client_id: int, campaign_id: int) -> HttpResponse:
+        campaign = services.get_campaign(client=request.auth.client, campaign_id=campaign_id)
         asked = self.read(LaunchRequest)
+        check_may_send(campaign.client, campaign.channel)
+        if campaign.state == CampaignState.DRAFT and not quoting.is_counted(campaign):
+            raise StillCounting(retry_after=1)
+        return self.answer_once(partial(self._launch, asked=asked), request, campaign_id)
+
+    def _launch(self, request: Request, campaign_id: int, *, asked: dict[str, Any]) -> Response:
+        client = request.auth.client
         cost = asked.get("expected_cost")
         services.confirm_campaign(
             client=client,

@@ -63,6 +63,14 @@ def figures_of(campaign: Campaign) -> Figures | Counting:
     return _ask(campaign)
 
 
+def is_counted(campaign: Campaign) -> bool:
+    """Whether a draft can be confirmed without somebody waiting while many are counted; else a worker is set to it."""
+    if not goes_to_many(campaign) or kept_figures(campaign):
+        return True
+    _ask(campaign)
+    return False
+
+
 def goes_to_many(campaign: Campaign) -> bool:
     """Whether one of its groups, or its list, has more than WHILE_ONE_WAITS people."""
     groups = list(campaign.groups.filter(client_id=campaign.client_id).values_list("pk", flat=True))

@@ -63,6 +63,9 @@ def send(request: HttpRequest, pk: int) -> HttpResponse:
     if request.POST.get("sure") != "yes" and _needs_tick(request, people, cost):
         refusal = _("Tick the box to say that you have checked the figures.")
         return _render_review(request, campaign, refusal=refusal, status=422)
+    if not quoting.is_counted(campaign):  # the figures are from so long ago that they are counted anew
+        refusal = _("Look at the figures once more, then confirm.")
+        return _render_review(request, campaign, refusal=refusal, status=409)
     act = service.confirm_campaign if campaign.state == CampaignState.DRAFT else approval.approve_campaign
     try:
         act(
@@ -110,7 +113,7 @@ def return_to_author(request: HttpRequest, pk: int) -> HttpResponse:
 def move(request: HttpRequest, pk: int) -> HttpResponse:
     """POST /app/campaigns/{id}/move puts a draft at the next time at which everybody may be written to."""
     campaign = campaign_or_404(request, pk)
-    if request.method == "POST" and campaign.state == CampaignState.DRAFT:
+    if request.method == "POST" and campaign.state == CampaignState.DRAFT and quoting.is_counted(campaign):
         try:
             slot = service.next_slot(campaign)
             if slot is None:

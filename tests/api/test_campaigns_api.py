@@ -371,3 +371,21 @@ def test_many_recipients_are_estimated_in_the_background_and_then_sent_at_once(m
     monkeypatch.setattr("messaging.services.campaigns.confirming.quote_campaign", None)
     sent = call(acme, "POST", f"campaigns/{body['id']}/send", {"expected_cost": estimate["cost"]}).json()["data"]
     assert sent["status"] == "sending"
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}])
+def test_nobody_waits_while_many_are_counted_and_the_same_call_sends_them_then(monkeypatch, acme, key):
+    monkeypatch.setattr("messaging.services.quoting.WHILE_ONE_WAITS", 1)
+    made = acme.post("campaigns", DRAFT).json()["data"]["id"]
+    with monkeypatch.context() as patched:  # nobody is counted within the calls
+        patched.setattr("messaging.services.quoting.quote_campaign", None)
+        patched.setattr("messaging.services.campaigns.confirming.quote_campaign", None)
+        for _ in range(2):
+            waiting = acme.post(f"campaigns/{made}/send", {}, **key)
+            assert waiting["Retry-After"] == "1"
+            assert refusal(waiting, 409, "CONFLICT")
+    assert Campaign.objects.unscoped().get(pk=made).state == "draft"
+    assert quoting.work_out(campaign_id=made)
+    assert acme.post(f"campaigns/{made}/send", {}, **key).json()["data"]["status"] == "sending"
+    again = acme.post(f"campaigns/{made}/send", {}, **key)
+    assert (again.status_code, "Retry-After" in again) == (200 if key else 409, False)

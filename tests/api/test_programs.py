@@ -105,3 +105,17 @@ def test_the_samples_of_the_documentation_work(acme, values, live_server, tmp_pa
         script.write_text(code)
         run([runner, str(script)], tmp_path, **{KEY_VARIABLE: acme.key})
     assert Message.objects.for_client(acme.client).filter(sender="HOSPITAL").count() >= 4
+
+
+@pytest.mark.parametrize("language", ["python", "node", "php"])
+def test_the_sample_of_a_call_that_must_wait_makes_it_again(httpserver, tmp_path, language):
+    url = httpserver.url_for("").replace("localhost", "127.0.0.1")
+    (endpoint,) = [one for one in endpoints() if one.slug == "send-a-campaign"]
+    sample = next(one for one in samples_of(endpoint, Caller(url, 3)) if one.language == language)
+    for status, more in ((409, {"headers": {"Retry-After": "1"}}), (200, {})):
+        body = {"status": "x", "error_code": "CONFLICT", "message": "Counting", "data": {"state": "sending"}}
+        httpserver.expect_ordered_request("/api/3/campaigns/1/send").respond_with_json(body, status=status, **more)
+    script = tmp_path / f"sample.{SUFFIXES[language]}"
+    script.write_text(sample.code)
+    assert "sending" in run([program(language), str(script)], tmp_path, **{KEY_VARIABLE: "k"})
+    httpserver.check()

@@ -30,7 +30,8 @@ class Described:
 
     takes, answers: the shapes of the body and of `data`. paged: a list with `meta`. flat: the top-level `status` is
     the thing's own. refuses: HTTP status → when, besides what every endpoint refuses. upload: the body is a form with
-    a file. example: a body that works; example_answer: the `data` of its answer.
+    a file. example: a body that works; example_answer: the `data` of its answer. waits: 409 with Retry-After says that
+    what it asks for is being worked out, and that the same call is to be made again.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Described:
     paged: bool = False
     flat: bool = False
     upload: bool = False
+    waits: bool = False
     refuses: Mapping[int, str] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
     example_answer: Any = None

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.services.clients import suspend_client
 from contacts import services as contacts
-from messaging.models import Campaign, Message
+from messaging.models import Campaign, KeptQuote, Message
 from messaging.services.campaigns import save_draft
 from messaging.services.expansion import expand_campaign
 from messaging.services.quoting import work_out
@@ -286,5 +286,11 @@ def test_many_people_are_counted_while_the_page_shows_how_far(monkeypatch, acme,
         "expected_recipients": "4",
         "expected_cost_micros": "5000000",
     }
+    KeptQuote.objects.for_client(acme).delete()  # as after its ten minutes
+    figures = {"expected_recipients": 4, "expected_cost_micros": 5_000_000}
+    late = browser.post(f"/app/campaigns/{draft.pk}/send", figures)
+    assert late.status_code == 409
+    assert "It begins in a moment." in late.content.decode()
+    work_out(campaign_id=draft.pk)
     assert confirm(browser, draft).url == f"/app/campaigns/{draft.pk}"
     assert balance_of(acme.pk).reserved == Decimal("5.00")
