@@ -6,9 +6,10 @@ from django.core.wsgi import get_wsgi_application
 
 from crm.charsets import KnownCharsets
 from crm.chunked import MeasuredBodies
+from crm.whole_answers import WholeAnswers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
-application = KnownCharsets(MeasuredBodies(get_wsgi_application()))
+application = KnownCharsets(MeasuredBodies(WholeAnswers(get_wsgi_application())))
 
 from messaging.services.network_ranges import keep_network_ranges  # noqa: E402 - models exist only now
 
