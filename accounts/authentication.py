@@ -18,10 +18,11 @@ class ApiKeyAuthentication(BaseAuthentication):
         http = request._request
         if lent := getattr(http, "lent_key", None):  # by a page of ours, for a call inside this process
             return None, lent
-        presented = _find_credential(request)
+        presented = find_credential(request)
         if not presented:
             return None
-        key = queries.find_key(presented)
+        found = getattr(http, "found", None)  # looked up with others (accounts/services/admission.py)
+        key = found.key if found else queries.find_key(presented)
         if key is None:
             note_caller(http, queries.find_ended_key(presented))
             raise AuthenticationFailed("The API key is unknown, revoked or expired.")
@@ -33,7 +34,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-def _find_credential(request: Request) -> str:
+def find_credential(request: Request) -> str:
+    """The key as it is presented; "" without one."""
     if key := request.headers.get("X-API-KEY", "").strip():
         return key
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from accounts.services.rates import Rate, count_call, limit_for
+from accounts.services.rates import Rate, count_call, counter_of, limit_for
 
 
 class KeyThrottle(BaseThrottle):
@@ -21,8 +21,10 @@ class KeyThrottle(BaseThrottle):
         if key is None:
             return True
         limit = limit_for(key.client, view.rate_per_minute)
-        who = key.pk or f"client-{key.client_id}"  # a key lent by a page of ours has no row
-        self.rate = request.rate = count_call(name=f"{view.rate_kind}:{who}", limit=limit)
+        if found := getattr(request._request, "found", None):  # counted with others (accounts/services/admission.py)
+            self.rate = request.rate = Rate(limit, *found.counted)
+        else:
+            self.rate = request.rate = count_call(name=counter_of(view.rate_kind, key), limit=limit)
         return not self.rate.is_exceeded
 
     def wait(self) -> float | None:

@@ -176,6 +176,7 @@ def note_use(*, key: ApiKey, address: str = "", used_for: str = "") -> None:
     if key.last_used_at is None or (now - key.last_used_at).total_seconds() >= 60:
         unchanged = ApiKey.objects.filter(client_id=key.client_id, pk=key.pk, last_used_at=key.last_used_at)
         unchanged.update(last_used_at=now, last_used_address=address, last_used_for=used_for[:100])
+        key.last_used_at = now  # several calls may share the object
 
 
 def _random() -> str:

@@ -10,13 +10,14 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
-from accounts.models import Client, RateCounter
+from accounts.models import ApiKey, Client, RateCounter
 from crm.common.sql import on_postgres, prepared_cursor
 from crm.common.together import Together
 
 log = logging.getLogger(__name__)
 
 _WINDOW = 60
+Counted = tuple[int, int]  # a call's number in its minute, and the seconds until the next minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,25 @@ def limit_for(client: Client, documented: int | None = None) -> int:
     return client.rate_limit or documented or settings.API_RATE_PER_MINUTE
 
 
+def counter_of(kind: str, key: ApiKey) -> str:
+    """The name under which calls of a key are counted. kind: of calls that have a limit together."""
+    return f"{kind}:{key.pk or f'client-{key.client_id}'}"  # a key lent by a page of ours has no row
+
+
 def count_call(*, name: str, limit: int) -> Rate:
     """Count a call under `name` ("kind:key id"). The cache counts when it is Redis, else the database.
 
     A Redis that does not answer is replaced by the database, so that no call is ever let through uncounted.
     """
-    calls, seconds_left = _counting.ask(name, name)
-    return Rate(limit, calls, seconds_left)
+    return Rate(limit, *_counting.ask(name, name))
 
 
-def _count(names: Sequence[str]) -> list[tuple[int, int]]:
+def count_calls(*, name: str, calls: int) -> list[Counted]:
+    """The same of several calls at once."""
+    return _count([name] * calls)
+
+
+def _count(names: Sequence[str]) -> list[Counted]:
     """For each of these calls under one name its number in the minute, and the seconds until the next minute."""
     if settings.CACHE_URL:
         try:
@@ -63,7 +73,7 @@ def _count(names: Sequence[str]) -> list[tuple[int, int]]:
     return [(number, seconds_left) for number in range(last - len(names) + 1, last + 1)]
 
 
-_counting: Together[str, tuple[int, int]] = Together(_count)
+_counting: Together[str, Counted] = Together(_count)
 
 
 def forget_old_counters() -> int:

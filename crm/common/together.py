@@ -1,8 +1,10 @@
 """Work that threads of a process want at the same moment, done by one of them for all who wait.
 
 A transaction and its wait for the disk cost about the same for one message as for thirty. Who finds nobody at work
-does it; who comes meanwhile waits, and the first of those then does it for all of them. Nobody waits for company, so a
-lone caller is as fast as ever, and under load the batches grow by themselves.
+does it; who comes meanwhile waits, and the first of those then does it for all of them. So batches grow with the load.
+Where there was company the last time, whoever has the turn waits a moment for it to come back: callers that are
+answered together ask again at about the same time, and would otherwise fall apart into two groups, which is twice the
+transactions. A lone caller waits for nobody.
 """
 
 import threading
@@ -13,6 +15,9 @@ from django.db import connection
 
 _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
+
+
+_MOMENT = 0.004  # seconds
 
 
 class Undone(Exception):
@@ -47,6 +52,8 @@ class Together(Generic[_Asked, _Told]):
         self._work, self._most = work, most
         self._guard = threading.Lock()
         self._waiting: dict[Hashable, list[_Waiter[_Asked, _Told]]] = {}  # key → who came while somebody works
+        self._usual: dict[Hashable, int] = {}  # key → how many there were the last time, where it was more than one
+        self._gathering: dict[Hashable, tuple[int, threading.Lock]] = {}  # key → for how many who has the turn waits
 
     def ask(self, key: Hashable, asked: _Asked) -> _Told:
         """What `work` answers. Inside a transaction it is worked on alone: to wait there is to hold locks meanwhile."""
@@ -59,6 +66,10 @@ class Together(Generic[_Asked, _Told]):
                 self._waiting[key] = []
             else:
                 self._waiting[key].append(mine)
+                wanted, gathered = self._gathering.get(key, (0, None))
+                if gathered is not None and len(self._waiting[key]) >= wanted:
+                    del self._gathering[key]
+                    gathered.release()
         if not mine.leads:
             mine.woken.acquire()
         if mine.leads:
@@ -67,7 +78,21 @@ class Together(Generic[_Asked, _Told]):
             return _plain(self._work([asked])[0])
         return _plain(mine.told)
 
+    def _gather(self, key: Hashable) -> None:
+        """Wait a moment for as many as there were the last time."""
+        with self._guard:
+            wanted = min(self._usual.get(key, 1), self._most) - 1
+            if len(self._waiting[key]) >= wanted:
+                return
+            gathered = threading.Lock()
+            gathered.acquire()
+            self._gathering[key] = (wanted, gathered)
+        gathered.acquire(timeout=_MOMENT)
+        with self._guard:
+            self._gathering.pop(key, None)
+
     def _lead(self, key: Hashable, mine: _Waiter[_Asked, _Told]) -> None:
+        self._gather(key)
         with self._guard:
             others = self._waiting[key][: self._most - 1]
             del self._waiting[key][: self._most - 1]
@@ -80,6 +105,11 @@ class Together(Generic[_Asked, _Told]):
                 one.told = error
         finally:
             with self._guard:
+                usual = len(batch) + len(self._waiting[key])
+                if usual > 1:
+                    self._usual[key] = usual
+                else:
+                    self._usual.pop(key, None)
                 following = self._waiting[key].pop(0) if self._waiting[key] else None
                 if following is None:
                     del self._waiting[key]

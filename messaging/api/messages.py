@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -12,9 +13,12 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import find_credential
 from accounts.models import Client
+from accounts.services.admission import Found
 from accounts.services.idempotency import Answer, Once
 from crm.common import replica
+from crm.common.acting import key_acts
 from crm.common.api import params
 from crm.common.api.describe import DAYS, PAGES, Param, describe
 from crm.common.api.envelope import listing, success
@@ -109,24 +113,45 @@ class SendMessageView(ApiView):
         message="Message queued for sending",
     )
     def post(self, request: Request, client_id: int) -> HttpResponse:
-        asked = self.read(MessageRequest)
-        if asked["channel"] == Channel.SMS and asked.get("schedule_at") is None:
-            return self._send_text(request, asked)
-        return self.answer_once(lambda _: self._send(request, asked), request)
+        if self.key_of_text:
+            return self._send_text(request, self.key_of_text, self.asked)
+        return self.answer_once(lambda _: self._send(request, self.asked), request)
 
-    def _send_text(self, request: Request, asked: dict[str, Any]) -> HttpResponse:
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Of a text that is to leave at once, nobody asks yet whose it is: `_send_text` has it found out together with
+        those of others. So the body is read first; what is wrong with it is told to those who may call at all."""
+        self.key_of_text = ""
+        self.judge = partial(super().initial, request, *args, **kwargs)
+        if request.method == "POST":
+            try:
+                self.asked = self.read(MessageRequest)
+            except Exception:
+                self.judge()
+                raise
+            if self.asked["channel"] == Channel.SMS and self.asked.get("schedule_at") is None:
+                self.key_of_text = find_credential(request)
+        if not self.key_of_text:
+            self.judge()
+
+    def _send_text(self, request: Request, api_key: str, asked: dict[str, Any]) -> HttpResponse:
         """By far the most calls: a text that is to leave at once, accepted with those of other callers."""
-        once = None
-        if self.idempotency_key is not None:
-            once = Once.of(endpoint=request.path, key=self.idempotency_key, body_hash=fingerprint(request))
+
+        def admit(found: Found) -> Once | None:
+            request._request.found = found
+            self.judge()
+            if self.idempotency_key is None:
+                return None
+            return Once.of(endpoint=request.path, key=self.idempotency_key, body_hash=fingerprint(request))
+
         reference = asked.get("reference") or ""
         result = accept_beside_others(
-            client=request.auth.client,
+            api_key=api_key,
+            rate_kind=self.rate_kind,
             draft=Draft(asked["recipient"], asked["body"], reference, sender=asked.get("sender")),
-            api_key_id=request.auth.pk,
-            once=once,
+            admit=admit,
             answer=lambda accepted: Answer(200, render_json(_told(accepted, asked)).decode()),
         )
+        key_acts(request.auth)  # in this thread too
         if isinstance(result, Answer):
             return repeat(result.status, result.body)
         return Response(_told(result, asked))

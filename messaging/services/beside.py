@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from accounts.models import Client
+from accounts.services.admission import Found, find_callers
 from accounts.services.idempotency import Answer, Once, Turns
 from crm.common.acting import current_request_id
-from crm.common.errors import DomainError
+from crm.common.crypto import digest
 from crm.common.sql import on_postgres
 from crm.common.together import Alone, Together, Undone
 from messaging.errors import RecipientLimit
@@ -37,30 +38,77 @@ class Call:
     answer: Callable[[Accepted], Answer]
 
 
-Outcome = Accepted | Answer | DomainError
+Outcome = Accepted | Answer | Exception
+
+
+@dataclass(slots=True)
+class _Caller:
+    """Who waits for a turn. call: once it was admitted; refusal: instead."""
+
+    draft: Draft
+    api_key: str
+    rate_kind: str
+    request_id: str
+    admit: Callable[[Found], Once | None]
+    answer: Callable[[Accepted], Answer]
+    call: Call | None = None
+    refusal: Exception | None = None
+
+    def hear(self, found: Found) -> None:
+        try:
+            once = self.admit(found)
+        except Exception as error:
+            self.refusal = error
+            return
+        assert found.key is not None
+        client = found.key.client
+        self.call = Call(client, self.draft, found.key.pk, self.request_id, once, self.answer)
 
 
 def accept_beside_others(
     *,
-    client: Client,
+    api_key: str,
+    rate_kind: str,
     draft: Draft,
-    api_key_id: int | None,
-    once: Once | None,
+    admit: Callable[[Found], Once | None],
     answer: Callable[[Accepted], Answer],
 ) -> Accepted | Answer:
-    """Store, charge and queue an SMS as `accept_messages` does; an Answer where an earlier call with this key had it.
+    """Store, charge and queue an SMS as `accept_messages` does; an Answer where an earlier call had it.
 
-    What it returns is committed and on the disk (D1). Raises: what `accept_messages` raises and refuses with, and
+    api_key: as it was presented. It is looked up, and the call counted as one of `rate_kind`, with those that come at
+    the same moment; `admit` then judges the call by what was found, in the thread of any of them. It gives the
+    Idempotency-Key's call, or raises what refuses it. What is returned is committed and on the disk (D1).
+    Raises: what `admit` does; what `accept_messages` raises and refuses with, and
     accounts.errors.IdempotencyKeyReused, RequestInProgress.
     """
-    check_may_send(client, Channel.SMS)
-    call = Call(client, draft, api_key_id, current_request_id(), once, answer)
-    return _calls.ask((client.pk, client.simulation, api_key_id), call)
+    caller = _Caller(draft, api_key, rate_kind, current_request_id(), admit, answer)
+    return _turns.ask((rate_kind, digest(api_key)), caller)
+
+
+def _take_turn(callers: Sequence[_Caller]) -> list[Outcome | Alone]:
+    """Admit who has not been yet, and accept the calls of those who were. Raises: Undone."""
+    fresh = [one for one in callers if one.call is None and one.refusal is None]
+    if fresh:
+        found = find_callers(api_key=fresh[0].api_key, rate_kind=fresh[0].rate_kind, calls=len(fresh))
+        for one, its in zip(fresh, found, strict=True):
+            one.hear(its)
+    calls = [one.call for one in callers if one.call is not None]
+    try:
+        if calls:
+            check_may_send(calls[0].client, Channel.SMS)
+        taken = iter(accept_calls(calls))
+    except Undone:
+        raise
+    except Exception as error:  # theirs, and nobody's who was refused before
+        taken = iter([error] * len(calls))
+    return [next(taken) if one.refusal is None else one.refusal for one in callers]
 
 
 def accept_calls(calls: Sequence[Call]) -> list[Outcome | Alone]:
     """One transaction for calls of one key, and what each comes to. Alone: it repeats another of them word for word, or
     its Idempotency-Key, and comes after it. Raises: of several calls Undone, of one what refuses it."""
+    if not calls:
+        return []
     for last_try in (False, False, False, True):
         try:
             return _accept_in_one(calls, last_try)
@@ -130,4 +178,4 @@ def _outcome(refused: Refused | None, row: NewMessage | None) -> Outcome | Alone
     return Alone() if isinstance(refused.error, DuplicateRecipient) else refused.error
 
 
-_calls: Together[Call, Accepted | Answer] = Together(accept_calls)
+_turns: Together[_Caller, Accepted | Answer] = Together(_take_turn)

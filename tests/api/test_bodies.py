@@ -5,8 +5,10 @@ import json
 import pytest
 from django.test import Client as Browser
 
+from accounts.models import Client
 from messaging.models import Message
 from tests.api.caller import refusal
+from tests.clock import wait_for_room_in_the_minute
 
 pytestmark = pytest.mark.django_db
 
@@ -196,3 +198,15 @@ def test_U1_no_value_of_any_parameter_is_a_5xx(acme, value):
         response = acme.get("sms/history", {name: text})
         if response.status_code != 200:
             refusal(response, 400, "INVALID_REQUEST")
+
+
+def test_what_is_wrong_with_a_body_is_told_to_those_who_may_call_and_is_counted(acme):
+    acme.key, key = "tk_live_unknown", acme.key
+    refusal(acme.post("messages/send", "{"), 401, "INVALID_API_KEY")
+    acme.key = key
+    Client.objects.filter(pk=acme.client.pk).update(rate_limit=2)
+    wait_for_room_in_the_minute(5)
+    first, second = (acme.post("messages/send", "{") for _ in range(2))
+    refusal(first, 400, "INVALID_REQUEST")
+    assert int(first["X-RateLimit-Remaining"]) - int(second["X-RateLimit-Remaining"]) == 1
+    refusal(acme.post("messages/send", "{"), 429, "RATE_LIMIT_EXCEEDED")

@@ -153,7 +153,7 @@ def test_401_from_the_next_request_after_revoking_and_after_expiry(acme):
     for key in (issued, other):
         assert Browser().get(acme.url("client/balance"), headers={"X-API-KEY": key.api_key}).status_code == 200
     revoke_api_key(key=other.key)
-    ApiKey.objects.unscoped().filter(pk=issued.key.pk).update(expires_at=timezone.now())
+    ApiKey.objects.unscoped().filter(pk=issued.key.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     for key in (issued, other):
         refusal(Browser().get(acme.url("client/balance"), headers={"X-API-KEY": key.api_key}), 401, "INVALID_API_KEY")
     assert acme.get("client/balance").status_code == 200

@@ -57,6 +57,22 @@ def test_who_comes_meanwhile_is_worked_on_together_at_most_so_many_at_once(desk)
     assert desk.together._waiting == {}
 
 
+def test_who_had_company_waits_for_as_many_to_come_back_and_for_a_moment_only(desk, monkeypatch):
+    desk.crowd(1, [2, 3, 4])
+    monkeypatch.setattr("crm.common.together._MOMENT", WAIT)
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(desk.together.ask, "k", 5)]
+        while "k" not in desk.together._gathering:
+            threading.Event().wait(0.001)
+        assert desk.together.ask("other", 9) == 18
+        futures += [pool.submit(desk.together.ask, "k", one) for one in (6, 7)]
+        assert sorted(future.result(WAIT) for future in futures) == [10, 12, 14]
+    assert [sorted(batch) for batch in desk.batches] == [[1], [2, 3, 4], [9], [5, 6, 7]]
+    monkeypatch.setattr("crm.common.together._MOMENT", 0.01)
+    assert desk.together.ask("k", 8) == 16
+    assert (desk.together._usual, desk.together._gathering) == ({}, {})  # alone again
+
+
 def test_other_keys_wait_for_nobody(desk):
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(desk.together.ask, "k", 1)

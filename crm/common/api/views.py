@@ -54,7 +54,9 @@ class ApiView(APIView):
     def read(self, serializer_class: type[Serializer]) -> dict[str, Any]:
         """The request's fields, checked for shape. Raises: ValidationError."""
         data = self.request.data
-        if (given := data.get("client_id")) is not None and str(given) != str(self.request.auth.client_id):
+        if (given := data.get("client_id")) is not None and str(given) != str(
+            self.kwargs.get("client_id") or self.request.auth.client_id  # KeyMayCall compares these two
+        ):
             raise ValidationError({"client_id": ["This is not the client of your API key and URL."]})
         return _checker(serializer_class).run_validation(data)
 

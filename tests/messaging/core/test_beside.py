@@ -1,20 +1,27 @@
 """Messages of several calls in one transaction: each is accepted, refused, charged and repeated as if it were alone."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.errors import IdempotencyKeyReused
 from accounts.models import IdempotencyRecord
+from accounts.services.admission import Found
 from accounts.services.idempotency import Answer, Once
+from accounts.services.keys import revoke_api_key
 from crm.common.phones import InvalidPhone
 from crm.common.sql import on_postgres
 from crm.common.together import Alone, Undone
 from messaging.errors import SenderNotApproved
 from messaging.models import Message, MessageEvent
+from messaging.services import beside
 from messaging.services.accept import Accepted, Draft
 from messaging.services.beside import Call, accept_beside_others, accept_calls
 from tests.crowd import at_once
+from tests.factories import make_key
 from tests.messaging.core.world import ONE, balance, check_books, make_sender, number, statuses
 from wallet.errors import InsufficientBalance
 
@@ -116,15 +123,79 @@ def test_a_refusal_keeps_no_answer():
     assert isinstance(accept_calls([call(acme, number(2), key="order-1")])[0], Accepted)
 
 
+def send_by(api_key, to, admit=lambda found: None):
+    return accept_beside_others(
+        api_key=api_key, rate_kind="native", draft=Draft(to, "Habari"), admit=admit, answer=lambda _: Answer(200, "")
+    )
+
+
+def test_T4_L1_each_is_judged_by_what_was_found_and_who_is_refused_hinders_nobody():
+    acme, held = make_sender(credit=1), threading.Event()
+    issued = make_key(acme)
+    judged = []
+
+    def admit(found):
+        judged.append((found.key, found.counted[0]))
+        assert held.wait(30)
+        if len(judged) == 2:
+            raise Forbidden
+
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(closing(send_by), issued.api_key, number(0), admit)]
+        while not judged:
+            held.wait(0.001)
+        calls += [pool.submit(closing(send_by), issued.api_key, number(n), admit) for n in (1, 2, 3)]
+        while sum(map(len, beside._turns._waiting.values())) < 3:
+            held.wait(0.001)
+        held.set()
+        results = [call.exception(30) or call.result() for call in calls]
+    # One of the three is forbidden; of the two others, whom the wallet cannot pay together, each tries alone.
+    assert [key for key, _ in judged] == [issued.key] * 4
+    assert [count for _, count in judged] == list(range(judged[0][1], judged[0][1] + 4))
+    assert isinstance(results[0], Accepted)
+    assert sorted(type(result).__name__ for result in results[1:]) == ["Forbidden"] + ["InsufficientBalance"] * 2
+    assert (statuses(), balance(acme)) == ({"queued": 1}, 0)
+
+
+def test_T4_a_key_that_is_revoked_while_others_wait_accepts_nothing_more():
+    acme = make_sender(credit=5)
+    issued = make_key(acme)
+    assert isinstance(send_by(issued.api_key, number(1)), Accepted)
+    revoke_api_key(key=issued.key)
+    found = []
+    with pytest.raises(Forbidden):
+        send_by(issued.api_key, number(2), lambda one: found.append(one) or refuse())
+    assert found == [Found(None, None)]
+    assert statuses() == {"queued": 1}
+
+
+class Forbidden(Exception):
+    pass
+
+
+def refuse():
+    raise Forbidden
+
+
+def closing(act):
+    """`act`, after which the thread's connection is closed."""
+
+    def run(*args):
+        try:
+            return act(*args)
+        finally:
+            connection.close()
+
+    return run
+
+
 @pytest.mark.parametrize("round_", range(2))
 def test_M5_of_many_at_once_with_money_for_some_exactly_those_are_taken(round_):
     acme = make_sender(credit=20)
+    api_key = make_key(acme).api_key
 
     def send(n):
-        taken = accept_beside_others(
-            client=acme, draft=Draft(number(n), "Habari"), api_key_id=None, once=None, answer=lambda _: Answer(200, "")
-        )
-        return taken.recipient
+        return send_by(api_key, number(n)).recipient
 
     results = at_once(30, send)
     refused = [result for result in results if isinstance(result, Exception)]
