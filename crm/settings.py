@@ -334,7 +334,7 @@ CELCOM_BASE_URL = env.str("CELCOM_BASE_URL", "")
 ONFON_BASE_URL = env.str("ONFON_BASE_URL", "")
 WHATSAPP_BASE_URL = env.str("WHATSAPP_BASE_URL", "")
 NATIVE_BASE_URL = env.str("NATIVE_BASE_URL", "")
-SENDING_SLOTS = env.int("SENDING_SLOTS", 128)  # messages in flight per provider account and process
+SENDING_SLOTS = env.int("SENDING_SLOTS", 256)  # messages in flight per provider account and process
 # Timelines of messages go after so many whole months; 0: never. A year's retention of texts must fit in.
 EVENT_MONTHS_KEPT = env.int("EVENT_MONTHS_KEPT", 0)
 if EVENT_MONTHS_KEPT and EVENT_MONTHS_KEPT < 13:

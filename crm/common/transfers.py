@@ -1,7 +1,8 @@
 """Bulk HTTP out: many requests in flight on kept connections, and the truth about what became of each.
 
-One `Transfers` belongs to one thread. It never sends a request twice: libcurl by itself repeats a POST when a kept
-connection turns out to be dead, so every transfer carries a guard that allows one attempt and aborts the next.
+One `Transfers` belongs to one thread, whose whole work that may be: transfer_thread.py. It never sends a request twice:
+libcurl by itself repeats a POST when a kept connection turns out to be dead, so every transfer carries a guard that
+allows one attempt and aborts the next.
 """
 
 import socket
@@ -71,7 +72,7 @@ class Limits:
     may_dial: Callable[[Any, tuple], bool] | None = None
 
 
-class _Handle:
+class PreparedRequest:
     """A curl handle and what belongs to the transfer it carries now."""
 
     def __init__(self, limits: Limits) -> None:
@@ -179,18 +180,27 @@ class Transfers:
         self._multi.setopt(pycurl.M_MAXCONNECTS, most_per_host)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, most_per_host)
         self._limits = limits or Limits(connect_seconds=connect_seconds, total_seconds=total_seconds)
-        self._free: list[_Handle] = []
-        self._busy: dict[pycurl.Curl, _Handle] = {}
+        self._free: list[PreparedRequest] = []
+        self._busy: dict[pycurl.Curl, PreparedRequest] = {}
 
     def __len__(self) -> int:
         return len(self._busy)
 
     def start(self, tag: Any, method: str, url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Begin a request; `tag` comes back with its end."""
-        handle = self._free.pop() if self._free else _Handle(self._limits)
+        self.begin(self.prepare(tag, method, url, headers, body))
+
+    def prepare(
+        self, tag: Any, method: str, url: str, headers: tuple[tuple[str, str], ...], body: bytes
+    ) -> PreparedRequest:
+        """A request for `begin`, by whichever one thread prepares; what no request can be made of raises here."""
+        handle = self._free.pop() if self._free else PreparedRequest(self._limits)
         handle.prepare(tag, method, url, [f"{name}: {value}" for name, value in headers], body)
-        self._busy[handle.curl] = handle
-        self._multi.add_handle(handle.curl)
+        return handle
+
+    def begin(self, request: PreparedRequest) -> None:
+        self._busy[request.curl] = request
+        self._multi.add_handle(request.curl)
 
     def ended(self) -> Iterator[tuple[Any, Ended]]:
         """Move all transfers on as far as they go without waiting, and give those that ended."""

@@ -338,8 +338,8 @@ class Session(Protocol):
     def arrivals(self) -> Sequence[Arrival]:
         """What the provider sent by itself since the last call. Acknowledge each."""
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until something can move, at most `seconds`."""
+    def wait(self, seconds: float, enough: int = 1) -> None:
+        """Sleep until something can move, at most `seconds`. It need not move before `enough` batches have ended."""
 
     def close(self) -> None:
         """End in order what can be ended."""

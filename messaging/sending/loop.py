@@ -3,7 +3,9 @@
     claim → commit `submitting` → write to the provider → record outcomes in batches → again
 
 A slot is a message between `submitting` and its recorded outcome, so a crash leaves at most `slots` unknown outcomes.
-No task, transaction or query per message. `pace.py` keeps the account's limits, `breaker.py` judges its health.
+They are filled and recorded by quarters: while the database has one of them, the others are with the provider, over
+connections that another thread serves (transports.py). No task, transaction or query per message. `pace.py` keeps the
+account's limits, `breaker.py` judges its health.
 """
 
 import logging
@@ -116,6 +118,7 @@ class Loop:
         self._lost = False  # the line is no longer ours
         self._look_at = 0.0  # when an idle line looks for messages again
         self.slots = min(self.slots, self._session.room)
+        self.window = max(1, self.slots // 4)
         if stays:
             self.line.keep = True
 
@@ -160,7 +163,7 @@ class Loop:
                 more = len(rows) == limit and not self.probing
                 self.ready.extend(rows)
             room = self.slots - self.flying - len(self.ends)
-            if self.ready and room >= min(len(self.ready), self.slots // 2):
+            if self.ready and room >= min(len(self.ready), self.window):
                 count = self._room(min(room, len(self.ready)))
                 if count:
                     self._submit([self.ready.popleft() for _ in range(count)])
@@ -170,23 +173,26 @@ class Loop:
                 self._end(outcomes, self._landed(batch))
             if arrivals := self._session.arrivals():
                 store_arrivals(account=self.account, arrivals=arrivals)
+            self._judge()
             if self.ends and (
-                len(self.ends) >= self.slots // 2
-                or time.monotonic() - self.oldest_end > RECORD_WITHIN
-                or not self.flying
+                len(self.ends) >= self.window or time.monotonic() - self.oldest_end > RECORD_WITHIN or not self.flying
             ):
                 self._record()
                 more = True  # while we were busy, new messages may have been queued
+                continue  # the slots that are free again are filled at once
             idle = not (self.flying or self.ready or self.ends)
             if idle and (ending if self._stays else not more or ending):
                 return
-            self._judge()
             if self.requests:
-                self._session.wait(0.01 if self.marked else 0.05)
+                self._session.wait(0.01 if self.marked else 0.05, self._enough())
             elif self.marked or self.ready:
                 time.sleep(0.01)  # until our time comes, or another process gives a share away
             elif self._stays and not more:
                 self._session.wait(0.05)
+
+    def _enough(self) -> int:
+        """How many requests must end before there is something to do."""
+        return 1 if self.marked else max(1, (self.window - len(self.ends)) // self.batch_size)
 
     def _has_room(self) -> bool:
         return len(self.ready) < self.slots and not (self.probing and (self.ready or self.flying))

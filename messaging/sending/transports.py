@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from crm.common import tracing
+from crm.common.transfer_thread import TransferThread
 from crm.common.transfers import Ended, Transfers
 from messaging.providers.base import (
     Adapter,
@@ -23,13 +24,13 @@ from messaging.providers.base import (
 
 
 class HttpSession:
-    """Requests of an HTTP adapter in flight on kept connections."""
+    """Requests of an HTTP adapter in flight on kept connections, which a thread of their own carries."""
 
     room = 10_000  # the loop's own slots bind
 
     def __init__(self, adapter: Adapter, credentials: Credentials, base_url: str) -> None:
         self._adapter, self._credentials, self._base_url = adapter, credentials, base_url
-        self._transfers = Transfers()
+        self._transfers = TransferThread(Transfers())
 
     def start(self, batch: Sequence[Outbound]) -> None:
         request = self._adapter.request_for(batch, self._credentials, self._base_url)
@@ -42,8 +43,8 @@ class HttpSession:
     def arrivals(self) -> Sequence[Arrival]:
         return ()
 
-    def wait(self, seconds: float) -> None:
-        self._transfers.wait(seconds)
+    def wait(self, seconds: float, enough: int = 1) -> None:
+        self._transfers.wait(seconds, enough)
 
     def close(self) -> None:
         self._transfers.close()

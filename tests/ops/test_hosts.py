@@ -28,7 +28,7 @@ from tests.ops.servers import Postgres, postgres, redis
 RECIPIENTS = 6000
 RATE = 100  # messages a second of the provider account, over both hosts
 CUT_SECONDS = 35  # longer than a silent process is believed to live, so that the other host takes its work
-IN_FLIGHT = 128  # SENDING_SLOTS: what one host may have had in the air when it was cut off
+IN_FLIGHT = 256  # SENDING_SLOTS: what one host may have had in the air when it was cut off
 CONNECT = """
 from messaging.models import ProviderAccount, SendingHours
 from messaging.services.providers import connect_provider, add_route

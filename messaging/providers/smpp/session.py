@@ -142,7 +142,7 @@ class SmppSession:
         found, self._arrivals = self._arrivals, []
         return found
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, enough: int = 1) -> None:
         if self._done:
             return
         if not self._lines:

@@ -60,7 +60,7 @@ class SmtpSession:
     def arrivals(self) -> Sequence[Arrival]:
         return ()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, enough: int = 1) -> None:
         if self._done:
             return
         busy = [connection for connection in self._open if connection.mail]
