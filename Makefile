@@ -23,11 +23,11 @@ test-browser: $(VENV)/installed-dev ## the pages in a real browser; skipped, wit
 test-long: $(VENV)/installed-dev ## whole installations for minutes: several hosts, a replica, a chain of two, an upgrade
 	@exec env LONG_TESTS=1 $(PYTHON) -m pytest -n 0 -m long tests/ops $(ARGS)
 
-test-postgres: $(VENV)/installed-dev ## the same tests on DATABASE_URL, CELERY_BROKER_URL, CACHE_URL (default: local servers)
+test-postgres: $(VENV)/installed-dev ## all that may touch a database, on DATABASE_URL, CELERY_BROKER_URL, CACHE_URL (default: local)
 	@DATABASE_URL="$${DATABASE_URL:-$(LOCAL_POSTGRES)}" \
 	CELERY_BROKER_URL="$${CELERY_BROKER_URL:-redis://127.0.0.1:6379/14}" \
 	CACHE_URL="$${CACHE_URL:-redis://127.0.0.1:6379/15}" \
-	$(PYTHON) -m pytest -n auto --dist loadgroup --ignore=tests/browser $(ARGS)
+	$(PYTHON) -m pytest -n auto --dist loadgroup --ignore=tests/browser --with-database $(ARGS)
 
 lint: $(VENV)/installed-dev ## style, types, import contract, migrations, production settings
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh .ci/lint

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from unittest import TestCase
 
 import pytest
 from django.conf import settings
@@ -21,13 +22,25 @@ flush.allow_flush()
 hypothesis_settings.register_profile("nightly", max_examples=2000, deadline=None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "leave out what may not touch the database: it is the same on any, and make test has run it"
+    parser.addoption("--with-database", action="store_true", help=words)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked long run only where they are asked for: make test-long."""
-    if "LONG_TESTS" in os.environ:
-        return
-    asked = [item for item in items if not item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    asked = [item for item in items if "LONG_TESTS" in os.environ or not item.get_closest_marker("long")]
+    if config.getoption("--with-database"):
+        asked = [item for item in asked if _may_touch_database(item)]
+    config.hook.pytest_deselected(items=list(set(items) - set(asked)))
     items[:] = asked
+
+
+def _may_touch_database(item: pytest.Item) -> bool:
+    """pytest-django refuses it to whoever did not ask. Tests of whole installations start those on SQLite."""
+    asks = {"db", "transactional_db", "live_server"} & set(getattr(item, "fixturenames", ()))
+    is_case = issubclass(getattr(item, "cls", None) or object, TestCase)
+    return bool(asks) or is_case or item.get_closest_marker("django_db") is not None
 
 
 @pytest.fixture(scope="session")
