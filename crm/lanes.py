@@ -1,4 +1,5 @@
-"""A short way for programs: what only pages need - sessions, people, forms, languages - is not run for their calls.
+"""A short way for programs and providers: what only pages need - sessions, people, forms, languages - is not run for
+their calls.
 
 Two entries of MIDDLEWARE stand around those that are for pages alone. They cost a sixth of an API call's time in Python
 and did nothing there: no person signs in by a key, and programs are answered in English.
@@ -11,7 +12,7 @@ from django.utils import translation
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
-_FOR_PROGRAMS = ("/api/", "/console/")
+_FOR_PROGRAMS = ("/api/", "/console/", "/callbacks/")
 # Should a browser be led here all the same. Pages have the longer policy of the settings.
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "X-Frame-Options": "DENY"}
 _behind: list[Handler] = []  # what comes after the part for pages; the inner of the two entries is made first

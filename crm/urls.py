@@ -15,6 +15,8 @@ urlpatterns = [
     path("api/health/live", live),
     path("api/health/ready", ready),
     path("metrics", metrics),
+    path("callbacks/", include("wallet.callback_urls")),
+    path("callbacks/", include("messaging.callback_urls")),
     path("api/schema", openapi, name="api_schema"),
     path("api/<int:client_id>/", include("messaging.api_urls")),
     path("api/<int:client_id>/", include("wallet.api_urls")),

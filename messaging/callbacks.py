@@ -5,10 +5,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from messaging.models import ProviderAccount
 from messaging.providers.base import Callback, UnreadableCallback
 from messaging.providers.registry import get_adapter
-from messaging.services.provider_access import adapter_of, credentials_of
+from messaging.services.provider_access import account_called, adapter_of, credentials_of
 from messaging.services.reports import store_callback
 
 LONGEST_QUERY = 4000
@@ -20,9 +19,7 @@ def provider_callback(request: HttpRequest, adapter: str, token: str, kind: str)
 
     POST, and GET where the vendor uses it. A wrong signature: 403, and nothing is kept.
     """
-    account = None
-    if "\x00" not in token:  # no text for PostgreSQL
-        account = ProviderAccount.objects.filter(callback_token=token, adapter=adapter).first()
+    account = account_called(adapter=adapter, token=token)
     if account is None or kind not in get_adapter(adapter).callback_kinds:
         return JsonResponse({"error": "not found"}, status=404)
     spoken = adapter_of(account)

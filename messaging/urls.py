@@ -1,8 +1,7 @@
-"""Pages and callbacks of messaging, mounted at the root by crm/urls.py."""
+"""Pages of messaging, mounted at the root by crm/urls.py."""
 
 from django.urls import path
 
-from messaging import callbacks
 from messaging.campaign_forms import AUDIENCE, MESSAGE, WHEN
 from messaging.views import (
     campaigns,
@@ -78,5 +77,4 @@ urlpatterns = [
     path("app/campaigns/<int:pk>/delete", campaigns.delete, name="campaign_delete"),
     path("app/messages", messages.message_list, name="message_list"),
     path("app/settings/api-webhooks/compat", compat.compatibility, name="compatibility"),
-    path("callbacks/<slug:adapter>/<str:token>/<slug:kind>", callbacks.provider_callback, name="provider_callback"),
 ]

@@ -1,8 +1,7 @@
-"""Pages and callbacks of the wallet, mounted at the root by crm/urls.py."""
+"""Pages of the wallet, mounted at the root by crm/urls.py."""
 
 from django.urls import path
 
-from wallet import callbacks
 from wallet.views import ledger, papers, topups
 
 app_name = "wallet"
@@ -23,6 +22,4 @@ urlpatterns = [
     path("app/wallet/topups/claim", topups.claim, name="claim"),
     path("app/wallet/topups/<int:pk>", topups.topup_detail, name="topup_detail"),
     path("app/wallet/topups/<int:pk>/check", topups.check, name="topup_check"),
-    path("callbacks/pay/<str:token>", callbacks.payment_notice, name="payment_notice"),
-    path("callbacks/pay/<str:token>/<slug:kind>", callbacks.paybill_notice, name="paybill_notice"),
 ]

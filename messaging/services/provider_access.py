@@ -1,10 +1,29 @@
 """What it takes to speak to an account's provider: its address and its values, one rule for all who speak to it."""
 
+from collections.abc import Sequence
+
 from django.conf import settings
 
+from crm.common.reading import CompiledRead
+from crm.common.together import Together
 from messaging.models import ProviderAccount
 from messaging.providers.base import AnyAdapter, Credentials
 from messaging.providers.registry import get_adapter
+
+_AT_TOKEN = CompiledRead(lambda token: ProviderAccount.objects.filter(callback_token=token))
+
+
+def _find_for_all(tokens: Sequence[str]) -> list[ProviderAccount | None]:
+    return [_AT_TOKEN.first(tokens[0])] * len(tokens)
+
+
+_look_ups: Together[str, ProviderAccount | None] = Together(_find_for_all)
+
+
+def account_called(*, adapter: str, token: str) -> ProviderAccount | None:
+    """The account that a callback's address names, to be read only: calls of the same moment share its look-up."""
+    account = None if "\x00" in token else _look_ups.ask(token, token)  # no text for PostgreSQL
+    return account if account is not None and account.adapter == adapter else None
 
 
 def callback_base(account: ProviderAccount) -> str:

@@ -13,6 +13,7 @@ from messaging.sending.recording import record_outcomes
 from messaging.sending.sweep import sweep
 from messaging.services import reports
 from messaging.services.reports import process_callbacks, store_callback
+from tests.crowd import at_once
 from tests.messaging.core.world import (
     FORM,
     ONE,
@@ -363,3 +364,19 @@ def test_every_line_of_a_timeline_has_a_kind_of_ours(acme, road):
     report(road, "AT1", "Teleported", number(0))
     process_callbacks()
     assert set(MessageEvent.objects.unscoped().values_list("kind", flat=True)) <= set(EventKind.values)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_callbacks_of_the_same_moment_share_a_statement_and_none_is_lost(road):
+    bodies = [f"id=AT{n}&status=Success".encode() for n in range(24)]
+
+    def post(turn: int) -> None:
+        for body in bodies[turn::8]:
+            store_callback(account=road, kind="delivery", content_type=FORM, query="", body=body)
+
+    assert at_once(8, post) == [None] * 8
+    assert sorted(bytes(row.body) for row in ProviderCallback.objects.all()) == sorted(bodies)
+    with CaptureQueriesContext(connection) as queries:
+        reports._store_all([(road.pk, "delivery", FORM, "", body) for body in bodies[:3]])
+    assert len(queries) == 1
+    assert ProviderCallback.objects.filter(attempts=0, processed_at=None, due_at__isnull=False).count() == 27
