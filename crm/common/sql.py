@@ -114,6 +114,12 @@ def in_key_order(alias: str = "") -> str:
     return f"ORDER BY {alias}.id FOR UPDATE OF {alias}" if alias else "ORDER BY id FOR UPDATE"
 
 
+def one_of(found: str) -> str:
+    """Ends a condition: is among what a SELECT finds. It runs once: as IN, while statistics do not know how few or many
+    there are, PostgreSQL runs a bracket that locks again for every row beside it."""
+    return f"= ANY(ARRAY({found}))" if on_postgres() else f"IN ({found})"
+
+
 def lock_rows(model: type[models.Model], ids: Iterable[int]) -> None:
     """Lock rows in key order before an `update_rows` whose order nobody knows. Inside the caller's transaction."""
     if on_postgres():

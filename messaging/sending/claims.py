@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 from django.db import connection, transaction
 
-from crm.common.sql import as_json, in_key_order, later_sql, lock_rows, now_sql, on_postgres, skip_locked
+from crm.common.sql import as_json, in_key_order, later_sql, lock_rows, now_sql, on_postgres, one_of, skip_locked
 from messaging.models import Message, SendingProcess
 
 CLAIM_SECONDS = 60  # a claimed message that was not written yet
@@ -81,13 +81,7 @@ def _leases_in_order(where: str, after: str = "ORDER BY message_id FOR UPDATE") 
     """`message_id` is that of one of these leases, locked in the order of their keys, so that no two who lock several
     wait for each other."""
     locked = after if on_postgres() else ""
-    return f"message_id {_one_of(f'SELECT l.message_id FROM messaging_messagelease l WHERE {where} {locked}')}"
-
-
-def _one_of(found: str) -> str:
-    """Ends a condition: is among what a SELECT finds. It runs once: as IN, while statistics do not know how few or many
-    there are, PostgreSQL runs a bracket that locks again for every row beside it."""
-    return f"= ANY(ARRAY({found}))" if on_postgres() else f"IN ({found})"
+    return f"message_id {one_of(f'SELECT l.message_id FROM messaging_messagelease l WHERE {where} {locked}')}"
 
 
 def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
@@ -195,9 +189,9 @@ def hold_queued(*, column: str, pk: int) -> int:
     waiting = f"""SELECT m.id FROM messaging_message m WHERE m.{column} = %s AND m.status = 'queued'
                   AND NOT EXISTS ({being_written}) {in_key_order("m")}"""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE messaging_message SET status = 'held' WHERE status = 'queued' AND id {_one_of(waiting)}", [pk]
-        )
+        # By their keys alone: were the status named as well, PostgreSQL without statistics would go through all that
+        # are queued and look each up in the whole list, which takes hours for a million.
+        cursor.execute(f"UPDATE messaging_message SET status = 'held' WHERE id {one_of(waiting)}", [pk])
         held = cursor.rowcount
         of_held = f"""EXISTS (SELECT 1 FROM messaging_message m WHERE m.id = l.message_id AND m.{column} = %s
                               AND m.status = 'held')"""
@@ -205,7 +199,7 @@ def hold_queued(*, column: str, pk: int) -> int:
         # Marked between the first two statements: a lease that is left is submitting, its message was not to be held.
         cursor.execute(
             "UPDATE messaging_message SET status = 'queued' WHERE id "
-            + _one_of(f"SELECT l.message_id FROM messaging_messagelease l WHERE {of_held}"),
+            + one_of(f"SELECT l.message_id FROM messaging_messagelease l WHERE {of_held}"),
             [pk],
         )
         return held - cursor.rowcount

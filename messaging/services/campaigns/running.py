@@ -10,7 +10,7 @@ from accounts.models import Client
 from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.errors import WrongState
-from crm.common.sql import database_now, in_key_order, now_sql, skip_locked
+from crm.common.sql import database_now, in_key_order, now_sql, one_of, skip_locked
 from messaging import wake
 from messaging.models import Campaign, CampaignState, Message, MessageStatus
 from messaging.sending.claims import hold_queued
@@ -67,11 +67,10 @@ def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
     )
     held = Message.objects.for_client(client).filter(campaign_id=campaign_id, status=MessageStatus.HELD)
     accounts = set(held.values_list("provider_account_id", flat=True).order_by().distinct())
+    kept_back = f"SELECT id FROM messaging_message WHERE campaign_id = %s AND status = 'held' {in_key_order()}"
     with connection.cursor() as cursor:
         cursor.execute(  # `queued_at` anew: the time on hold is not time spent trying (D6)
-            f"""UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()}
-                WHERE status = 'held' AND id IN (
-                    SELECT id FROM messaging_message WHERE campaign_id = %s AND status = 'held' {in_key_order()})""",
+            f"UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()} WHERE id {one_of(kept_back)}",
             [campaign_id],
         )
     wake.senders(accounts)
