@@ -71,7 +71,7 @@ INSTALLED_APPS = [
     "contacts",
     "wallet",
     "messaging",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # crm.urls looks for its pages, which workers do without
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

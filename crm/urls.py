@@ -10,6 +10,8 @@ from crm.docs.views import openapi
 from crm.health import health, live, ready
 from crm.watching.views import metrics
 
+admin.autodiscover()
+
 urlpatterns = [
     path("api/health", health),
     path("api/health/live", live),

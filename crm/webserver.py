@@ -23,15 +23,30 @@ def main() -> None:
 
 def _load() -> None:
     gc.disable()  # most of what is loaded stays: looking for what does not takes a third of the time
-    import django
+    from django.core.wsgi import get_wsgi_application
 
-    django.setup()
-    from django.urls import get_resolver
-
-    assert get_resolver().url_patterns  # loads the views
+    get_wsgi_application()  # loads models and middleware
+    _use_once()
     gc.enable()
     gc.collect()
     gc.freeze()  # no worker's collector then touches these pages, which would make them its own
+
+
+def _use_once() -> None:
+    """What its first use would load into each worker: views, addresses, words, what sends to broker and cache."""
+    from celery import current_app
+    from django.conf import settings
+    from django.core.cache import caches
+    from django.urls import reverse
+    from django.utils import translation
+
+    for language in {settings.LANGUAGE_CODE, "en"}:  # programs are answered in English
+        with translation.override(language):
+            reverse("home")
+    assert current_app.connection_for_write().get_transport_cls()
+    assert current_app.amqp.router
+    assert current_app.backend
+    assert caches["default"]
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ def run_worker(queue: str, *, schedule: bool) -> int:
         threading.Thread(target=service.start, name="schedule", daemon=True).start()
     if queue == "main":
         threading.Thread(target=Lines().keep, name="lines", daemon=True).start()
+    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # `worker` made ours; Celery's would load every page
     celery_signals.setup_logging.connect(_keep_logging, weak=False)
     celery_signals.worker_shutting_down.connect(_stop_in_time, weak=False)
     worker = app.Worker(

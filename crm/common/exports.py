@@ -7,8 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from xlsxwriter import Workbook
-
 _DANGEROUS = tuple("=+-@\t\r\n\0＝＋－＠")
 _PHONE = re.compile(r"\+\d{6,15}")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
@@ -54,6 +52,8 @@ def write_xlsx(path: Path, rows: Iterable[Iterable[Any]]) -> None:
 
     Integers and decimals become numbers; anything else, such as the number of a phone, is text.
     """
+    from xlsxwriter import Workbook  # large, and few processes ever write one
+
     options = {"constant_memory": True, "tmpdir": str(path.parent), "strings_to_formulas": False}
     with Workbook(str(path), options) as book:
         bold = book.add_format({"bold": True})

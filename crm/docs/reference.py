@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from crm.docs.document import PREFIX, REPEATED, schema, slug_of
 from crm.docs.errors import BY_CODE, ApiError, of_status
-from crm.docs.schema import PREFIX, REPEATED, schema, slug_of
 
 
 @dataclass(frozen=True, slots=True)

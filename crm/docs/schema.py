@@ -5,7 +5,6 @@ the headers) is written here once.
 """
 
 import re
-from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -16,9 +15,9 @@ from rest_framework.serializers import Serializer
 from crm import __version__
 from crm.common.api.describe import Described, Param
 from crm.common.api.errors import MESSAGES
+from crm.docs.document import PREFIX, REPEATED, slug_of
 from crm.docs.errors import ERRORS, of_status
 
-PREFIX = "/api/{client_id}/"
 _JSON = "application/json"
 _EVERYWHERE = (400, 401, 403, 429, 500)
 _WITH_BODY = (413, 415)
@@ -53,14 +52,6 @@ def tag_of(path: str) -> str:
     """The group of an endpoint in the documentation, by the first word of its path."""
     first = path.removeprefix(PREFIX).partition("/")[0]
     return _TAGS.get(first, first.capitalize())
-
-
-def slug_of(title: str) -> str:
-    """`Send a message` → `send-a-message`: the address of its documentation and, with underscores, its operation id."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-REPEATED = "x-to-be-repeated"  # of an operation: when the same call is to be made again
 
 
 class ApiSchema(AutoSchema):
@@ -304,9 +295,8 @@ def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """The whole document. It depends on the code alone, so it is made once."""
+def make_schema() -> dict[str, Any]:
+    """What `document.schema` is."""
     found = SchemaGenerator().get_schema(request=None, public=True)
     found["info"]["version"] = __version__
     found["servers"] = [{"url": settings.PUBLIC_URL}]

@@ -14,17 +14,16 @@ from django.utils.html import strip_tags
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
-from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from accounts import queries as accounts
 from accounts.events import EVENTS
 from crm.common.access import page, public_page, wants_fragment
 from crm.docs import running
+from crm.docs.document import schema
 from crm.docs.errors import BY_CODE
 from crm.docs.moving import MOVES
 from crm.docs.reference import Endpoint, endpoints, error_pages, groups
 from crm.docs.samples import KEY_VARIABLE, Caller, body_text, samples_of
-from crm.docs.schema import schema
 from messaging import queries as messaging
 from messaging.dialects.guides import OURS
 from wallet.queries import balance_of
@@ -177,6 +176,8 @@ def openapi(request: HttpRequest) -> HttpResponse:
     """The OpenAPI document: JSON, or YAML where `?format=yaml` or Accept asks for it."""
     accepted = request.headers.get("Accept", "")
     if request.GET.get("format") == "yaml" or ("yaml" in accepted and "json" not in accepted):
+        from drf_spectacular.renderers import OpenApiYamlRenderer  # large, see document.py
+
         return HttpResponse(OpenApiYamlRenderer().render(schema()), content_type="application/yaml")
     return JsonResponse(schema())
 

@@ -14,7 +14,6 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
-from PIL import Image
 
 from accounts.models import Client, User
 from accounts.services.access import needs
@@ -53,6 +52,8 @@ def _check_pdf(body: bytes) -> str:
 
 
 def _check_photo(body: bytes) -> str:
+    from PIL import Image  # large, and few processes are ever shown a photo
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

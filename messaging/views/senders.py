@@ -16,7 +16,6 @@ from crm.common.access import page
 from crm.common.errors import DomainError, InvalidInput, NotFound
 from messaging.models import DocumentKind, GoLiveRequest, SenderDocument, SenderId, SenderNetwork, SenderState
 from messaging.sender_forms import GoLiveForm, PaperForm, SamplesForm, SenderForm
-from messaging.sender_letter import letter_pdf
 from messaging.services import going_live, sender_papers
 from messaging.services import sender_requests as service
 from messaging.services.rules import rules_of
@@ -144,6 +143,8 @@ def papers(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def letter(request: HttpRequest, pk: int) -> HttpResponse:
     """The letter to sign, filled in."""
+    from messaging.sender_letter import letter_pdf  # with what makes PDFs: large, and few processes ever print
+
     sender = _sender_or_404(request, pk)
     answer = HttpResponse(letter_pdf(sender), content_type="application/pdf")
     answer["Content-Disposition"] = f'attachment; filename="letter-{sender.pk}.pdf"'

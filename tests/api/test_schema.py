@@ -12,7 +12,7 @@ from schemathesis.core.failures import FailureGroup
 
 from accounts.models import Client
 from contacts import services as contacts
-from crm.docs.schema import schema
+from crm.docs.document import schema
 from messaging.api import messages
 
 # At most so many cases for each operation and mode, and at most so many seconds for all of them.

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from django.contrib.admin.checks import check_admin_app
 from django.test import Client as Browser
+from django.urls import get_resolver
 
 from accounts import queries
 from accounts.models import ApiKey, Client, Membership, User, WebhookEndpoint
@@ -165,3 +167,8 @@ def test_the_rate_limit_of_a_client_is_set_here(browser):
     assert "errorlist" in browser.post(url, fields | {"rate_limit": "0"}).content.decode()
     client.refresh_from_db()
     assert client.rate_limit == 900
+
+
+def test_the_pages_of_the_back_office_pass_the_checks_that_come_before_the_url_map_finds_them():
+    assert get_resolver().url_patterns
+    assert check_admin_app(None) == []

@@ -9,10 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-from urllib3.exceptions import SSLError as TlsError
-
 from crm.common import tracing
 
 log = logging.getLogger(__name__)
@@ -42,6 +38,8 @@ class PaymentHttp:
     """One session. Bodies, headers and queries are never logged; the path, the status and the seconds are."""
 
     def __init__(self) -> None:
+        import requests  # here and below: large, and most processes never ask for a payment
+
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -75,7 +73,7 @@ class PaymentHttp:
                 stream=True,
             ) as answer:
                 body = _read(answer.iter_content(8192))
-        except (requests.RequestException, OSError) as error:
+        except OSError as error:  # requests' own errors are such
             sent = not _before_writing(error)
             log.warning("%s %s: %s", method, path, type(error).__name__)
             return Answered(sent=sent)
@@ -97,6 +95,10 @@ def _read(chunks: Iterator[bytes]) -> bytes:
 
 def _before_writing(error: BaseException) -> bool:
     """Whether the call ended before a byte of it was written: no name, no connection, no TLS."""
+    import requests
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+    from urllib3.exceptions import SSLError as TlsError
+
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.InvalidURL):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None

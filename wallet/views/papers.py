@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET
 from crm.common.access import page
 from crm.common.exports import csv_lines
 from wallet.models import TopUp, TopUpState
-from wallet.printing import documents
 from wallet.statements import Statement, month_of, months_of, statement_of_month, today_of
 from wallet.topups.queries import bills_for, paybill_for, top_ups_for
 
@@ -91,6 +90,8 @@ def _plain(amount: Decimal) -> str:
 @never_cache
 def statement_pdf(request: HttpRequest) -> HttpResponse:
     made = statement_of_month(request.client, _chosen(request))  # type: ignore[attr-defined]
+    from wallet.printing import documents  # here and below: large, and few processes ever print
+
     return _pdf(documents.statement_pdf(made), f"statement-{made.month:%Y-%m}.pdf")
 
 
@@ -108,6 +109,8 @@ def bills(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def order_pdf(request: HttpRequest, pk: int) -> HttpResponse:
+    from wallet.printing import documents
+
     top_up = _own(request, pk)
     return _pdf(documents.order_pdf(top_up, paybill_for(top_up.client)), f"order-{top_up.transaction_id}.pdf")
 
@@ -116,6 +119,8 @@ def order_pdf(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def bill_pdf(request: HttpRequest, pk: int) -> HttpResponse:
+    from wallet.printing import documents
+
     return _of_paid(request, pk, documents.bill_pdf, "bill")
 
 
@@ -123,6 +128,8 @@ def bill_pdf(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def receipt_pdf(request: HttpRequest, pk: int) -> HttpResponse:
+    from wallet.printing import documents
+
     return _of_paid(request, pk, documents.receipt_pdf, "receipt")
 
 
