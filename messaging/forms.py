@@ -69,6 +69,17 @@ class TemplateForm(forms.Form):
         self._parts = MAIL_PARTS if channel == Channel.EMAIL else ("text",)
         for language, word in TemplateLanguage.choices:
             self.fields |= language_fields(language, word, self._parts)
+            if channel == Channel.EMAIL:
+                for part in self._parts:
+                    self.fields[f"{part}_{language}"].widget.attrs["data-field"] = True
+            else:
+                meter = f"meter_{language}"
+                attrs = {"data-composer": True, "data-meter": meter, "aria-describedby": meter}
+                self.fields[f"text_{language}"].widget.attrs |= attrs
+
+    def typed(self, name: str) -> str:
+        """What stands in a field now, whether or not the form is right."""
+        return str(self[name].value() or "")[:400_000].replace("\x00", "")
 
     def contents(self) -> dict[str, dict[str, str]]:
         """What a template for mails holds besides the text, by language code."""

@@ -15,6 +15,7 @@ from messaging.views import (
     reviewing,
     senders,
     sending,
+    template_writing,
     templates,
     whatsapp_templates,
 )
@@ -22,6 +23,8 @@ from messaging.views import (
 urlpatterns = [
     path("app/templates", templates.template_list, name="template_list"),
     path("app/templates/new", templates.template_new, name="template_new"),
+    path("app/templates/preview", template_writing.preview, name="template_preview"),
+    path("app/templates/mail", template_writing.mail, name="template_mail"),
     path("app/templates/whatsapp/new", whatsapp_templates.new, name="whatsapp_template_new"),
     path("app/templates/whatsapp/<int:pk>", whatsapp_templates.detail, name="whatsapp_template"),
     path("app/templates/whatsapp/<int:pk>/copy", whatsapp_templates.duplicate, name="whatsapp_template_copy"),

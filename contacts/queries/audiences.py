@@ -254,6 +254,15 @@ def people_by_address(
     ]
 
 
+def first_people(client_id: int, *, limit: int, channel: str = Channel.SMS) -> list[Recipient]:
+    """The first contacts of the book that have an address of the channel and did not opt out of every sender."""
+    mail = channel == Channel.EMAIL
+    book = Contact.objects.for_client(client_id)
+    book = book.exclude(email="") if mail else book.filter(phone__isnull=False)
+    addresses = book.order_by("pk").values_list("email" if mail else "phone", flat=True)[:limit]
+    return people_by_address(client_id, list(dict.fromkeys(addresses)), channel=channel)
+
+
 def members_among(client_id: int, group_ids: Sequence[int], contact_ids: Sequence[int]) -> set[int]:
     """Which of these contacts are in one of the groups."""
     if not contact_ids or not group_ids:

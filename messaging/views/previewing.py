@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from contacts.queries import Recipient
@@ -17,7 +18,7 @@ from messaging.forms import read_id
 from messaging.models import Channel, TemplateLanguage
 from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
 from messaging.services.mail_preview import MailPreview, preview_mail
-from messaging.services.preview import preview_text
+from messaging.services.preview import Preview, preview_text
 from messaging.services.reach import measure_reach
 from messaging.services.whatsapp_preview import TemplatePreview, preview_template
 from messaging.views.fragments import render_part
@@ -50,15 +51,15 @@ def mail(request: HttpRequest) -> HttpResponse:
     A page of its own that may do nothing: the styles of a mail stand in its tags, which our pages do not allow.
     """
     if request.method == "POST":
-        return _framed(render(request, "messaging/mail_frame.html", preview_of(posted_sketch(request))))
+        return framed(render(request, "messaging/mail_frame.html", preview_of(posted_sketch(request))))
     draft = read_id(request.GET.get("draft", ""))
     campaign = campaign_or_404(request, draft) if draft else None
     if campaign is None or campaign.channel != Channel.EMAIL:
-        return _framed(render(request, "messaging/mail_frame.html", {}))
-    return _framed(render(request, "messaging/mail_frame.html", preview_of(Sketch(request, campaign, MESSAGE))))
+        return framed(render(request, "messaging/mail_frame.html", {}))
+    return framed(render(request, "messaging/mail_frame.html", preview_of(Sketch(request, campaign, MESSAGE))))
 
 
-def _framed(response: HttpResponse) -> HttpResponse:
+def framed(response: HttpResponse) -> HttpResponse:
     """An answer that our own pages may frame, that may do nothing there, and whose tags may have styles and images."""
     response["X-Frame-Options"] = "SAMEORIGIN"
     response._csp_replace = {  # type: ignore[attr-defined]  # what csp_replace sets, whose type fits no view with a key
@@ -127,15 +128,14 @@ def _mail_preview_of(sketch: Sketch, addresses: list[str]) -> dict[str, Any]:
     """What _mail_preview.html and mail_frame.html print."""
     written, problem = sketch.written()
     shown = preview_mail(campaign=written, addresses=addresses, problem=problem, **_whose(sketch))
-    fields = ["email", "department", OPT_OUT_LINK]
-    return _printed(sketch, shown, sender=written.sender, fields=fields) | {"is_mail": True}
+    return _printed(sketch, shown, sender=written.sender, fields=mail_fields(shown)) | {"is_mail": True}
 
 
 def _template_preview_of(sketch: Sketch, numbers: list[str]) -> dict[str, Any]:
     """What _template_preview.html prints."""
     written, problem = sketch.written()
     shown = preview_template(campaign=written, numbers=numbers, problem=problem, **_whose(sketch))
-    fields = ["phone", "department"]
+    fields = [*BUILT_IN[:3], "phone", "department", *shown.titles]
     return _printed(sketch, shown, sender=written.sender_name, fields=fields) | {"is_whatsapp": True}
 
 
@@ -156,8 +156,9 @@ def _printed(
         "preview": shown,
         "sender": sender,
         "cost": format_money(from_micros(price), sketch.client.currency) if price is not None else "",
-        "merge_fields": [*BUILT_IN[:3], *fields, *shown.titles],
+        "merge_fields": fields,
         "is_fragment": False,
+        "people_url": reverse("campaign_preview"),
     }
 
 
@@ -187,6 +188,18 @@ def preview_context(
         variants=variants,
         ending=ending,
     )
+    return {
+        **measured(request, shown),
+        "sender": sender,
+        "merge_fields": text_fields(shown),
+        "is_fragment": False,
+        "insertable": _insertable(request),
+        "people_url": reverse("campaign_preview"),
+    }
+
+
+def measured(request: HttpRequest, shown: Preview) -> dict[str, Any]:
+    """What _meter.html prints: the text of a preview, its size and its price."""
     costs = []
     if shown.price_micros is not None:
         costs = [
@@ -195,14 +208,20 @@ def preview_context(
         ]
     return {
         "preview": shown,
-        "sender": sender,
         "cost": costs[min(shown.units, MOST_UNITS)] if costs else "",
         "costs_json": orjson.dumps(costs).decode(),
         "values_json": orjson.dumps(shown.values).decode(),
-        "merge_fields": [*BUILT_IN[:3], "phone", "department", OPT_OUT_LINK, *shown.titles],
-        "is_fragment": False,
-        "insertable": _insertable(request),
     }
+
+
+def text_fields(shown: Preview) -> list[str]:
+    """The merge fields that are offered for a text."""
+    return [*BUILT_IN[:3], "phone", "department", OPT_OUT_LINK, *shown.titles]
+
+
+def mail_fields(shown: MailPreview) -> list[str]:
+    """The merge fields that are offered for a mail."""
+    return [*BUILT_IN[:3], "email", "department", OPT_OUT_LINK, *shown.titles]
 
 
 def _insertable(request: HttpRequest) -> list[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from crm.common.access import page
+from crm.common.access import page, wants_fragment
 from crm.common.errors import DomainError, InvalidInput, NotFound
 from messaging.models import DocumentKind, GoLiveRequest, SenderDocument, SenderId, SenderNetwork, SenderState
 from messaging.sender_forms import GoLiveForm, PaperForm, SamplesForm, SenderForm
@@ -67,7 +67,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @never_cache
 def check(request: HttpRequest) -> HttpResponse:
-    """The live answer below the name: whether it can be asked for."""
+    """The live answer below the name: whether it can be asked for. It is a part of the form, and no page by itself."""
+    if not wants_fragment(request):
+        return redirect("sender_new")
     name = request.GET.get("name", "").strip()[:40]
     context = {"name": name, "problem": name_problem(request.client, name) if name else ""}
     return render(request, "messaging/_sender_check.html", context)

@@ -205,6 +205,8 @@ def _context(request: HttpRequest, form: SendForm, token: str) -> dict[str, Any]
         **preview_context(
             request, text, sender, people=found.people, ending=rules_of(client).ending(MessageClass.INFORMATION)
         ),
+        "people_url": reverse("send_check"),
+        "people_target": "#send-answer",
     }
 
 

@@ -17,6 +17,7 @@ from messaging.models import Channel, Template, WhatsAppTemplate
 from messaging.services import templates as service
 from messaging.services.whatsapp_templates import account_of
 from messaging.template_states import Shown, show
+from messaging.views.template_writing import asked_channel, initial_of, writing_context
 
 PAGE_SIZE = 25
 VERSIONS_SHOWN = 20
@@ -98,32 +99,26 @@ def _template_or_404(request: HttpRequest, pk: int) -> Template:
 
 
 def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
-    asked = request.POST.get("channel", "") or request.GET.get("channel", "")
-    channel = template.channel if template else Channel.EMAIL if asked == Channel.EMAIL else Channel.SMS
+    channel = template.channel if template else asked_channel(request)
     if request.method == "POST":
         form = TemplateForm(request.POST, channel=channel)
         if form.is_valid() and _save(request, form, template):
             messages.success(request, _("Template saved."))
             return redirect("template_list")
     else:
-        form = TemplateForm(initial=_initial(request, template), channel=channel)
+        form = TemplateForm(initial=initial_of(request, template) if template else {}, channel=channel)
     context = {
         "form": form,
         "template": template,
         "channel": channel,
         "channels": [] if template else [(one, Channel(one).label) for one in (Channel.SMS, Channel.EMAIL)],
         "versions": queries.versions_of(template)[:VERSIONS_SHOWN] if template else [],
+        **writing_context(request, form),
     }
-    return render(request, "messaging/template_form.html", context, status=422 if form.errors else 200)
-
-
-def _initial(request: HttpRequest, template: Template | None) -> dict[str, Any]:
-    if template is None:
-        return {}
-    words = queries.template_words(request.client, [template.pk]).get(template.pk, {})
-    return {"name": template.name} | {
-        f"{part}_{language}": text for language, parts in words.items() for part, text in parts.items()
-    }
+    response = render(request, "messaging/template_form.html", context, status=422 if form.errors else 200)
+    if channel == Channel.EMAIL:
+        response._csp_update = {"frame-src": ["'self'"]}  # type: ignore[attr-defined]  # the mail as it looks
+    return response
 
 
 def _save(request: HttpRequest, form: TemplateForm, template: Template | None) -> bool:

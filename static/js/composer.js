@@ -155,7 +155,7 @@ function insert(box, words) {
 
 /** Put another text into the box; what stood there comes back by Undo, to the letter. */
 function exchange(box, text) {
-  const undo = document.querySelector("[data-undo]");
+  const undo = (box.closest("[data-composed]") ?? document).querySelector("[data-undo]");
   // Two changes in a row are undone together: back to what the person wrote.
   if (undo.hidden || undo.dataset.made !== box.value) undo.dataset.text = box.value;
   undo.dataset.made = text;
@@ -169,17 +169,21 @@ function setText(box, text) {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-// One textarea at a time: htmx may put another in its place, so it is looked up whenever something happens.
-const theBox = () => document.querySelector("textarea[data-composer]");
-let sent = null; // the text the server was last asked about
+// A page has one box, or one for each language. htmx may put others in their place, so they are looked up whenever
+// something happens. What stands beside a box in [data-composed] is about it; what stands elsewhere is about `last`.
+const BOX = "textarea[data-composer]";
+const boxes = () => [...document.querySelectorAll(BOX)];
+const sent = new Map(); // by name of the box, the text the server was last asked about
+let last = ""; // id of the box that was written in last
 
-function count() {
-  const box = theBox();
-  if (box) show(document.getElementById("meter"), box.value);
+const theBox = (button) => button.closest("[data-composed]")?.querySelector(BOX)
+  ?? document.querySelector(`${BOX}[id="${last}"]`) ?? document.querySelector(BOX);
+
+function count(box) {
+  show(document.getElementById(box.dataset.meter ?? "meter"), box.value);
 }
 
-function act(button) {
-  const box = theBox();
+function act(button, box) {
   const text = box.value.normalize("NFC");
   if ("insert" in button.dataset) insert(box, button.dataset.insert);
   else if ("plain" in button.dataset) exchange(box, usePlainLetters(text));
@@ -192,17 +196,21 @@ function act(button) {
 }
 
 function start() {
-  document.addEventListener("input", (event) => { if (event.target === theBox()) count(); });
+  document.addEventListener("focusin", (event) => { if (event.target.matches(BOX)) last = event.target.id; });
+  document.addEventListener("input", (event) => { if (event.target.matches(BOX)) count(event.target); });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-insert], [data-plain], [data-remove], [data-clear], [data-undo]");
-    if (button && theBox()) act(button);
+    const box = button && theBox(button);
+    if (box) act(button, box);
   });
   document.addEventListener("htmx:configRequest", (event) => {
-    if ("text" in event.detail.parameters) sent = theBox()?.value;
+    for (const box of boxes()) if (box.name in event.detail.parameters) sent.set(box.name, box.value);
   });
   // An answer about an older text must not overwrite the count of what stands there now.
-  document.addEventListener("htmx:afterSettle", () => { if (theBox()?.value !== sent) count(); });
-  count();
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const box of boxes()) if (box.value !== sent.get(box.name)) count(box);
+  });
+  boxes().forEach(count);
 }
 
-if (typeof document !== "undefined" && theBox()) start();
+if (typeof document !== "undefined" && boxes().length) start();

@@ -95,6 +95,25 @@ def test_6_letters_are_counted_and_named_offline_and_made_plain(signed_in):
     page.context.set_offline(False)
 
 
+def test_6_so_is_each_language_of_a_template_beside_its_own_box(windows):
+    page = windows.open("amina")
+    page.goto("/app/templates/new")
+    page.context.set_offline(True)
+    page.fill("#id_text_en", "a" * 161)
+    page.fill("#id_text_fr", "ç" + "a" * 70)
+    shown = [page.inner_text(f"#meter_{code} [data-units]") for code in ("en", "fr", "sw")]
+    assert shown == ["2", "2", "0"]
+    french = page.locator("[data-composed]", has=page.locator("#id_text_fr"))
+    french.locator("[data-plain]").click()
+    assert (page.input_value("#id_text_fr")[0], page.inner_text("#meter_fr [data-units]")) == ("c", "1")
+    french.locator("[data-undo]").click()
+    assert page.input_value("#id_text_fr") == "ç" + "a" * 70
+    page.context.set_offline(False)
+    page.focus("#id_text_en")
+    page.locator("#preview .tag", has_text="English").wait_for()
+    page.locator("#preview .bubble", has_text="a" * 153).wait_for()
+
+
 def test_7_the_meter_shows_for_two_hundred_texts_what_is_billed(signed_in):
     """The rest of the check, preview, stored units and ledger: tests/messaging/pages/test_unit_cases.py."""
     page, texts = signed_in, [text for text in many_texts() if "\r" not in text]

@@ -1,7 +1,11 @@
 """Templates: words to use again, in each language, with every version kept."""
 
+import re
+
 import pytest
 
+from contacts.services import create_contact
+from crm.common.text_units import count_units
 from messaging.models import Template, TemplateVersion
 from messaging.queries import template_texts, templates_for
 from messaging.services.templates import save_template
@@ -93,3 +97,41 @@ def test_the_number_of_queries_does_not_grow_with_the_templates(acme, browser, d
             with django_assert_num_queries(counts[0] if counts else 10) as found:
                 browser.get("/app/templates")
             counts.append(len(found))
+
+
+def test_each_language_is_measured_as_it_is_sent_and_read_by_a_person_of_the_book(acme, browser, provider, fees):
+    create_contact(client=acme, phone="0712000001", name="Aïssatou")
+    page = browser.get(f"/app/templates/{fees.pk}").content.decode()
+    assert [name in page for name in ('id="meter_en"', 'id="meter_fr"', 'id="meter_sw"')] == [True] * 3
+    typed = FORM | {"text_fr": "Bonjour {name}, à lundi", "show": "fr", "channel": "sms"}
+    answer = browser.post("/app/templates/preview", typed, headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in answer
+    assert "Bonjour Aïssatou, à lundi" in words(re.sub(r"</?mark[^>]*>", "", answer))
+    assert "+254 712 000 001" in words(answer).replace("\u00a0", " ")
+    assert 'name="shown" value="fr"' in answer
+    units = [int(found) for found in re.findall(r"<strong data-units>(\d+)</strong>", answer)]
+    texts = ["Dear Aïssatou, fees are due.", "Bonjour Aïssatou, à lundi", "Ada inatakiwa."]
+    assert units == [count_units(text, "per_160").units for text in texts]
+    assert "<html" in browser.post("/app/templates/preview", typed).content.decode()
+
+
+def test_a_mail_is_shown_as_its_reader_sees_it_and_its_frame_may_do_nothing(acme, browser, provider):
+    create_contact(client=acme, email="asha@people.test", name="Asha <b>")
+    typed = {
+        "channel": "email", "name": "Fees", "show": "sw", "subject_sw": "Karo ya {name}", "text_sw": "Habari",
+        "html_sw": "<p>Mpendwa {name}</p><script>alert(1)</script>",
+    }  # fmt: skip
+    answer = words(browser.post("/app/templates/preview", typed, headers={"HX-Request": "true"}).content.decode())
+    assert "Karo ya Asha" in answer
+    assert "asha@people.test" in answer
+    assert "frame-src 'self'" in browser.get("/app/templates/new?channel=email")["Content-Security-Policy"]
+    frame = browser.post("/app/templates/mail", typed)
+    assert "<p>Mpendwa Asha &lt;b&gt;</p>" in frame.content.decode()
+    assert "<script" not in frame.content.decode()
+    assert "script-src 'none'" in frame["Content-Security-Policy"]
+    save_template(
+        client=acme, by=None, name="Mail", texts={}, contents={"en": {"subject": "Hi", "html": "<p>Kept</p>"}},
+        channel="email",
+    )  # fmt: skip
+    kept = templates_for(acme, "email").get()
+    assert "<p>Kept</p>" in browser.get(f"/app/templates/mail?template={kept.pk}").content.decode()
