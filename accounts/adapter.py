@@ -1,4 +1,4 @@
-"""How allauth behaves here: who may register, codes by SMS or e-mail, our words, and secrets encrypted at rest."""
+"""How allauth behaves here: who may register, codes by SMS or email, our words, and secrets encrypted at rest."""
 
 import logging
 from typing import Any
@@ -24,6 +24,7 @@ from crm.common.phones import InvalidPhone, read_phone
 log = logging.getLogger(__name__)
 PHONE_STAGE = "allauth.account.stages.PhoneVerificationStage"
 EMAIL_STAGE = "allauth.account.stages.EmailVerificationStage"
+CODE_SENT = {"account/messages/phone_verification_sent.txt", "account/messages/email_confirmation_sent.txt"}
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -32,16 +33,16 @@ class AccountAdapter(DefaultAccountAdapter):
     error_messages = DefaultAccountAdapter.error_messages | {
         # The same for an unknown address, so that nobody learns who has an account here.
         "email_password_mismatch": _(
-            "This e-mail address and password do not belong together. Check both and try again."
+            "This email address and password do not belong together. Check both and try again."
         ),
         "too_many_login_attempts": _(
-            "Too many wrong passwords. Wait five minutes, use a passkey, or set a new password by e-mail."
+            "Too many wrong passwords. Wait five minutes, use a passkey, or set a new password by email."
         ),
         "enter_current_password": _("This is not your present password."),
         "incorrect_password": _("This is not your present password."),
         "incorrect_code": _("This is not the code we sent. Look at the newest message, then type it again."),
         "rate_limited": _("Too many attempts in a short time. Wait a few minutes, then try again."),
-        "email_taken": _("This e-mail address already signs in here."),
+        "email_taken": _("This email address already signs in here."),
         "select_only_one": _("Choose one address."),
         "same_as_current": _("Choose a password other than your present one."),
         "invalid_password_reset": _("This link was used already or has expired. Ask for a new one."),
@@ -95,7 +96,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_verification_code_sms(self, user: User, phone: str, code: str, **kwargs: Any) -> None:  # type: ignore[override]
         text = gettext("%(code)s is your %(brand)s code. It is good for 15 minutes; give it to nobody.")
         if verified_phones.text(phone=phone, text=text % {"code": code, "brand": settings.BRAND_NAME}):
-            messages.error(self.request, gettext("The SMS could not be sent. Have a code sent by e-mail instead."))
+            messages.error(self.request, gettext("The SMS could not be sent. Have a code sent by email instead."))
 
     def send_account_already_exists_sms(self, phone: str) -> None:
         text = gettext("This number already has a %(brand)s account. Sign in, or ask for a new password.")
@@ -103,6 +104,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_unknown_account_sms(self, phone: str, **kwargs: Any) -> None:
         """Nobody signs in by phone here, so nobody is told that a number is unknown."""
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """That a code is on its way says the page that asks for it; a message says so where it is sent again."""
+        if message_template in CODE_SENT and "action" not in request.POST:
+            return
+        super().add_message(request, level, message_template, *args, **kwargs)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """A mail server that is away must not break the page; the person is told and can ask again."""

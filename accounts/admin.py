@@ -29,7 +29,7 @@ class NewUserForm(BaseUserCreationForm):
         """Addresses are kept in lower case, so that signing in ignores letter case."""
         email = self.cleaned_data["email"].lower()
         if User.objects.filter(email=email).exists():
-            raise forms.ValidationError("There is already a person with this e-mail address.")
+            raise forms.ValidationError("There is already a person with this email address.")
         return email
 
 

@@ -27,7 +27,7 @@ class Job:
     masked: bool
 
     def address(self, text: str | None) -> str:
-        """A number or e-mail address as this file may show it."""
+        """A number or email address as this file may show it."""
         if not text or not self.masked:
             return text or ""
         name, at, domain = text.partition("@")

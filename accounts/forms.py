@@ -269,7 +269,7 @@ class PersonForm(forms.Form):
     """Which person, and why; the service checks what is required for which act."""
 
     address = forms.CharField(
-        label=_("Phone number or e-mail address"),
+        label=_("Phone number or email address"),
         max_length=254,
         error_messages={"required": _("Say whose data is meant.")},
     )

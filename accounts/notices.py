@@ -16,7 +16,7 @@ APPROVERS = (Role.OWNER, Role.ADMIN, Role.APPROVER)
 
 @dataclass(frozen=True, slots=True)
 class NoticeKind:
-    """One row of the grid. permission: of accounts/roles.py, without it nobody is told; roles: who gets the e-mail
+    """One row of the grid. permission: of accounts/roles.py, without it nobody is told; roles: who gets the email
     without having chosen. The words are the template notices/<name, dots as underscores>.txt: its first line is the
     subject and, with the brand before it, the SMS.
     """

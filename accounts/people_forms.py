@@ -36,7 +36,7 @@ class ServiceForm(forms.Form):
 
 
 class RegistrationForm(SignupForm):
-    """Name, organisation, phone, e-mail, password. Country, currency and clock come from the dialling code.
+    """Name, organisation, phone, email, password. Country, currency and clock come from the dialling code.
 
     Somebody who came by an invitation joins that organisation and gives no other; the mailbox is the invited one.
     """
@@ -53,12 +53,12 @@ class RegistrationForm(SignupForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.invitation = kwargs.pop("invitation", None)
         super().__init__(*args, **kwargs)
-        self.fields["email"].label = _("E-mail address")
+        self.fields["email"].label = _("Email address")
         self.fields["phone"].label = _("Mobile number")
         self.fields["phone"].help_text = _("With the country code, such as +254 712 345 678. A code is sent to it.")
         self.fields["phone"].widget.attrs |= {"autocomplete": "tel", "inputmode": "tel"}
         self.fields["password1"].label = _("Password")
-        self.fields["password1"].help_text = _("At least 8 characters, not a common word and not your e-mail address.")
+        self.fields["password1"].help_text = _("At least 8 characters, not a common word and not your email address.")
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
         if self.invitation:
@@ -142,7 +142,7 @@ class OrganisationForm(ServiceForm):
     """What the organisation is; its country and currency are fixed once money moved."""
 
     name = forms.CharField(label=_("Name"), max_length=120)
-    contact_email = forms.EmailField(label=_("E-mail for letters"), required=False)
+    contact_email = forms.EmailField(label=_("Email for letters"), required=False)
     address = forms.CharField(
         label=_("Postal address"), required=False, max_length=300, widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("Printed on receipts, bills and statements."),
@@ -177,7 +177,7 @@ class InvitationForm(ServiceForm):
     """Whom to invite, as what. Only owners may make owners."""
 
     address = forms.CharField(
-        label=_("E-mail address or mobile number"), max_length=254,
+        label=_("Email address or mobile number"), max_length=254,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )  # fmt: skip
     role = forms.ChoiceField(label=_("Role"), initial=Role.SENDER)

@@ -13,7 +13,7 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person by all their addresses: numbers in E.164, e-mail addresses in lower case. mark: what stands in the
+    """One person by all their addresses: numbers in E.164, email addresses in lower case. mark: what stands in the
     place of an address once it is erased; it starts with "#", which no address does."""
 
     phones: tuple[str, ...]

@@ -6,7 +6,7 @@ from allauth.core.ratelimit import respond_429
 from django.http import HttpResponse
 
 Step = tuple[HttpResponse | None, bool]
-BY_EMAIL = "by_email"  # in a login's state: the person asked for the code by e-mail instead
+BY_EMAIL = "by_email"  # in a login's state: the person asked for the code by email instead
 
 
 class PhoneVerificationStage(stages.PhoneVerificationStage):

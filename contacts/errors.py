@@ -6,7 +6,7 @@ from crm.common.errors import InvalidInput, WrongState
 
 
 class ContactExists(WrongState):
-    """The number (or, without one, the e-mail address) is in the book already. Fact: `contact_id`."""
+    """The number (or, without one, the email address) is in the book already. Fact: `contact_id`."""
 
     default_message = gettext_lazy("This contact is in your book already.")
 

@@ -32,7 +32,7 @@ _DETAILS = ("name", "contact_email", "country", "currency", "time_zone", "simula
 class NewClientForm(forms.ModelForm):
     """Opens the client while it is being checked, inside the admin's transaction, so that refusals find their field."""
 
-    email = forms.EmailField(label="Owner's e-mail", help_text="Somebody who signs in here already may be the owner")
+    email = forms.EmailField(label="Owner's email", help_text="Somebody who signs in here already may be the owner")
     password = forms.CharField(
         required=False, widget=forms.PasswordInput, help_text="For a new person only", validators=[validate_password]
     )

@@ -103,7 +103,7 @@ class AudienceForm(StepForm):
             self.fields["numbers"].label = _("Addresses")
             self.fields["numbers"].widget.attrs["inputmode"] = "email"
             self.fields["upload"].help_text = _(
-                "CSV or Excel with a column of e-mail addresses. Its people become contacts in a group of their own."
+                "CSV or Excel with a column of email addresses. Its people become contacts in a group of their own."
             )
 
     def known_groups(self, name: str = "groups") -> list[int]:

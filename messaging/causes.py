@@ -12,7 +12,7 @@ from messaging.models import Campaign, Message
 from wallet.signals import Cause
 
 _REFERENCE = re.compile(r"(message|campaign):(\d{1,18})")
-_NAMES = {Channel.SMS: "SMS", Channel.WHATSAPP: "WhatsApp", Channel.EMAIL: "E-mail"}
+_NAMES = {Channel.SMS: "SMS", Channel.WHATSAPP: "WhatsApp", Channel.EMAIL: "Email"}
 
 
 def causes_of(*, client: Client, references: list[str], **_facts: Any) -> dict[str, Cause]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from crm.common.money import format_money, from_micros
 from messaging.models import ProviderAccount, ProviderTally, RouteDecision
 from messaging.providers.failures import failure_of
+from messaging.reasons import in_words
 from messaging.services.provider_tallies import seconds_of, slot_of
 from messaging.services.queues import Part, wait_of, where_to
 
@@ -101,6 +102,11 @@ class Line:
     waiting_more: bool
     oldest_seconds: float | None
     state: str
+
+    @property
+    def rest_reason(self) -> str:
+        """Why it rests, in the reader's language."""
+        return in_words(self.account.rest_reason)
 
     @property
     def balance(self) -> str:

@@ -112,6 +112,7 @@ class TopUpStartView(ApiView):
     """
 
     required_scope = "wallet:topup"
+    while_suspended = True  # who owes money can pay it
     error_fields: ClassVar[dict[str, str]] = {"prompt_open": "phone_number", "repeat_blocked": "amount"}
 
     @describe(

@@ -38,9 +38,11 @@ class NoPrice(DomainError):
     code = "no_price"
 
     def __init__(self, *, channel: str, country: str) -> None:
-        destination = f"{channel} to {country}" if country else channel
+        words = _("Your price plan has no price for {channel}.")
+        if country:
+            words = _("Your price plan has no price for {channel} to {country}.")
         super().__init__(
-            _("Your price plan has no price for {destination}.").format(destination=destination),
+            words.format(channel=channel, country=country),
             channel=channel,
             country=country,
         )

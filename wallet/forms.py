@@ -47,7 +47,7 @@ class ThresholdForm(forms.Form):
         label=_("Warn below"),
         min_value=0,
         max_value=100_000_000,
-        help_text=_("An e-mail goes to the owner and to finance, once a day at most. 0: no warning."),
+        help_text=_("An email goes to the owner and to finance, once a day at most. 0: no warning."),
     )
 
     @classmethod

@@ -10,6 +10,7 @@ from accounts.services.events import every_listening_client, record_events_bulk
 from crm.common.money import json_money
 from crm.common.sql import database_now
 from wallet.models import Wallet
+from wallet.queries import is_funded
 
 AGAIN_AFTER = timedelta(days=1)
 
@@ -26,7 +27,7 @@ def tell_low_balances() -> int:
         return 0
     now = database_now()
     told = Client.objects.filter(pk__in=listening)
-    low = Wallet.objects.unscoped().filter(balance_micros__lt=F("client__low_balance_micros"))
+    low = Wallet.objects.unscoped().filter(is_funded(), balance_micros__lt=F("client__low_balance_micros"))
     told.exclude(pk__in=low.values("client_id")).filter(low_balance_told_at__lte=now - AGAIN_AFTER).update(
         low_balance_told_at=None
     )

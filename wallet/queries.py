@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Case, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.utils import timezone
 
 from accounts.models import Client
@@ -24,7 +24,7 @@ TRIAL = "trial"  # the reference of a new client's free credit: unique in a wall
 class Balance:
     """available: balance less what is reserved for campaigns. unit_price: of one SMS to the client's own country,
     None without a rate. units: whole units that the balance buys, 0 where they have no price. low: below the client's
-    own threshold.
+    own threshold, once money was added: the few free units of a trial are not called low.
     """
 
     balance: Decimal
@@ -43,6 +43,14 @@ def has_added_credit(client: Client) -> bool:
     return credits.exclude(reference=TRIAL).exists()
 
 
+def is_funded() -> Exists:
+    """Of a Wallet: whether money was ever added to it, beside what a new client begins with."""
+    added = LedgerEntry.objects.unscoped().filter(
+        wallet=OuterRef("pk"), kind__in=[EntryKind.CREDIT, EntryKind.ADJUSTMENT], amount_micros__gt=0
+    )
+    return Exists(added.exclude(reference=TRIAL))
+
+
 def balance_of(client_id: int) -> Balance:
     """The client's money, in one query. A client whose wallet was never opened has nothing."""
     own_rate = (
@@ -53,18 +61,27 @@ def balance_of(client_id: int) -> Balance:
     )
     wallet = (
         Wallet.objects.for_client(client_id)
-        .annotate(unit_price_micros=Subquery(own_rate), low_micros=F("client__low_balance_micros"))
+        .annotate(
+            unit_price_micros=Subquery(own_rate), low_micros=F("client__low_balance_micros"), is_funded=is_funded()
+        )
         .first()
     )
     if wallet is None:
         client = Client.objects.get(pk=client_id)
-        return _balance(0, 0, client.currency, None, client.low_balance_micros)
+        return _balance(0, 0, client.currency, None, client.low_balance_micros, is_funded=False)
     return _balance(
-        wallet.balance_micros, wallet.reserved_micros, wallet.currency, wallet.unit_price_micros, wallet.low_micros
+        wallet.balance_micros,
+        wallet.reserved_micros,
+        wallet.currency,
+        wallet.unit_price_micros,
+        wallet.low_micros,
+        is_funded=wallet.is_funded,
     )
 
 
-def _balance(balance: int, reserved: int, currency: str, price: int | None, threshold: int) -> Balance:
+def _balance(
+    balance: int, reserved: int, currency: str, price: int | None, threshold: int, *, is_funded: bool
+) -> Balance:
     return Balance(
         balance=from_micros(balance),
         reserved=from_micros(reserved),
@@ -72,7 +89,7 @@ def _balance(balance: int, reserved: int, currency: str, price: int | None, thre
         currency=currency,
         unit_price=None if price is None else from_micros(price),
         units=balance // price if price else 0,
-        low=balance < threshold,
+        low=is_funded and balance < threshold,
         threshold=from_micros(threshold),
     )
 

@@ -1,4 +1,4 @@
-"""Sending notices that wait: e-mail outside any transaction, SMS by the app above; retried, never lost."""
+"""Sending notices that wait: email outside any transaction, SMS by the app above; retried, never lost."""
 
 import logging
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""People who sign in: an e-mail address, how they like the pages, and what they may do in the back office."""
+"""People who sign in: an email address, how they like the pages, and what they may do in the back office."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by e-mail address; addresses are stored in lower case, so that signing in ignores letter case."""
+    """Makes users by email address; addresses are stored in lower case, so that signing in ignores letter case."""
 
     def create_user(self, email: str, password: str | None = None, **fields) -> "User":
         user = self.model(email=self.normalize_email(email).lower(), **fields)
@@ -42,7 +42,7 @@ class Density(models.TextChoices):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, who signs in by e-mail address. Staff run the installation; members act for a client.
+    """A person, who signs in by email address. Staff run the installation; members act for a client.
 
     is_confirmed: typed a code that was sent to their phone or mailbox, or was let in by somebody who knows them; others
     are asked for a code at sign-in. security_changed_at is part of every session's hash: moving it ends them all (A1).

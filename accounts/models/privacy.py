@@ -49,7 +49,7 @@ class RequestState(models.TextChoices):
 class PersonRequest(models.Model):
     """That one person's data was asked for or was to be erased: when, by whom, and when it was done.
 
-    addresses: the numbers and e-mail addresses meant, encrypted, forgotten once an erasure is done. shown: how the list
+    addresses: the numbers and email addresses meant, encrypted, forgotten once an erasure is done. shown: how the list
     names the person. counts: how much was erased, by the name of the part. Leased as an export is.
     """
 

@@ -78,7 +78,7 @@ def record_audit_of_person(*, user: User, action: str, after: Mapping[str, Any] 
 
 
 def masked(address: str) -> str:
-    """A person's number or e-mail address as the log may keep it: `…678`, `a…@acme.test`."""
+    """A person's number or email address as the log may keep it: `…678`, `a…@acme.test`."""
     name, at, domain = address.partition("@")
     return f"{name[:1]}…@{domain}" if at else f"…{address[-3:]}"
 

@@ -103,7 +103,7 @@ def _find_owner_errors(*, email: str, password: str | None, user: User | None) -
     try:
         validate_email(email)
     except ValidationError:
-        return {"email": [f"“{email}” is no e-mail address."]}
+        return {"email": [f"“{email}” is no email address."]}
     if user and not user.is_active:
         return {"email": [f"{email} belongs to somebody whose sign-in is switched off."]}
     if user:

@@ -98,7 +98,7 @@ def notify(*, client: Client, event: str, facts: Mapping[str, Any]) -> int:
 
 
 def send_test(*, membership: Membership) -> int:
-    """A test notice to this member by e-mail, and by SMS where a phone is given; returns how many.
+    """A test notice to this member by email, and by SMS where a phone is given; returns how many.
 
     Raises: TestedJustNow.
     """

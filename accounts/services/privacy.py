@@ -57,7 +57,7 @@ def has_erased(client_id: int) -> bool:
 
 
 def erased_among(client_id: int, addresses: Iterable[str]) -> set[str]:
-    """Which of these addresses (E.164, e-mail in lower case) were erased for this client."""
+    """Which of these addresses (E.164, email in lower case) were erased for this client."""
     asked = list(dict.fromkeys(addresses))
     if not asked or not has_erased(client_id):
         return set()
@@ -72,13 +72,13 @@ def erased_among(client_id: int, addresses: Iterable[str]) -> set[str]:
 
 
 def read_address(client: Client, text: str) -> Person:
-    """A number, read in the client's country, or an e-mail address. Raises: InvalidInput (`address`)."""
+    """A number, read in the client's country, or an email address. Raises: InvalidInput (`address`)."""
     text = text.replace("\x00", "").strip()
     if "@" in text:
         try:
             validate_email(text)
         except ValidationError:
-            raise InvalidInput({"address": [_("This is not an e-mail address.")]}) from None
+            raise InvalidInput({"address": [_("This is not an email address.")]}) from None
         return Person((), (text.lower(),))
     try:
         return Person((read_phone(text, client.country).e164,), ())

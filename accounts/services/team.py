@@ -41,7 +41,7 @@ class IssuedInvitation:
 
 @needs("team.write")
 def invite_member(*, client: Client, by: Membership, address: str, role: str) -> IssuedInvitation:
-    """Invite somebody by e-mail address or phone number; a second invitation to the same address replaces the first.
+    """Invite somebody by email address or phone number; a second invitation to the same address replaces the first.
 
     Raises: NotAllowed (only owners make owners), InvalidInput (address, role).
     """
@@ -179,13 +179,13 @@ def _keep_an_owner(member: Membership) -> None:
 
 
 def _read_address(address: str, client: Client) -> tuple[str, str]:
-    """(e-mail, phone), one of them empty. Raises: InvalidInput."""
+    """(email, phone), one of them empty. Raises: InvalidInput."""
     address = address.strip()
     if "@" in address:
         try:
             validate_email(address)
         except ValidationError:
-            raise InvalidInput({"address": [_("This is not an e-mail address.")]}) from None
+            raise InvalidInput({"address": [_("This is not an email address.")]}) from None
         return address.lower(), ""
     try:
         return "", read_phone(address, client.country).e164

@@ -110,7 +110,7 @@ def _shown(notice: Notice) -> dict[str, Any]:
     kind = NOTICES.get(notice.event)
     return {
         "label": kind.label if kind else _("Test"),
-        "channel": _("E-mail") if notice.channel == "email" else _("SMS"),
+        "channel": _("Email") if notice.channel == "email" else _("SMS"),
         "chip": _STATES[NoticeState(notice.state)],
         "word": _("Not sent") if notice.state == NoticeState.SKIPPED else "",
         "problem": notice.problem,
@@ -121,7 +121,7 @@ def _shown(notice: Notice) -> dict[str, Any]:
 @page("home")
 @require_POST
 def test_notifications(request: HttpRequest) -> HttpResponse:
-    """Send this member a test by e-mail, and by SMS where a phone is given."""
+    """Send this member a test by email, and by SMS where a phone is given."""
     try:
         notices.send_test(membership=request.membership)  # type: ignore[attr-defined]
     except notices.TestedJustNow as error:

@@ -1,4 +1,4 @@
-"""Registration, and the code to one's own phone: allauth's flow with our form, by SMS or e-mail."""
+"""Registration, and the code to one's own phone: allauth's flow with our form, by SMS or email."""
 
 from allauth.account import views as allauth_views
 from allauth.account.internal.flows.login import resume_login
@@ -56,7 +56,7 @@ def verify_phone(request: HttpRequest) -> HttpResponse:
 @require_POST
 @never_cache
 def by_email(request: HttpRequest) -> HttpResponse:
-    """The code by e-mail in place of the SMS that does not come."""
+    """The code by email in place of the SMS that does not come."""
     stage = LoginStageController.enter(request, PhoneVerificationStage.key)
     if stage is None:
         return redirect("account_login")

@@ -111,7 +111,7 @@ def looks_like_header(first: Cells, following: Sequence[Cells], reader: PhoneRea
 
 
 def has_contact(cells: Cells, reader: PhoneReader) -> bool:
-    """Whether a cell looks like a phone number or an e-mail address."""
+    """Whether a cell looks like a phone number or an email address."""
     return any(_kind(cell, reader) for cell in cells)
 
 

@@ -60,7 +60,7 @@ class Sorted:
 
 
 def find_known(client_id: int, entries: Iterable[Entry], *, import_id: int | None = None) -> dict[str, Known]:
-    """The contacts that the entries meet, by phone or, for entries without one, by e-mail address. One query.
+    """The contacts that the entries meet, by phone or, for entries without one, by email address. One query.
 
     import_id: the import that runs; without it no contact has a `met_row`.
     """

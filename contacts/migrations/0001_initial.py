@@ -243,7 +243,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "address",
-                    models.CharField(help_text="E.164 number, or e-mail address in lower case", max_length=254),
+                    models.CharField(help_text="E.164 number, or email address in lower case", max_length=254),
                 ),
                 ("sender", models.CharField(blank=True, default="", max_length=40)),
                 (

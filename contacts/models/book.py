@@ -76,10 +76,10 @@ class ContactField(models.Model):
 
 
 class Contact(models.Model):
-    """A person whom a client may write to: by `phone` (E.164), or by e-mail alone where there is none.
+    """A person whom a client may write to: by `phone` (E.164), or by email alone where there is none.
 
-    A phone is in a client's book once; an e-mail address is unique among the contacts without a phone, so that loading
-    a file twice doubles nobody. E-mail addresses are kept in lower case. `attributes` maps further column titles to
+    A phone is in a client's book once; an email address is unique among the contacts without a phone, so that loading
+    a file twice doubles nobody. Email addresses are kept in lower case. `attributes` maps further column titles to
     non-empty strings. `created_import` and its row say which file made the contact, without a row if it has been in the
     bin since; a later file that meets it is noted in ImportMeeting. That is how the engine knows a number it has met
     before in the same file, without remembering a million of them.

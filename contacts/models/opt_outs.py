@@ -35,7 +35,7 @@ class OptOut(models.Model):
 
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False)
     channel = models.CharField(max_length=10, choices=Channel)
-    address = models.CharField(max_length=EMAIL_LENGTH, help_text="E.164 number, or e-mail address in lower case")
+    address = models.CharField(max_length=EMAIL_LENGTH, help_text="E.164 number, or email address in lower case")
     sender = models.CharField(max_length=40, blank=True, default="")
     source = models.CharField(max_length=10, choices=OptOutSource)
     proof = models.CharField(max_length=PROOF_LENGTH, blank=True, default="", db_default="")

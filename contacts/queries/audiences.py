@@ -21,7 +21,7 @@ LARGEST_ID = 2**63 - 1
 
 
 def address_in(person: Recipient, channel: str) -> str:
-    """Where a message of this channel goes: the e-mail address, or the phone number."""
+    """Where a message of this channel goes: the email address, or the phone number."""
     return person[3] if channel == Channel.EMAIL else person[1]
 
 
@@ -72,7 +72,7 @@ def _branch(group: Group) -> Sql:
 def _reachable(client_id: int, groups: Iterable[int], sender: str, without: Iterable[int], channel: str) -> Sql:
     """Whether the contact `k` has an address of the channel, did not opt out of it, and is in no group `without`.
 
-    Several contacts of these groups may share an e-mail address: the first of them stands for it.
+    Several contacts of these groups may share an email address: the first of them stands for it.
     """
     mail, gone = channel == Channel.EMAIL, list(without)
     column = "email" if mail else "phone"
@@ -227,8 +227,8 @@ def people_by_address(
     without: Sequence[int] = (),
     channel: str = Channel.SMS,
 ) -> list[Recipient]:
-    """These addresses of a channel (E.164, or lower-case e-mail) as recipients, in their order; id 0 and no values for
-    those of nobody in the book. Where several contacts share an e-mail address, the first of them stands for it.
+    """These addresses of a channel (E.164, or lower-case email) as recipients, in their order; id 0 and no values for
+    those of nobody in the book. Where several contacts share an email address, the first of them stands for it.
 
     Without those who opted out of `sender` or of every sender, without the members of the groups `outside` up to the
     contact `until_contact`, and without all members of the groups `without`. A constant number of queries.

@@ -25,7 +25,7 @@ def opt_outs_for(client: Client, *, search: str = "") -> QuerySet[OptOut]:
 
 
 def opt_outs_of(contact: Contact) -> list[OptOut]:
-    """Every opt-out of the contact's number and e-mail address."""
+    """Every opt-out of the contact's number and email address."""
     condition = Q(address="-")
     if contact.phone:
         condition |= Q(channel__in=[Channel.SMS, Channel.WHATSAPP], address=contact.phone)

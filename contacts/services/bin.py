@@ -78,7 +78,7 @@ def bin_chunk(*, client_id: int, contact_ids: Sequence[int], by: Any) -> int:
 def restore_contacts(*, client: Client, binned_ids: Iterable[int]) -> int:
     """Put contacts back into the book and into the groups that are still there; returns how many.
 
-    Where their number (or, without one, their e-mail address) was added again meanwhile, that contact keeps what it has
+    Where their number (or, without one, their email address) was added again meanwhile, that contact keeps what it has
     and takes what it lacks.
     """
     every, back = list(dict.fromkeys(binned_ids)), 0
@@ -144,7 +144,7 @@ def empty_bin(*, client: Client, binned_ids: Iterable[int] | None = None) -> int
 
 
 def erase_from_bin(*, client: Client, phone: str = "", email: str = "") -> int:
-    """Forget whoever in the bin has this number (E.164) or e-mail address; returns how many."""
+    """Forget whoever in the bin has this number (E.164) or email address; returns how many."""
     condition = Q(pk__lt=0)
     if phone:
         condition |= Q(phone=phone)

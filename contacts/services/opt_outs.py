@@ -32,7 +32,7 @@ _CHUNK = 2000
 def record_opt_out(
     *, client_id: int, channel: str, address: str, sender: str = "", source: str, proof: str = "", by: Any = None
 ) -> bool:
-    """Note that `address` (E.164, or an e-mail address) wants nothing from `sender`; "" means from no sender at all.
+    """Note that `address` (E.164, or an email address) wants nothing from `sender`; "" means from no sender at all.
 
     Returns whether this is news. source: an OptOutSource; proof: what shows it, such as the words of the reply; by: the
     member who entered it.

@@ -1,4 +1,4 @@
-"""Charts drawn on the server: columns of stacked parts in a square of 100 by 100, which the page stretches."""
+"""Charts drawn on the server: columns of stacked parts in hundredths of the box that the page gives them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

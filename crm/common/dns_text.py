@@ -1,4 +1,4 @@
-"""TXT records, asked of the host's own resolver: enough to see whether a domain's e-mail records are there."""
+"""TXT records, asked of the host's own resolver: enough to see whether a domain's email records are there."""
 
 import secrets
 import socket

@@ -52,7 +52,7 @@ ERRORS = (
         "UNAUTHORIZED",
         403,
         "The key is known but may not do this: another client's ID in the address, a scope it does not have, an "
-        "address outside its allow-list, or a suspended account.",
+        "address outside its allow-list, or a suspended account, which only reads and tops up.",
         (
             "`message` says which of these it is.",
             "Check that the number after /api/ is your own client ID.",

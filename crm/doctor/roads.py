@@ -1,4 +1,4 @@
-"""The doctor's look at the roads out: every provider account tried for real, its callbacks, its queue, its e-mail."""
+"""The doctor's look at the roads out: every provider account tried for real, its callbacks, its queue, its email."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -141,7 +141,7 @@ def _is_near(address: str) -> bool:
 
 
 def examine_email(accounts: list[ProviderAccount], look: Any = text_records) -> Iterator[Finding]:
-    """SPF, DKIM and DMARC of every domain that approved e-mail senders write from, where e-mail is sent at all."""
+    """SPF, DKIM and DMARC of every domain that approved email senders write from, where email is sent at all."""
     letters = []
     for account in accounts:
         try:
@@ -157,7 +157,7 @@ def examine_email(accounts: list[ProviderAccount], look: Any = text_records) -> 
 
 
 def _records_of(domain: str, look: Any) -> Iterator[Finding]:
-    subject = f"e-mail from {domain}"
+    subject = f"email from {domain}"
     try:
         spf = [record for record in look(domain) if record.lower().startswith("v=spf1")]
         dmarc = [record for record in look(f"_dmarc.{domain}") if record.lower().startswith("v=dmarc1")]

@@ -138,6 +138,9 @@ def take_key(api_key: Any) -> ApiKey:
     return key
 
 
+_WHILE_SUSPENDED = {"", "messages:read", "wallet:read", "wallet:topup"}  # what a suspended client still may: read, pay
+
+
 def admit(request: HttpRequest, key: ApiKey, *, scope: str, kind: str, documented: int | None = None) -> None:
     """Count a call under `kind` and judge whether `key` may make it. documented: the contract's calls a minute.
 
@@ -148,7 +151,7 @@ def admit(request: HttpRequest, key: ApiKey, *, scope: str, kind: str, documente
     rate = count_call(name=f"{kind}:{key.pk}", limit=limit_for(key.client, documented))
     if rate.is_exceeded:
         raise TooManyCalls(retry_after=rate.seconds_left)
-    if not key.client.is_active:
+    if not key.client.is_active and scope not in _WHILE_SUSPENDED:
         raise ClientSuspended
     if key.allowed_addresses and not is_within(client_address(request), key.allowed_addresses):
         raise KeyNotAllowed("This API key may not be used from your address.")

@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('contact_id', models.BigIntegerField(null=True)),
                 ('channel', models.CharField(choices=[('sms', 'SMS'), ('whatsapp', 'WhatsApp'), ('email', 'Email')], default='sms', max_length=10)),
-                ('recipient', models.CharField(help_text='E.164 with plus, or an e-mail address', max_length=254)),
+                ('recipient', models.CharField(help_text='E.164 with plus, or an email address', max_length=254)),
                 ('sender', models.CharField(max_length=15)),
                 ('text', models.TextField()),
                 ('reference', models.CharField(blank=True, help_text="The caller's own id", max_length=100)),

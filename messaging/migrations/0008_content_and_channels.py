@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='message',
             name='sender',
-            field=models.CharField(help_text='A sender ID, or the From address of an e-mail', max_length=254),
+            field=models.CharField(help_text='A sender ID, or the From address of an email', max_length=254),
         ),
         migrations.AlterField(
             model_name='provideraccount',

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from messaging.reasons import in_words
+
 
 class DecisionKind(models.TextChoices):
     """What was decided about a provider account. The product itself decides to rest, wake and age."""
@@ -39,6 +41,11 @@ class RouteDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at}"
+
+    @property
+    def reason_in_words(self) -> str:
+        """The reason in the reader's language, where it is the product's own."""
+        return in_words(self.reason)
 
 
 class ProviderTally(models.Model):

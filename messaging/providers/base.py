@@ -33,7 +33,7 @@ class UnreadableCallback(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One message to one person. `to` is E.164 with plus, or an e-mail address; `reference` is our public id, for
+    """One message to one person. `to` is E.164 with plus, or an email address; `reference` is our public id, for
     vendors that carry one. `content`: what the channel has beyond the text, see messaging.models.Message; None for
     plain text. It is shared by all who read it: never changed.
     """

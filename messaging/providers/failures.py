@@ -32,7 +32,7 @@ _ALL = (
     ),
     Failure("unreachable", _("Phone off or out of reach"), _("Try again later."), True),
     Failure("expired", _("Expired before the phone was reached"), _("Try again later."), True),
-    Failure("bad_mailbox", _("This e-mail address does not exist"), _("Correct the address in the contact."), False),
+    Failure("bad_mailbox", _("This email address does not exist"), _("Correct the address in the contact."), False),
     Failure("mailbox_full", _("The mailbox is full"), _("Try again later."), True),
     # The person
     Failure("complained", _("Marked as spam by the person"), _("Do not write to this address again."), False),

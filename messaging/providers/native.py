@@ -211,7 +211,7 @@ class Native(Adapter):
 
 
 def _beyond_text(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What the native API takes beside the body: an e-mail's subject, a WhatsApp template and its variables."""
+    """What the native API takes beside the body: an email's subject, a WhatsApp template and its variables."""
     wire: dict[str, Any] = {}
     if subject := content.get("subject"):
         wire["subject"] = subject

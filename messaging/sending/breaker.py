@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
+from messaging import reasons
 from messaging.providers.base import Outcome
 
 IN_A_ROW = 10
@@ -39,7 +40,7 @@ class Breaker:
         outcomes = list(outcomes)
         good = any(outcome.kind in ("accepted", "rejected") for outcome in outcomes)
         if not good:
-            self.last_problem = next((o.error_message for o in outcomes if o.error_message), "no clear answers")
+            self.last_problem = next((o.error_message for o in outcomes if o.error_message), reasons.NO_CLEAR_ANSWERS)
         self.in_a_row = 0 if good else self.in_a_row + 1
         if len(self._answers) == KEPT:
             self._bad -= not self._answers[0][1]
@@ -54,17 +55,17 @@ class Breaker:
         self._forget(time.monotonic() if now is None else now)
         total = len(self._answers)
         if total >= ENOUGH and self._bad >= total * BAD_SHARE:
-            return f"{self._bad} of the last {total} requests failed: {self.last_problem}"
+            return reasons.MANY_FAILED % {"failed": self._bad, "total": total, "problem": self.last_problem}
         return ""
 
     def slowness(self, *, hanging: int = 0, slots: int = 0, now: float | None = None) -> str:
         """Why it should rest if another road is there; hanging: requests in flight for longer than `patience`."""
         if hanging >= max(IN_A_ROW, slots // 2):
-            return f"{hanging} requests have had no answer for {self.patience:.0f} s"
+            return reasons.NO_ANSWER % {"requests": hanging, "seconds": f"{self.patience:.0f}"}
         self._forget(time.monotonic() if now is None else now)
         median = self.median()
         if median is not None and median > self.slow_from:
-            return f"slow: half of its answers took {median:.1f} s or more, {self.usual or 0:.1f} s is usual"
+            return reasons.SLOW % {"median": f"{median:.1f}", "usual": f"{self.usual or 0:.1f}"}
         return ""
 
     @property

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import OperationalError, connection
 
 from contacts import queries as contacts
+from messaging import reasons
 from messaging.conversations import open_windows
 from messaging.models import Channel, ProviderAccount
 from messaging.models.messages import ANSWERS_WORD, public_id
@@ -358,7 +359,7 @@ class Loop:
         if not good:
             self._rest(self.breaker.last_problem)
         elif seconds > self.breaker.slow_from and has_other_road(self.account.pk):
-            self._rest(f"still slow: it took {seconds:.1f} s")
+            self._rest(reasons.STILL_SLOW % {"seconds": f"{seconds:.1f}"})
         else:
             self.probing, self.account.rest_level = False, 0
             mark_working(account_id=self.account.pk)

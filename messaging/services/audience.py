@@ -228,7 +228,7 @@ def problems_of(campaign: Campaign, quote: Quote) -> list[Problem]:
     if quote.recipients == 0 and not quote.left_out:
         sentence = _("Nobody in these groups can be written to: choose a group with phone numbers.")
         if mail:
-            sentence = _("Nobody in these groups can be written to: choose a group with e-mail addresses.")
+            sentence = _("Nobody in these groups can be written to: choose a group with email addresses.")
         found.append(Problem("audience", sentence))
     everybody = quote.recipients + sum(quote.left_out.values())
     found += [

@@ -37,7 +37,7 @@ _PIECES = re.compile(r"[,;\t\r\n|]+")
 
 @dataclass(slots=True)
 class Typed:
-    """What a recipients box holds. numbers: E.164, or e-mail addresses in lower case, each once, in order;
+    """What a recipients box holds. numbers: E.164, or email addresses in lower case, each once, in order;
     invalid: (as typed, why); duplicates: how many more times one was given."""
 
     numbers: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ def read_numbers(typed: str, region: str) -> Typed:
 
 
 def read_emails(typed: str) -> Typed:
-    """Take apart e-mail addresses that were typed or pasted, between commas, semicolons, lines or blanks."""
+    """Take apart email addresses that were typed or pasted, between commas, semicolons, lines or blanks."""
     found, seen = Typed(), set()
     for word in re.split(r"[,;|<>\s]+", typed.replace("\x00", "")):
         if not word:

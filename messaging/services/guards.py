@@ -105,9 +105,9 @@ class Guard:
             raise TrialNumber()
 
     def check_address(self, email: str) -> None:
-        """Whether the client may write to this e-mail address at all. Raises: TrialNumber."""
+        """Whether the client may write to this email address at all. Raises: TrialNumber."""
         if self.is_trial and email not in self._own_emails:
-            raise TrialNumber(_("A trial account writes to the e-mail addresses of its own people only."))
+            raise TrialNumber(_("A trial account writes to the email addresses of its own people only."))
 
     def near_parts(self, phones: Iterable[str]) -> dict[str, Part]:
         """The look of `crowded` for numbers that are near a limit, each given as often as it is to be written to;

@@ -1,4 +1,4 @@
-"""Accepting e-mails: the same promises as for texts (D1), with an address, a subject and HTML beside the text.
+"""Accepting emails: the same promises as for texts (D1), with an address, a subject and HTML beside the text.
 
 What a recipient gets is laid out here and kept with the message: the HTML made harmless, the text derived from it where
 none was given, and the way out of the list at the end of both.
@@ -201,11 +201,11 @@ def accept_mails(
 
 class InvalidAddress(DomainError):
     code = "invalid_address"
-    default_message = gettext_lazy("This is not an e-mail address.")
+    default_message = gettext_lazy("This is not an email address.")
 
 
 def read_address(given: str) -> str:
-    """An e-mail address in lower case. Raises: InvalidAddress."""
+    """An email address in lower case. Raises: InvalidAddress."""
     try:
         return read_email(given)
     except InvalidInput as error:

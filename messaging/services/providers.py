@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce, Now
 from accounts.models import User
 from crm.common.errors import InvalidInput
 from crm.common.sql import database_now, later_sql, now_sql
-from messaging import wake
+from messaging import reasons, wake
 from messaging.models import DecisionKind, ProviderAccount, Route, RouteDecision
 from messaging.providers.registry import get_adapter
 
@@ -117,7 +117,7 @@ def mark_working(*, account_id: int, by: User | None = None) -> None:
         rest_level=0, rest_until=None, rest_reason="", probe_owner="", probe_until=None, out_since=None
     )
     if found:
-        reason = "Woken by hand" if by else "It took a message again"
+        reason = reasons.WOKEN if by else reasons.WORKS
         record_decision(account_id=account_id, kind=DecisionKind.WORKING, reason=reason, by=by)
 
 

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from crm.common.errors import InvalidInput
 from crm.common.sql import as_datetime, as_json, ids_sql, later_sql, skip_locked
-from messaging import wake
+from messaging import reasons, wake
 from messaging.errors import NoRoute
 from messaging.models import DecisionKind, ProviderAccount, Route
 from messaging.sending.claims import UNLEASED, leased_among
@@ -229,7 +229,7 @@ def _note_move(account_id: int, moved: Counter[int], reason: str, by: User | Non
         record_decision(
             account_id=account_id,
             kind=DecisionKind.MOVED,
-            reason=reason or "The routes name another account now",
+            reason=reason or reasons.OTHER_ROUTES,
             by=by,
             messages=moved.total(),
             facts={"to": {str(account): count for account, count in sorted(moved.items())}},
@@ -270,7 +270,7 @@ def age_queues() -> int:
                 record_decision(
                     account_id=account_id,
                     kind=DecisionKind.AGED,
-                    reason="Out of use for four hours, and no other route",
+                    reason=reasons.OUT_TOO_LONG,
                     messages=len(failed),
                 )
         ended += len(failed)

@@ -40,7 +40,7 @@ def approve_sender_id(*, client: Client, name: str, default: bool = False) -> Se
 
 @transaction.atomic
 def approve_email_sender(*, client: Client, address: str, display_name: str = "", default: bool = False) -> SenderId:
-    """Let `client` send e-mail from `address`, shown as `display_name`; again changes only that name.
+    """Let `client` send email from `address`, shown as `display_name`; again changes only that name.
 
     The first one becomes the default of the channel, and so does one given with `default`. Raises: InvalidInput.
     """
@@ -76,14 +76,14 @@ def approve_whatsapp_sender(*, client: Client, number: str, default: bool = Fals
 
 
 def read_email(address: str, *, field: str = "recipient") -> str:
-    """An e-mail address as typed, in lower case. Raises: InvalidInput (`field`)."""
+    """An email address as typed, in lower case. Raises: InvalidInput (`field`)."""
     address = address.strip().lower()
     try:
         validate_email(address)
         if not address.isascii() or len(address) > 254:
             raise ValidationError("")
     except ValidationError:
-        raise InvalidInput({field: [_("“{value}” is not an e-mail address.").format(value=address[:60])]}) from None
+        raise InvalidInput({field: [_("“{value}” is not an email address.").format(value=address[:60])]}) from None
     return address
 
 

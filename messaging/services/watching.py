@@ -9,6 +9,7 @@ from crm.common.figures import figure
 from crm.common.sql import database_now
 from messaging.models import Campaign, CampaignState, Message, MessageStatus, ProviderAccount
 from messaging.providers.failures import failure_of
+from messaging.reasons import in_words
 from messaging.services.announcing import tell_paused
 from messaging.services.campaigns import hold_messages
 from messaging.services.whatsapp_rendering import stopped_template
@@ -106,7 +107,7 @@ def _provider_down(campaign: Campaign) -> str:
     if not accounts or not all(_is_down(account, now) for account in accounts):
         return ""
     first = accounts[0]
-    why = first.rest_reason if first.is_active else _("it was switched off")
+    why = in_words(first.rest_reason) if first.is_active else _("it was switched off")
     sentence = _("The provider takes no messages at the moment: %(why)s") % {"why": why}
     return sentence.rstrip(" .:") + "."
 

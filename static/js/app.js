@@ -138,6 +138,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post" || event.defaultPrevented) return;
+  if (event.submitter?.formTarget) return; // the answer goes into a frame: the page and its form stay
   if (form.classList.contains("sending")) event.preventDefault();
   else form.classList.add("sending");
 });

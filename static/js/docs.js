@@ -66,6 +66,8 @@ const boxes = document.querySelectorAll("[data-samples]");
 boxes.forEach(makeTabs);
 if (boxes.length) choose(remembered() ?? "curl");
 
-// On a phone the contents are folded away; a wide window shows them.
+// On a phone the contents are folded away; a wide window shows them. Until this runs docs.css hides them there, so that
+// nothing moves when they are folded.
 const menu = document.querySelector(".docs-menu");
 if (menu && matchMedia("(max-width: 899px)").matches) menu.open = false;
+menu?.setAttribute("data-folded", "");

@@ -37,7 +37,7 @@ def test_somebody_known_may_own_a_second_client_and_keeps_the_password():
     [
         ({"name": " "}, "name", "a name"),
         ({"name": "x" * 121}, "name", "120"),
-        ({"email": "amina"}, "email", "no e-mail address"),
+        ({"email": "amina"}, "email", "no email address"),
         ({"password": ""}, "password", "give a password"),
         ({"country": "XX"}, "country", "no country code"),
         ({"country": "FR"}, "currency", "which currency"),

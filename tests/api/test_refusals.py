@@ -208,7 +208,18 @@ def test_404_for_message_ids_of_every_kind(acme, identifier):
 def test_403_for_a_suspended_client_with_the_reason(acme, untouched):
     suspend_client(client=acme.client, reason="Unpaid since May")
     assert "Unpaid since May" in refusal(acme.send(), 403, "UNAUTHORIZED")["message"]
-    refusal(acme.get("client/balance"), 403, "UNAUTHORIZED")
+    refusal(acme.post("campaigns", {"name": "x", "message": "y"}), 403, "UNAUTHORIZED")
+    refusal(acme.post("contacts", {"name": "x", "phone": "0712000001"}), 403, "UNAUTHORIZED")
+
+
+def test_a_suspended_client_reads_and_pays(acme):
+    before = acme.balance()
+    suspend_client(client=acme.client, reason="Unpaid since May")
+    assert acme.balance() == before
+    for path in ("sms/history", "contacts", "campaigns", "wallet/transactions"):
+        assert acme.get(path).status_code == 200, path
+    paid = refusal(acme.post("wallet/topup", {}), 400, "INVALID_REQUEST")  # judged as anybody's
+    assert "amount" in [error["field"] for error in paid["errors"]]
 
 
 def test_403_outside_the_scopes_of_the_key(acme, untouched):

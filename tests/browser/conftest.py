@@ -269,7 +269,7 @@ class Windows:
             self.failures.append(f"asked elsewhere: {request.url}")
 
 
-_SIGNED_IN: dict[str, Any] = {}  # cookies by e-mail; a sign-in costs as much as the pages of a test
+_SIGNED_IN: dict[str, Any] = {}  # cookies by email; a sign-in costs as much as the pages of a test
 _SECRETS: list[str] = []
 _OPENED_WHOLE: set[str] = set()
 TELL_PUSHED = """

@@ -126,6 +126,7 @@ def test_20_dialogs_and_pages_of_errors_are_open_to_everybody(windows):
     window.locator("#palette[open]").wait_for()
     look("palette")
     window.keyboard.press("Escape")
+    window.locator("#palette[open]").wait_for(state="detached")
     window.keyboard.press("?")
     window.locator("#keys[open]").wait_for()
     look("list of keys")

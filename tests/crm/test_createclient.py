@@ -84,7 +84,7 @@ def test_a_weak_password_is_taken_with_a_warning_beside_the_json():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--email", "nobody"], "no e-mail address"),
+        (["--email", "nobody"], "no email address"),
         (["--password", ""], "give a password"),
         (["--name", ""], "a name"),
         (["--country", "XX"], "no country code"),

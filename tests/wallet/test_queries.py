@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 import time_machine
 
+from accounts.models import Client
 from wallet import queries
 from wallet.models import Rate, Wallet
 from wallet.services import credit_wallet, debit_many, debit_wallet, refund_many, reserve
@@ -36,6 +37,14 @@ def test_low_means_below_the_threshold(acme):
     assert queries.balance_of(acme.pk).low is False
     debit_wallet(client=acme, amount=Decimal("0.01"), reference="message:1")
     assert queries.balance_of(acme.pk).low is True
+
+
+def test_what_a_trial_begins_with_is_not_called_low_until_money_was_added(acme):
+    tried = Client.objects.create(name="Foods")
+    credit_wallet(client=tried, amount=Decimal(5), reference=queries.TRIAL)
+    assert queries.balance_of(tried.pk).low is False
+    credit_wallet(client=tried, amount=Decimal(1), reference="topup:2")
+    assert queries.balance_of(tried.pk).low is True
 
 
 def test_entries_newest_first_and_only_ones_own(acme, stranger):

@@ -231,3 +231,4 @@ def test_the_free_units_of_a_trial_are_no_topup_and_not_called_low(acme, browser
     page = sign_in("farida@foods.test").get("/app").content.decode()
     assert "Go live: 0 of 4 done" in page
     assert "The balance is low" not in page
+    assert "pill-low" not in page

@@ -6,8 +6,8 @@ from django.test import Client as Browser
 from accounts.models import Membership, User
 from tests.web.conftest import PASSWORD, sign_in
 
-WRONG = "This e-mail address and password do not belong together. Check both and try again."
-LOCKED = "Too many wrong passwords. Wait five minutes, use a passkey, or set a new password by e-mail."
+WRONG = "This email address and password do not belong together. Check both and try again."
+LOCKED = "Too many wrong passwords. Wait five minutes, use a passkey, or set a new password by email."
 
 
 def attempt(browser, email="amina@acme.test", password=PASSWORD, **extra):

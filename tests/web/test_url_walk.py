@@ -147,7 +147,7 @@ def test_nobody_is_sent_to_sign_in_by_every_page_and_method(db):
 
 PUBLIC = {
     "/", "/theme", "/language", "/login", "/logout", "/register", "/register/phone", "/register/by-email",
-    "/register/e-mail", "/login/second", "/login/passkey", "/login/inactive", "/password/forgotten",
+    "/register/email", "/login/second", "/login/passkey", "/login/inactive", "/password/forgotten",
     "/password/forgotten/sent", "/invite/<str:token>", "/o/<str:token>", "/callbacks/pay/<str:token>",
     "/callbacks/pay/<str:token>/<slug:kind>", "/callbacks/<slug:adapter>/<str:token>/<slug:kind>",
     "/pricing", "/sms-counter", "/status", "/metrics", "/brand/accent.css", "/brand/logo",

@@ -23,7 +23,7 @@ def _money(amount: Decimal | int, currency: str) -> str:
 
 def _client_facts(client: Client) -> list[tuple[str, str]]:
     rows = [(_("For"), client.name), (_("Account number"), str(client.pk))]
-    return [*rows, (_("E-mail"), client.contact_email)] if client.contact_email else rows
+    return [*rows, (_("Email"), client.contact_email)] if client.contact_email else rows
 
 
 def statement_pdf(statement: Statement) -> bytes:

@@ -15,6 +15,7 @@ from crm.common.errors import InvalidInput
 from crm.common.money import format_money, from_micros, to_micros
 from crm.common.sql import database_now
 from wallet.models import LedgerEntry, LowBalanceNotice, PaymentClaim, TopUp, Wallet
+from wallet.queries import is_funded
 from wallet.topups.outcomes import words_of
 
 MOST_AT_ONCE = 200
@@ -35,7 +36,8 @@ def write_low_balance_letters() -> int:
     """
     low = (
         Wallet.objects.unscoped()
-        .filter(balance_micros__lt=F("client__low_balance_micros"), client__state="active", client__simulation=False)
+        .filter(is_funded(), client__state="active", client__simulation=False)
+        .filter(balance_micros__lt=F("client__low_balance_micros"))
         .select_related("client", "client__low_balance_notice")
         .order_by("pk")[:MOST_AT_ONCE]
     )

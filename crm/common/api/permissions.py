@@ -3,14 +3,17 @@
 from typing import Any
 
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from crm.common.addresses import client_address, is_within
 
 
 class KeyMayCall(BasePermission):
-    """The key's client is the one in the URL and active, the caller's address is allowed, the view's scope is held."""
+    """The key's client is the one in the URL and active, the caller's address is allowed, the view's scope is held.
+
+    A suspended client reads, and pays (`while_suspended`); it changes and sends nothing (UX.md §4).
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         key = request.auth
@@ -18,7 +21,7 @@ class KeyMayCall(BasePermission):
             raise NotAuthenticated
         if view.kwargs.get("client_id", key.client_id) != key.client_id:
             raise PermissionDenied("This API key belongs to another client than the one in the URL.")
-        if not key.client.is_active:
+        if not key.client.is_active and request.method not in SAFE_METHODS and not view.while_suspended:
             reason = key.client.suspended_reason
             raise PermissionDenied(f"This account is suspended: {reason}" if reason else "This account is suspended.")
         if key.allowed_addresses and not is_within(client_address(request), key.allowed_addresses):

@@ -34,6 +34,7 @@ class ApiView(APIView):
     content_negotiation_class = AlwaysJson
     format_kwarg = None  # no suffix such as .json in the URL
     required_scope = ""
+    while_suspended = False  # whether a suspended client may write by it; reading goes on everywhere
     rate_kind = "native"
     rate_per_minute: int | None = None  # where a dialect documents its own
     idempotency_key: str | None = None  # of a post that names one

@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--name", required=True, help="name of the organisation")
         parser.add_argument("--email", required=True, help="the owner signs in with it")
-        parser.add_argument("--password", help="the owner's; left out when the e-mail signs in here already")
+        parser.add_argument("--password", help="the owner's; left out when the email signs in here already")
         parser.add_argument("--country", default="KE", help="ISO 3166 code; local numbers are read in it (KE)")
         parser.add_argument("--currency", default="", help="ISO 4217 code (the country's own)")
         parser.add_argument("--time-zone", default="", help="such as Africa/Nairobi (the country's own)")

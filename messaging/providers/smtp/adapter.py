@@ -1,4 +1,4 @@
-"""E-mail by SMTP, to the operator's own mail server or a company's relay.
+"""Email by SMTP, to the operator's own mail server or a company's relay.
 
 Spec: RFC 5321 and those named in the modules beside. What comes back later, as mail, is posted to the `bounce`
 callback; `manage.py takebounce` does that for a mail server's pipe.
@@ -28,7 +28,7 @@ class Smtp(SessionAdapter):
     """Several kept connections; replies of the mail server are outcomes, bounces are reports."""
 
     name = "smtp"
-    label = "E-mail (SMTP)"
+    label = "Email (SMTP)"
     can = Capabilities(batch_size=1, one_text_many=False, reports="pushed", lookup=False, idempotent=False)
     channels = ("email",)
     url_schemes = ("smtp", "smtps")
@@ -60,7 +60,7 @@ class Smtp(SessionAdapter):
                 raise UnusableCredentials("Connections is a number from 1 to 50.")
             bounces = credentials.text("bounce_address")
             if bounces and (bounces.count("@") != 1 or not bounces.isascii() or set(bounces) & set(" <>\r\n\t")):
-                raise UnusableCredentials("The bounce address is not an e-mail address.")
+                raise UnusableCredentials("The bounce address is not an email address.")
             server = read_server(credentials, base_url)
         except UnusableCredentials as error:
             return SmtpSession(error)  # each message then says so

@@ -69,7 +69,7 @@ def save_draft(
     campaign = get_campaign(client=client, campaign_id=campaign_id) if campaign_id is not None else None
     channel = campaign.channel if campaign else channel
     if channel not in CAMPAIGN_CHANNELS:
-        raise ChannelNotAvailable(_("Campaigns go by SMS, WhatsApp or e-mail."), channel=channel)
+        raise ChannelNotAvailable(_("Campaigns go by SMS, WhatsApp or email."), channel=channel)
     changes = {
         **_named(errors, campaign, name),
         **(
@@ -281,7 +281,7 @@ def list_recipients(
     if len(own) != len(wanted):
         sentence = _("One of these contacts does not exist or has no phone number.")
         if by_mail:
-            sentence = _("One of these contacts does not exist or has no e-mail address.")
+            sentence = _("One of these contacts does not exist or has no email address.")
         raise InvalidInput({"contacts": [sentence]})
     addresses |= dict.fromkeys(own)
     CampaignRecipient.objects.for_client(client).filter(campaign=campaign).delete()

@@ -86,7 +86,7 @@ def test_the_audience_counts_addresses(acme, browser, readers):
 def test_what_cannot_be_kept_is_said_and_what_was_typed_stays(acme, browser, readers):
     answer = browser.post(NEW, fields(readers, reply_to="nobody", subject="Hi"))
     assert answer.status_code == 422
-    assert "is not an e-mail address" in words(answer)
+    assert "is not an email address" in words(answer)
     assert "&lt;h1&gt;Dear {name}" in answer.content.decode()
     assert not Campaign.objects.for_client(acme).exists()
 

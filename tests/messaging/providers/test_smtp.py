@@ -1,4 +1,4 @@
-"""E-mail over real sockets against the sandbox's mail server: outcomes, what arrives, bounces and complaints."""
+"""Email over real sockets against the sandbox's mail server: outcomes, what arrives, bounces and complaints."""
 
 import email
 import email.policy
