@@ -57,6 +57,8 @@ def run_worker(queue: str, *, schedule: bool) -> int:
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # `worker` made ours; Celery's would load every page
     celery_signals.setup_logging.connect(_keep_logging, weak=False)
     celery_signals.worker_shutting_down.connect(_stop_in_time, weak=False)
+    if queue == "main":
+        celery_signals.worker_ready.connect(_look_for_work, weak=False)
     worker = app.Worker(
         hostname=f"{queue}@{socket.gethostname()}",
         queues=[QUEUE_NAMES[queue]],
@@ -211,6 +213,11 @@ def _beat_until_stopped(queue: str) -> None:
         close_old_connections()
         if stopping.pause(heartbeat.EVERY_SECONDS):
             return
+
+
+def _look_for_work(**kwargs: Any) -> None:
+    """Go on with what a killed worker left: the lease of the schedule, which it may have kept, is its own for 15 s."""
+    wake.send_now("messaging.sweep", expires=9)
 
 
 def _stop_in_time(**kwargs: Any) -> None:

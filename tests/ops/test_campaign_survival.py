@@ -177,18 +177,24 @@ def _pause(doomed: Doomed, api: Api, draft: int) -> int:
 
 
 def _settled(doomed: Doomed, draft: int) -> dict[str, Any] | None:
-    """The messages once each is delivered, failed, or cut off with no word from the carrier; None until then."""
+    """The messages once each is delivered, failed, or cut off with no word from the carrier; None until then.
+
+    A word on one whose answer was lost finds its message once that is known to be lost, and is looked at again by then.
+    """
     code = (
-        "from messaging.models import Message\nimport json\nfrom django.db.models import Count, Q, Sum\n"
+        "from messaging.models import Message, ProviderCallback\nimport json\n"
+        "from django.db.models import Count, Q, Sum\n"
         f"mine = Message.objects.unscoped().filter(campaign_id={draft})\n"
         "lost = mine.filter(unconfirmed=True).exclude(status__in=['delivered', 'failed'])\n"
         "found = mine.aggregate(delivered=Count('pk', Q(status='delivered')), failed=Count('pk', Q(status='failed')))\n"
         "found['unconfirmed'] = list(lost.values_list('recipient', flat=True))\n"
         "found['unconfirmed_units'] = lost.aggregate(n=Sum('units'))['n'] or 0\n"
-        "found['all'] = mine.count()\nprint('FIGURES', json.dumps(found))"
+        "found['all'] = mine.count()\n"
+        "found['words'] = ProviderCallback.objects.filter(processed_at=None).count()\n"
+        "print('FIGURES', json.dumps(found))"
     )
     found: dict[str, Any] = json.loads(doomed.run("shell", "-c", code).partition("FIGURES ")[2])
-    if found["delivered"] + found["failed"] + len(found["unconfirmed"]) < found["all"]:
+    if found["words"] or found["delivered"] + found["failed"] + len(found["unconfirmed"]) < found["all"]:
         time.sleep(3)
         return None
     return found

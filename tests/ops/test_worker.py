@@ -92,6 +92,14 @@ def test_the_schedule_goes_through_wake_with_its_expiry(monkeypatch: pytest.Monk
     assert all(options["expires"] > 0 for _, _, options in sent)
 
 
+def test_a_worker_that_is_ready_looks_for_work_whoever_keeps_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(wake, "send_now", lambda task, *args, **options: bool(sent.append(task)))
+    worker._look_for_work()
+    assert sent == ["messaging.sweep"]
+    assert sent[0] in {entry["task"] for entry in app.conf.beat_schedule.values()}
+
+
 @pytest.mark.slow
 def test_D3_queued_messages_leave_while_the_broker_is_down(tmp_path: Path) -> None:
     away = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
