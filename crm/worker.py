@@ -29,6 +29,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from crm import leases
 from crm.celery import app
 from crm.common import heartbeat, stopping, tracing, wake
+from crm.common.garbage import keep_what_is_loaded
 from messaging.sending import runner
 from messaging.sending.lines import Lines
 from messaging.services.network_ranges import keep_network_ranges
@@ -49,6 +50,8 @@ def run_worker(queue: str, *, schedule: bool) -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     threading.Thread(target=_beat_until_stopped, args=(queue,), name="heartbeat", daemon=True).start()
     keep_network_ranges()
+    app.loader.import_default_modules()
+    keep_what_is_loaded()
     if schedule:
         service = _schedule_service()
         threading.Thread(target=service.start, name="schedule", daemon=True).start()

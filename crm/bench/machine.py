@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,10 +66,15 @@ def process_cpu(pid: int | str) -> float:
 
 def database_cpu() -> float:
     """CPU seconds of the PostgreSQL processes that serve this database now, where they run on this host; else 0.0."""
+    return sum(_database_processes().values())
+
+
+def _database_processes() -> dict[int, float]:
+    """Those processes, each with its CPU seconds so far."""
     if connection.vendor != "postgresql":
-        return 0.0
+        return {}
     name = f" {connection.settings_dict['NAME']} "
-    total = 0.0
+    found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
@@ -76,8 +82,32 @@ def database_cpu() -> float:
             except OSError:
                 continue
             if told.startswith("postgres:") and name in told:
-                total += process_cpu(folder.name)
-    return total
+                found[int(folder.name)] = process_cpu(folder.name)
+    return found
+
+
+class DatabaseCpu:
+    """What they need while a block lasts, those that end in it included: one that has gone tells nobody."""
+
+    EVERY = 0.25  # seconds
+
+    def __enter__(self) -> "DatabaseCpu":
+        self._before = _database_processes()
+        self._seen = dict(self._before)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._seen |= _database_processes()
+        self.seconds = sum(self._seen.values()) - sum(self._before.values())
+
+    def _look(self) -> None:
+        while not self._over.wait(self.EVERY):
+            self._seen |= _database_processes()
 
 
 def peak_mib(pid: int | str = "self") -> float:
@@ -103,10 +133,11 @@ def timed(what: str, count: int) -> Iterator[Figure]:
     """Measure the block in this process; `count` and `remark` may be changed inside by the figure it yields."""
     figure, statements = Figure(what, count), Statements()
     with connection.execute_wrapper(statements):
-        began, cpu, theirs = time.perf_counter(), time.process_time(), database_cpu()
-        yield figure
-        figure.seconds = time.perf_counter() - began
-        figure.cpu = time.process_time() - cpu + database_cpu() - theirs
+        began, cpu = time.perf_counter(), time.process_time()
+        with DatabaseCpu() as theirs:
+            yield figure
+            figure.seconds = time.perf_counter() - began
+        figure.cpu = time.process_time() - cpu + theirs.seconds
     figure.queries, figure.peak_mib = statements.count, peak_mib()
 
 

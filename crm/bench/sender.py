@@ -18,8 +18,10 @@ def main() -> None:
     from django.db import connection
 
     from crm.bench.machine import Statements, peak_mib, process_cpu
+    from crm.common.garbage import keep_what_is_loaded
     from messaging.sending.runner import send_waiting, stop_all
 
+    keep_what_is_loaded()  # as a worker does
     backend = 0
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

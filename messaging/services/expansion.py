@@ -1,20 +1,25 @@
 """Turning a confirmed campaign into messages, exactly once per person, in chunks that a crash cannot double (D9)."""
 
 import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from crm.common.in_turns import MyTurn, in_turns
 from crm.common.sql import as_json, database_now, later_sql, now_sql, rows_sql
 from messaging.errors import DailyLimit
 from messaging.models import Campaign, CampaignState, Message, MessageStatus, SenderState
 from messaging.sending.claims import new_owner
 from messaging.sending.recording import cancel_messages
-from messaging.services.audience import CHUNK, Place, renderer_for, walk_audience
+from messaging.services.audience import CHUNK, AnyRenderer, Place, renderer_for, walk_audience
 from messaging.services.guards import Guard
 from messaging.services.senders import class_problem
 from messaging.services.storing import NewMessage, store_messages
@@ -28,14 +33,15 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60
 PRIORITY = 5  # behind single messages
+WRITERS = 2  # chunks written beside each other, as far as the campaign's row and the wallet
 
 
 def expand_campaign(*, campaign_id: int) -> int:
     """Write the messages of a confirmed campaign, or give back those of a cancelled one; returns how many.
 
     Any number of workers may be told to; one holds the lease, and each chunk moves the cursor in the transaction that
-    writes its messages. Where the groups changed so that the confirmed price would be exceeded, the rest is left out
-    and `stop_reason` says so.
+    writes its messages: a few are written beside each other, and end one after another. Where the groups changed so
+    that the confirmed price would be exceeded, the rest is left out and `stop_reason` says so.
     """
     owner = new_owner()
     mine = _take_lease(campaign_id, owner)
@@ -60,27 +66,23 @@ def expand_campaign(*, campaign_id: int) -> int:
     work = _Work(campaign, owner, renderer.guard)
     if campaign.spread_hours:
         work.places_taken = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).count()
-    place = Place(campaign.cursor, campaign.listed_cursor)
-    for following, people in walk_audience(
-        campaign=campaign, sender=campaign.sender_name, after=place, until=campaign.until_contact
-    ):
-        renderer.make_links(people)
-        rows = [message for message, _, _ in map(renderer.render, people) if message is not None]
-        try:
-            with override(campaign.client.language):  # of what it says about people that are left out
-                stored = _store_chunk(work, place, following, rows)
-        except DailyLimit as error:
-            with override(campaign.client.language):
-                rest = _("The rest can be sent tomorrow.")
-            pause_for(campaign, kind="daily_limit", reason=f"{error} {rest}")
-            return work.written
-        if stored is None:
-            return work.written  # paused, cancelled, or another worker has it
-        work.written += stored
-        work.places_taken += stored
-        place = following
-        if stored < len(rows) and campaign.stop_reason:
-            break
+    done = in_turns(
+        partial(_store_chunk, work), _chunks(work, renderer), threads=1 if campaign.spread_hours else WRITERS
+    )
+    try:
+        with closing(done):
+            for stored in done:
+                if stored is not None:
+                    work.written += stored
+                elif work.short is not None:
+                    break
+                else:
+                    return work.written  # paused, cancelled, or another worker has it
+    except DailyLimit as error:
+        with override(campaign.client.language):
+            rest = _("The rest can be sent tomorrow.")
+        pause_for(campaign, kind="daily_limit", reason=f"{error} {rest}")
+        return work.written
     _finish(campaign, owner)
     return work.written
 
@@ -108,20 +110,62 @@ def _take_lease(campaign_id: int, owner: str) -> bool:
 
 @dataclass(slots=True)
 class _Work:
-    """A campaign under our lease. written: by us; places_taken: moments given, where it is spread over hours."""
+    """A campaign under our lease. written: by us; places_taken: moments given, where it is spread over hours; short:
+    at which chunk what was reserved was used up."""
 
     campaign: Campaign
     owner: str
     guard: Guard
     written: int = 0
     places_taken: int = 0
+    short: "_Chunk | None" = None
 
 
-def _store_chunk(work: _Work, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """People one after another in the audience, from `old` to `new`, and the messages of those who get one."""
+
+    old: Place
+    new: Place
+    rows: list[NewMessage]
+
+
+class _NotOurs(Exception):
+    """The campaign is no longer ours to expand, or the chunk before this one was not written."""
+
+
+def _chunks(work: _Work, renderer: AnyRenderer) -> Iterator[_Chunk]:
+    """Everybody who is still to be written to. A number that was given to a second contact meanwhile is left out at
+    once where the first is among those that are being written: two chunks would wait for each other."""
+    campaign = work.campaign
+    place = Place(campaign.cursor, campaign.listed_cursor)
+    lately: deque[set[str]] = deque(maxlen=WRITERS)
+    for following, people in walk_audience(
+        campaign=campaign, sender=campaign.sender_name, after=place, until=campaign.until_contact
+    ):
+        renderer.make_links(people)
+        rows = [message for message, _, _ in map(renderer.render, people) if message is not None]
+        taken = {row.recipient for row in rows}
+        if any(not taken.isdisjoint(others) for others in lately):
+            rows = [row for row in rows if not any(row.recipient in others for others in lately)]
+        lately.append(taken)
+        yield _Chunk(place, following, rows)
+        place = following
+
+
+def _store_chunk(work: _Work, chunk: _Chunk, my_turn: MyTurn = lambda: True) -> int | None:
     """Write one chunk; None where the campaign is no longer ours to expand. Raises: DailyLimit."""
+    with override(work.campaign.client.language):  # of what it says about people that are left out
+        try:
+            return _store_rows(work, chunk, chunk.rows, my_turn)
+        except _NotOurs:
+            return None
+
+
+def _store_rows(work: _Work, chunk: _Chunk, rows: list[NewMessage], my_turn: MyTurn) -> int:
     campaign = work.campaign
     try:
-        return _write(work, old, new, rows)
+        return _write(work, chunk, rows, my_turn)
     except IntegrityError:
         # A contact whose number changed hands meanwhile: the number is written to once. So rare that the database is
         # asked only now: asking it first took as long as storing.
@@ -129,8 +173,7 @@ def _store_chunk(work: _Work, old: Place, new: Place, rows: list[NewMessage]) ->
         if not have:
             raise
         fresh = [row for row in rows if row.recipient not in have]
-        stored = _store_chunk(work, old, new, fresh)
-        return stored if stored is None else stored + len(have)
+        return _store_rows(work, chunk, fresh, my_turn) + len(have)
     except ReservationShort:
         left = wallet_queries.reservation_remaining(campaign.client_id, campaign.reservation)
         fitting = []
@@ -142,7 +185,8 @@ def _store_chunk(work: _Work, old: Place, new: Place, rows: list[NewMessage]) ->
         campaign.stop_reason = _(
             "The groups changed after you confirmed. Whoever did not fit the confirmed price was left out."
         )
-        return _write(work, old, new, fitting)
+        work.short = chunk
+        return _write(work, chunk, fitting, my_turn)
 
 
 def _written_to(campaign: Campaign, rows: list[NewMessage]) -> set[str]:
@@ -157,23 +201,16 @@ def _written_to(campaign: Campaign, rows: list[NewMessage]) -> set[str]:
 
 
 @transaction.atomic
-def _write(work: _Work, old: Place, new: Place, rows: list[NewMessage]) -> int | None:
+def _write(work: _Work, chunk: _Chunk, rows: list[NewMessage], my_turn: MyTurn) -> int:
+    """Raises, and then writes nothing: _NotOurs, IntegrityError, ReservationShort, DailyLimit."""
     campaign, guard = work.campaign, work.guard
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""UPDATE messaging_campaign
-                SET "cursor" = %s, listed_cursor = %s, lease_until = {later_sql(LEASE_SECONDS)}
-                WHERE id = %s AND "cursor" = %s AND listed_cursor = %s AND lease_owner = %s AND state = 'sending'""",
-            [*new, campaign.pk, *old, work.owner],
-        )
-        if cursor.rowcount != 1:
-            return None
     fresh = rows
     if crowded := guard.crowded([(row.recipient, row.text) for row in rows]):
         fresh = [row for position, row in enumerate(rows) if position not in crowded]
         campaign.stop_reason = _("Whoever got too many messages within the hour or the day was left out.")
     if campaign.spread_hours:
         _spread(work, fresh)
+    move = partial(_move_cursor, work, chunk, my_turn)
     store_messages(
         client=campaign.client,
         rows=fresh,
@@ -184,8 +221,27 @@ def _write(work: _Work, old: Place, new: Place, rows: list[NewMessage]) -> int |
         simulated=campaign.simulated,
         reservation=campaign.reservation,
         guard=guard,
+        before_charging=move,
     )
+    if not fresh:
+        move()
+    work.places_taken += len(rows)
     return len(rows)
+
+
+def _move_cursor(work: _Work, chunk: _Chunk, my_turn: MyTurn) -> None:
+    """Say that this chunk is written, once the one before is; what it has written so far locks nobody out meanwhile."""
+    if not my_turn() or (work.short is not None and work.short is not chunk):
+        raise _NotOurs
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE messaging_campaign
+                SET "cursor" = %s, listed_cursor = %s, lease_until = {later_sql(LEASE_SECONDS)}
+                WHERE id = %s AND "cursor" = %s AND listed_cursor = %s AND lease_owner = %s AND state = 'sending'""",
+            [*chunk.new, work.campaign.pk, *chunk.old, work.owner],
+        )
+        if cursor.rowcount != 1:
+            raise _NotOurs
 
 
 def _spread(work: _Work, rows: list[NewMessage]) -> None:

@@ -81,6 +81,7 @@ def store_messages(
     ids: Sequence[int] = (),
     asked_by: Sequence[str] = (),
     beside: Callable[[], Insert] | None = None,
+    before_charging: Callable[[], None] = lambda: None,
 ) -> None:
     """Write messages, their events and their charges with a number of statements that does not depend on how many.
 
@@ -89,7 +90,7 @@ def store_messages(
     loaded already; every message counts for its limits of a day. ids: from `allocate_ids`, where the caller had them
     with another read; any beyond those needed stay unused. asked_by: the id of the request behind each row, where it is
     not the one at hand. beside: asked once the rows have their ids, what else goes into the database by the same
-    statement.
+    statement. before_charging: called when only rows of other tables than messages, timelines and tallies are left.
     Raises: InsufficientBalance, ReservationShort, DailyLimit - and the caller's transaction must then roll back.
     """
     if not rows:
@@ -133,6 +134,7 @@ def store_messages(
         step_rows((client_pk, now, str(row.channel), "", status, row.cost_micros) for row in rows),
         *([beside()] if beside else []),
     )
+    before_charging()
     guard.count_abroad((row.recipient for row in rows), now)
     charges = [(charge_reference(row.id), row.cost_micros) for row in rows if row.cost_micros]
     if charges:

@@ -237,6 +237,21 @@ def test_a_number_that_changed_hands_is_written_to_once(acme, road, monkeypatch)
     assert (balance(acme), reserved(acme)) == (999 * ONE, 0)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_D9_chunks_written_beside_each_other_reach_everybody_once_within_the_price(acme, road, monkeypatch):
+    monkeypatch.setattr("messaging.services.audience.CHUNK", 3)
+    people = make_contacts(acme, 30)
+    group = make_group(acme, people[:20])
+    campaign = confirm(make_draft(acme, group))
+    add_to_group(group=group, contact_ids=people[20:])
+    assert expand_campaign(campaign_id=campaign.pk) == 20
+    reached = Message.objects.for_client(acme).order_by("recipient").values_list("recipient", flat=True)
+    assert list(reached) == [number(n) for n in range(20)]
+    assert (balance(acme), reserved(acme)) == (980 * ONE, 0)
+    assert fresh(campaign).expanded_at
+    assert fresh(campaign).stop_reason
+
+
 def test_a_dearer_price_after_confirming_takes_no_more_than_was_confirmed(acme, road):
     campaign = confirm(make_draft(acme, make_group(acme, make_contacts(acme, 10))))
     plan = create_price_plan(name="Dear", currency="KES", price_per_unit=Decimal(3))
