@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+SHARED_ONCE = "PSS, in which pages that processes share count once"
 
 
 @dataclass(slots=True)
@@ -186,6 +187,11 @@ def family(pid: int) -> list[int]:
     for one in found:
         found += parents.get(one, [])
     return found
+
+
+def family_mib(pid: int) -> float:
+    """What a process and those it started hold now in MiB, pages that they share counted once."""
+    return sum(held_mib(one) for one in family(pid))
 
 
 def family_cpu(pid: int) -> float:

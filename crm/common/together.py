@@ -17,7 +17,7 @@ _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
 
 
-_MOMENT = 0.004  # seconds
+_MOMENT = 0.01  # seconds
 
 
 class Undone(Exception):
