@@ -23,9 +23,8 @@ def main() -> None:
 
 def _load() -> None:
     gc.disable()  # most of what is loaded stays: looking for what does not takes a third of the time
-    from django.core.wsgi import get_wsgi_application
+    import crm.application  # noqa: F401 - loads models and middleware
 
-    get_wsgi_application()  # loads models and middleware
     _use_once()
     gc.enable()
     gc.collect()

@@ -1,16 +1,8 @@
-"""WSGI entry point, for granian or any other server."""
+"""WSGI entry point, for granian or any other server; begins what each of its processes does beside answering."""
 
-import os
+from crm.application import application
+from messaging.services.network_ranges import keep_network_ranges
 
-from django.core.wsgi import get_wsgi_application
-
-from crm.charsets import KnownCharsets
-from crm.chunked import MeasuredBodies
-from crm.whole_answers import WholeAnswers
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
-application = KnownCharsets(MeasuredBodies(WholeAnswers(get_wsgi_application())))
-
-from messaging.services.network_ranges import keep_network_ranges  # noqa: E402 - models exist only now
+__all__ = ["application"]
 
 keep_network_ranges()
