@@ -153,7 +153,7 @@ def reports(count: int) -> Figure:
         # Not before: a database process that has gone tells its CPU to nobody. The barrier gives each thread one turn.
         list(threads.map(lambda _: _end(together), range(_THREADS)))
     figure.queries = None  # those of other threads are not counted
-    figure.remark = "without HTTP: one commit a report in eight threads, as a web server has, then applied in batches"
+    figure.remark = "without HTTP: by eight threads, as a web server has, then applied in batches"
     return figure
 
 
