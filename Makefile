@@ -18,7 +18,7 @@ test: $(VENV)/installed-dev ## the test suite, on SQLite, with no server install
 	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n auto --dist loadgroup --ignore=tests/browser $(ARGS)
 
 test-browser: $(VENV)/installed-dev ## the pages in a real browser; skipped, with a word, where there is no Chromium
-	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n 0 -rs tests/browser $(ARGS)
+	@exec env -u DATABASE_URL -u CELERY_BROKER_URL -u CACHE_URL $(PYTHON) -m pytest -n 2 --dist loadfile -rs tests/browser $(ARGS)
 
 test-long: $(VENV)/installed-dev ## whole installations for minutes: several hosts, a replica, a chain of two, an upgrade
 	@exec env LONG_TESTS=1 $(PYTHON) -m pytest -n 0 -m long tests/ops $(ARGS)

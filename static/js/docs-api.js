@@ -36,6 +36,8 @@ function nameAll() {
   for (const close of place.querySelectorAll(".close-modal:not([aria-label])")) {
     close.setAttribute("aria-label", place.dataset.close);
   }
+  // Its name would be another than what stands on it.
+  for (const apply of place.querySelectorAll(".auth-btn-wrapper .authorize[aria-label]")) apply.removeAttribute("aria-label");
   for (const code of place.querySelectorAll(".microlight:not([tabindex])")) code.tabIndex = 0;
 }
 

@@ -8,7 +8,9 @@ const places = JSON.parse(document.body.dataset.go || "{}");
 const GO_MS = 1500;
 let going = 0; // until when a letter after "g" leads to a page
 
-const typing = (target) => target.closest("input, textarea, select, [contenteditable]") !== null;
+// A field of a dialog that was just closed keeps the focus until the next frame: nobody types there.
+const typing = (target) => target.closest("input, textarea, select, [contenteditable]") !== null
+  && target.closest("dialog:not([open])") === null;
 const isOpen = (dialog) => dialog?.open ?? false;
 
 /* ---- palette ---- */

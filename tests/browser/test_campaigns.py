@@ -312,7 +312,9 @@ def test_13_a_list_searched_filtered_sorted_and_turned_comes_back_as_it_was(wind
     ):
         act()
         page.wait_for_url(re.compile(changed))
-    page.locator("#contact-table .num", has_text="101–").wait_for()
+        # The address goes before the list: what is pressed next is a link of the list that it names.
+        first = {"page=2": "51–", "page=3": "101–"}.get(changed, "1–")
+        page.locator("#contact-table:not(.htmx-request) .num", has_text=re.compile(rf"^\D*{first}")).wait_for()
     address, listed = page.url, page.inner_text("main table")
     assert all(part in address for part in ("q=a", "group=", "sort=name", "page=3"))
     names = page.locator("main table .main-cell").all_inner_texts()

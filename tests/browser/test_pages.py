@@ -71,6 +71,7 @@ def is_html(answer) -> bool:
 def visit(window, paths, look) -> None:
     """Opens each and looks. Raises: AssertionError with every finding of all of them."""
     found = []
+    looking.bring(window.context)
     for path in paths:
         answer = window.goto(path)
         if answer.status >= 500:
@@ -159,12 +160,12 @@ def test_20_dialogs_and_pages_of_errors_are_open_to_everybody(windows):
     look("the key for them")
     window.goto("/app/nothing-is-here")
     look("404")
-    window.goto("/app/messages")
-    window.route("**/app/messages?*", lambda route: route.fulfill(status=500, body="broken"))
+    window.goto("/app/contacts")
+    window.route("**/app/contacts?*", lambda route: route.fulfill(status=500, body="broken"))
     window.fill("main input[type=search]", "Amina")
     window.locator("#failure").wait_for()
     look("a part of the page failed")
-    window.unroute("**/app/messages?*")
+    window.unroute("**/app/contacts?*")
     window.context.set_offline(True)
     window.evaluate("dispatchEvent(new Event('offline'))")
     window.locator("#offline").wait_for(state="visible")
