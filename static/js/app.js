@@ -53,6 +53,13 @@ function tryLater(event) {
   return true;
 }
 
+/* ---- a search is answered while one types ---- */
+
+// Leaving its field is no change: the list would be asked for again, and whoever pressed "Next" would be back on page 1.
+document.addEventListener("change", (event) => {
+  if (event.target.matches("form[hx-trigger*='input changed'] input[type=search]")) event.stopPropagation();
+}, true);
+
 /* ---- a region that waits shows a skeleton of its own size after 400 ms, and says so after 8 seconds ---- */
 
 const SLOW_MS = 400;
