@@ -22,6 +22,7 @@ from crm.common.access import page, wants_fragment
 from crm.common.charts import stacked
 from crm.common.money import to_micros
 from crm.common.phones import display_phone
+from crm.common.spans import newest_first
 from crm.concerns import concerns_of
 from messaging import queries as messaging
 from messaging.conversations import unread_threads
@@ -125,7 +126,7 @@ def _parts(progress: messaging.Progress) -> list[tuple[str, str, int]]:
 
 
 def _recent(client: Client) -> list[dict]:
-    recent = list(messaging.messages_for(client)[:_RECENT_MESSAGES])
+    recent = newest_first(messaging.messages_for(client), _RECENT_MESSAGES)
     names = messaging.names_of(client, recent)
     return [
         {

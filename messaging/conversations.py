@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from accounts.models import Client, User
 from contacts import queries as contacts
 from contacts.models import Contact
+from crm.common.spans import newest_first
 from crm.common.sql import database_now
 from messaging.models import (
     Channel,
@@ -193,7 +194,7 @@ def talk_of(thread: Thread, *, size: int) -> Talk:
     )
     done = ThreadEvent.objects.for_client(thread.client_id).filter(thread=thread).select_related("by")
     inbound = list(heard.order_by("-pk")[: size + 1])
-    messages = list(said.order_by("-pk")[: size + 1])
+    messages = newest_first(said.order_by("-pk"), size + 1)
     events = list(done.order_by("-pk")[: 2 * size + 1])
     writers = {event.message_id: event for event in events if event.message_id}
     lines = [Line("in", row.received_at, inbound=row) for row in inbound]

@@ -98,6 +98,11 @@ def _strip_numbers(client_id: int, ids: list[int], mark: str = "") -> int:
     with connection.cursor() as cursor:
         places = ", ".join(["%s"] * len(ids))
         cursor.execute(
+            "DELETE FROM messaging_writtento WHERE (campaign_id, recipient) IN (SELECT campaign_id, recipient "
+            f"FROM messaging_message WHERE client_id = %s AND id IN ({places}) AND campaign_id IS NOT NULL)",
+            [client_id, *ids],
+        )
+        cursor.execute(
             f"UPDATE messaging_message SET recipient = {'%s' if mark else own}, reference = '', contact_id = NULL, "
             f"provider_message_id = '' WHERE client_id = %s AND id IN ({places})",
             [*([mark] if mark else []), client_id, *ids],

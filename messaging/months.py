@@ -1,4 +1,4 @@
-"""What grows with every message, by month on PostgreSQL: timelines, and the ledger of the wallets.
+"""What grows with every message, by month on PostgreSQL: messages, timelines, and the ledger of the wallets.
 
 crm/common/partitions.py makes and detaches; here is which tables there are, and when a month of each may go. On SQLite
 a table is one, and old timelines are deleted.
@@ -8,26 +8,21 @@ import logging
 from datetime import datetime
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import OperationalError
 
-from crm.common.months import MONTH, first_of, number_of
+from crm.common.months import first_of
 from crm.common.partitions import ByMonth, by_time
 from crm.common.sql import database_now
 from crm.common.stopping import stop_requested
 from messaging.models import MessageEvent
+from messaging.putting_away import MESSAGES, check_bare, check_over, put_away_before
 from wallet.months import LEDGER, close_before
 
 log = logging.getLogger(__name__)
 
 DELETED_AT_ONCE = 5000
-TIMELINES = ByMonth(
-    "messaging_messageevent", by_time("at"), (("message_id", "messaging_message"), ("client_id", "accounts_client"))
-)
-TABLES = {"timelines": TIMELINES, "ledger": LEDGER}
-
-
-class MonthOpen(Exception):
-    """Something is still to be done about messages of a month that was to be put away; the text says what."""
+TIMELINES = ByMonth("messaging_messageevent", by_time("at"), ())
+TABLES = {"timelines": TIMELINES, "messages": MESSAGES, "ledger": LEDGER}
 
 
 def make_months() -> list[str]:
@@ -41,22 +36,16 @@ def detach_before(moment: datetime, *, only: str = "") -> list[str]:
     Raises: MonthOpen, and then takes nothing away; OperationalError, where locks are held.
     """
     wanted = [only] if only else list(TABLES)
-    if "ledger" in wanted:
-        _check_over(moment)
-    away = {"timelines": lambda: TIMELINES.detach_before(moment, drop=False), "ledger": lambda: close_before(moment)}
+    if "ledger" in wanted or "messages" in wanted:
+        check_over(moment)
+    if "messages" in wanted:
+        check_bare(moment)
+    away = {
+        "timelines": lambda: TIMELINES.detach_before(moment, drop=False),
+        "messages": lambda: put_away_before(moment),
+        "ledger": lambda: close_before(moment),
+    }
     return [name for table in wanted for name in away[table]()]
-
-
-def _check_over(moment: datetime) -> None:
-    """Whether all messages with keys of earlier months are over, so that nothing is booked about them any more."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT COUNT(*) FROM messaging_message WHERE id < %s AND (status IN ('scheduled', 'held', 'queued', "
-            "'claimed', 'submitting') OR (status = 'sent' AND NOT closed))",
-            [number_of(moment) * MONTH],
-        )
-        if count := cursor.fetchone()[0]:
-            raise MonthOpen(f"{count} messages of before {moment:%Y-%m} are not over yet.")
 
 
 def delete_before(moment: datetime, most: int, dry_run: bool = False) -> int:

@@ -1,9 +1,10 @@
 """What pages, the API and exports read of messaging. Nothing here writes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet, Sum
@@ -12,7 +13,9 @@ from django.utils import timezone
 from accounts.models import Client
 from contacts.models import Contact
 from contacts.queries import members_of
-from messaging import statistics
+from crm.common.months import first_of
+from crm.common.spans import has_months, newest_first, span_between
+from messaging import open_months, statistics
 from messaging.models import (
     Campaign,
     CampaignRecipient,
@@ -21,6 +24,7 @@ from messaging.models import (
     Message,
     MessageEvent,
     MessageStatus,
+    MessageSum,
     ProviderAccount,
     SenderId,
     SenderState,
@@ -129,7 +133,13 @@ def messages_for(
         found = found.filter(created_at__gte=since)
     if before:
         found = found.filter(created_at__lt=before)
-    return found
+    return found.filter(span_between(Message, since, before).q)
+
+
+def messages_of(campaign: Campaign) -> QuerySet[Message]:
+    """A campaign's messages, looked for in the months since it was confirmed."""
+    months = open_months.of_campaigns([campaign]).q
+    return Message.objects.for_client(campaign.client_id).filter(months, campaign_id=campaign.pk)
 
 
 def names_of(client: Client, messages: list[Message]) -> dict[str, str]:
@@ -242,21 +252,22 @@ _WAITING = {"scheduled", "held", "queued"}
 
 
 def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:
-    """The progress of some campaigns of one client, by id; one query for all of them."""
+    """The progress of some campaigns of one client, by id; one query for all of them, and one more where months of
+    theirs may have been put away."""
     if not campaigns:
         return {}
     counts: dict[int, Counter] = {campaign.pk: Counter() for campaign in campaigns}
     rows = (
         Message.objects.for_client(campaigns[0].client_id)
-        .filter(campaign_id__in=counts)
+        .filter(open_months.of_campaigns(campaigns).q, campaign_id__in=counts)
         .values("campaign_id", "status")
-        .annotate(n=Count("pk"), cost=Sum("cost_micros"), unconfirmed=Count("pk", filter=Q(unconfirmed=True)))
+        .annotate(n=Count("pk"), cost=Sum("cost_micros"), lost=Count("pk", filter=Q(unconfirmed=True)))
         .order_by()
     )
-    for row in rows:
-        tally = counts[row["campaign_id"]]
+    for row in chain(rows, _put_away(campaigns)):
+        tally = counts[row["campaign_id"] or 0]
         tally[row["status"]] += row["n"]
-        tally["unconfirmed"] += row["unconfirmed"]
+        tally["unconfirmed"] += row["lost"]
         if row["status"] not in (MessageStatus.FAILED, MessageStatus.CANCELLED):
             tally["spent"] += row["cost"]
     found = {}
@@ -277,6 +288,18 @@ def progress_of(campaigns: list[Campaign]) -> dict[int, Progress]:
             spent_micros=tally["spent"],
         )
     return found
+
+
+def _put_away(campaigns: list[Campaign]) -> Iterable[Mapping[str, Any]]:
+    """What messages of these add up to that are not there any more: of campaigns that began before this month."""
+    month = first_of(timezone.now())
+    old = [campaign.pk for campaign in campaigns if campaign.confirmed_at and campaign.confirmed_at < month]
+    if not old or not has_months(Message):
+        return []
+    sums = MessageSum.objects.for_client(campaigns[0].client_id).filter(campaign_id__in=old).order_by()
+    return sums.values("campaign_id", "status").annotate(
+        n=Sum("messages"), cost=Sum("cost_micros"), lost=Sum("unconfirmed")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +345,7 @@ def rate_of(campaign: Campaign, *, seconds: int = 60) -> float:
     """Messages a second that left lately, over at most the last `seconds`; for display, so by this host's clock."""
     now = timezone.now()
     since = max(now - timedelta(seconds=seconds), campaign.confirmed_at or now)
-    left = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk, sent_at__gte=since).count()
+    left = messages_of(campaign).filter(sent_at__gte=since).count()
     return left / max((now - since).total_seconds(), 1.0)
 
 
@@ -337,7 +360,7 @@ class FailureCount:
 
 def failures_of(campaign: Campaign) -> list[FailureCount]:
     """Why messages of a campaign failed, the commonest reason first. Two queries."""
-    failed = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk, status=MessageStatus.FAILED)
+    failed = messages_of(campaign).filter(status=MessageStatus.FAILED)
     groups = failed.order_by().values_list("error_code").annotate(people=Count("pk"), latest=Max("pk"))
     tally: dict[Failure, tuple[int, int]] = {}
     for code, people, latest in groups:
@@ -362,9 +385,7 @@ def slice_of(messages: QuerySet[Message], *, size: int, before: int | None = Non
     if after is not None:
         rows = list(messages.filter(pk__gt=after).order_by("pk")[: size + 1])
         return Slice(rows[:size][::-1], newer=len(rows) > size, older=True)
-    if before is not None:
-        messages = messages.filter(pk__lt=before)
-    rows = list(messages[: size + 1])
+    rows = newest_first(messages, size + 1, before=before)
     return Slice(rows[:size], newer=before is not None, older=len(rows) > size)
 
 
@@ -383,7 +404,8 @@ def next_scheduled(client: Client) -> Campaign | None:
 
 def messaged_since(client_id: int, phones: Sequence[str], since: datetime, **_: Any) -> set[str]:
     """Which of the numbers the client wrote to at or after `since`: answers contacts.signals.messaged_among."""
-    found = Message.objects.for_client(client_id).filter(recipient__in=phones, created_at__gte=since)
+    months = span_between(Message, since).q
+    found = Message.objects.for_client(client_id).filter(months, recipient__in=phones, created_at__gte=since)
     return set(found.values_list("recipient", flat=True).distinct())
 
 

@@ -19,6 +19,8 @@ SELECT client_id, SUM(cost), SUM(taken) FROM (
     SELECT client_id, SUM(cost_micros) AS cost, 0 AS taken FROM messaging_message
     WHERE status NOT IN ('failed', 'cancelled') GROUP BY client_id
     UNION ALL
+    SELECT client_id, cost_micros, 0 FROM messaging_messagesum WHERE status NOT IN ('failed', 'cancelled')
+    UNION ALL
     SELECT wallet_id, 0, -SUM(amount_micros) FROM wallet_ledgerentry
     WHERE kind IN ('debit', 'refund') AND (reference LIKE 'message:%%' OR reference LIKE '{CARRIED}%%')
     GROUP BY wallet_id

@@ -13,7 +13,8 @@ from crm.common.charts import Column, stacked
 from crm.common.networks import likely_network
 from crm.common.phones import region_of
 from messaging.conversations import own_number
-from messaging.models import Campaign, InboundMessage, Message, MessageStatus
+from messaging.models import Campaign, InboundMessage, MessageStatus
+from messaging.queries import messages_of
 
 _ARRIVED = (MessageStatus.DELIVERED, MessageStatus.READ)
 _LEFT = (MessageStatus.SENT, *_ARRIVED, MessageStatus.FAILED)
@@ -43,7 +44,7 @@ class NetworkResult:
 
 def by_network(campaign: Campaign) -> list[NetworkResult]:
     """The networks of a campaign's people, the largest first. Two queries, grouped by the range of the number."""
-    mine = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).order_by()
+    mine = messages_of(campaign).order_by()
     rows = mine.annotate(prefix=Substr("recipient", 1, 7)).values_list("prefix", "status")
     tally: dict[str, Counter[str]] = defaultdict(Counter)
     for prefix, status, count, cost in rows.annotate(n=Count("pk"), cost=Sum("cost_micros")):
@@ -79,7 +80,7 @@ def _name(prefix: str) -> str:
 def over_time(campaign: Campaign) -> list[Column]:
     """Arrivals and failures by minute, or by hour where they took longer than BARS minutes; at most BARS bars, the
     first ones. Empty before there are any."""
-    mine = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).order_by()
+    mine = messages_of(campaign).order_by()
     first = campaign.starts_at or campaign.confirmed_at
     if first is None:
         return []
@@ -139,4 +140,4 @@ def replies_to(campaign: Campaign) -> int:
 
 
 def _people(campaign: Campaign) -> QuerySet:
-    return Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).values("recipient")
+    return messages_of(campaign).values("recipient")

@@ -15,8 +15,9 @@ from django.db.models.functions import TruncHour
 
 from accounts.models import Client
 from crm.common.replica import from_replica
+from crm.common.spans import has_months
 from crm.common.sql import database_now
-from messaging.models import Message, MessageStatus, MessageTally
+from messaging.models import Message, MessageStatus, MessageSum, MessageTally
 from messaging.models.tallies import TallyState as T
 from messaging.models.tallies import state_of
 
@@ -181,8 +182,14 @@ def _count_lasting(client: Client, found: QuerySet[Message], filters: Mapping[st
 
 
 def _tallied(client: Client, states: tuple, channel: str, since: datetime | None, before: datetime | None) -> int:
-    rows = MessageTally.objects.for_client(client).filter(_accepted(channel, since, before, "hour"), state__in=states)
-    return rows.aggregate(total=Sum("messages", default=0))["total"]
+    """Messages that are in the list: those that were put away are in the tallies alone."""
+    accepted = _accepted(channel, since, before, "hour")
+    rows = MessageTally.objects.for_client(client).filter(accepted, state__in=states)
+    count = rows.aggregate(total=Sum("messages", default=0))["total"]
+    if has_months(Message):
+        gone = MessageSum.objects.for_client(client).filter(accepted, status__in=states)
+        count -= gone.aggregate(total=Sum("messages", default=0))["total"]
+    return count
 
 
 def _accepted(channel: str, since: datetime | None, before: datetime | None, column: str) -> Q:

@@ -31,6 +31,14 @@ def _begin(count: int) -> datetime:
     return datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC)
 
 
+def now_sql() -> str:
+    """The number of this month by the clock of PostgreSQL; 0 before 2026."""
+    return (
+        "GREATEST(0, (EXTRACT(YEAR FROM STATEMENT_TIMESTAMP() AT TIME ZONE 'UTC') * 12 + "
+        f"EXTRACT(MONTH FROM STATEMENT_TIMESTAMP() AT TIME ZONE 'UTC') - 1 - {_EPOCH})::bigint)"
+    )
+
+
 def number_in(reference: str) -> int:
     """The month of a reference: that of the key in "message:110000000081", 0 of what names no key."""
     found = _NUMBERED.fullmatch(reference)

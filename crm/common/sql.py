@@ -16,6 +16,9 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.functions import Now
 
 from crm.common.copying import WORTH_IT, copy_rows
+from crm.common.months import MONTH
+from crm.common.months import now_sql as month_now_sql
+from crm.common.spans import has_months, span_of
 
 Row = Sequence[Any]
 Insert = tuple[type[models.Model], Sequence[str], Sequence[Row]]  # what goes into a table: model, columns, rows
@@ -120,12 +123,28 @@ def one_of(found: str) -> str:
     return f"= ANY(ARRAY({found}))" if on_postgres() else f"IN ({found})"
 
 
+def among_ids() -> str:
+    """On PostgreSQL, for a column of keys: is among those that are the parameter, `listed_ids` of them.
+
+    Without statistics too this leaves one way to go, key by key. It travels as text, which is read when the statement
+    runs: PostgreSQL knows how many there are, but does not look which partition each lies in. A Span tells it that.
+    """
+    return "= ANY(%s::text::bigint[])"
+
+
+def listed_ids(ids: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, ids)) + "}"
+
+
 def lock_rows(model: type[models.Model], ids: Iterable[int]) -> None:
     """Lock rows in key order before an `update_rows` whose order nobody knows. Inside the caller's transaction."""
     if on_postgres():
+        wanted = sorted(ids)
+        span = span_of(model, wanted).sql()
         with connection.cursor() as cursor:
             cursor.execute(
-                f'SELECT id FROM "{model._meta.db_table}" WHERE id = ANY(%s) ORDER BY id FOR UPDATE', [sorted(ids)]
+                f'SELECT id FROM "{model._meta.db_table}" WHERE id {among_ids()}{span} ORDER BY id FOR UPDATE',
+                [listed_ids(wanted)],
             )
 
 
@@ -218,10 +237,17 @@ def allocate_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def ids_part(model: type[models.Model], count: int) -> Part:
-    """`allocate_ids` of PostgreSQL as a part of a statement that reads other things as well; in no promised order."""
+    """`allocate_ids` of PostgreSQL as a part of a statement that reads other things as well; in no promised order.
+
+    Keys that carry months are the month's first one and the number of the sequence, which goes on from month to month.
+    """
+    month = f"{month_now_sql()} * {MONTH}" if has_months(model) else "0"
     # The sequence is looked up once: per row it cost seven times as much as taking the number.
-    sequence = "(SELECT pg_get_serial_sequence(%s, 'id')::regclass AS name OFFSET 0) s, generate_series(1, %s)"
-    return Part(("nextval(s.name)",), sequence, [model._meta.db_table, count])
+    sequence = (
+        f"(SELECT pg_get_serial_sequence(%s, 'id')::regclass AS name, {month} AS month OFFSET 0) s, "
+        "generate_series(1, %s)"
+    )
+    return Part(("s.month + nextval(s.name)",), sequence, [model._meta.db_table, count])
 
 
 def insert_rows(
@@ -297,8 +323,14 @@ def update_rows(
         sets.append(assign)
     statement = (
         f'UPDATE "{model._meta.db_table}" AS t SET {", ".join(sets)} FROM {rows_sql(model, names)} '
-        f'WHERE t."{key}" = v."{key}"' + (f" AND {where}" if where else "")
+        f'WHERE t."{key}" = v."{key}"'
     )
+    if key == "id" and has_months(model):
+        # The rest as one opaque condition: without statistics PostgreSQL would think that hardly a row of the month
+        # meets it, and begin with looking for all that do instead of going key by key.
+        statement += span_of(model, [row[0] for row in rows]).sql("t")
+        where = where and f"CASE WHEN {where} THEN true ELSE false END"
+    statement += f" AND {where}" if where else ""
     if returning:  # SQLite knows no alias here, PostgreSQL needs one to tell the table from the rows
         table = "t." if on_postgres() else ""
         statement += " RETURNING " + ", ".join(f'{table}"{column}"' for column in returning)

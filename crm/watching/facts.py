@@ -15,6 +15,7 @@ from accounts.models import Client, DeliveryState, Notice, NoticeState, WebhookD
 from crm import __version__, health, leases
 from crm.common import heartbeat, replica
 from crm.common.money import from_micros
+from crm.common.months import MONTH
 from crm.common.sql import database_now
 from messaging.models import Message, MessageTally, ProviderCallback
 from messaging.provider_board import board
@@ -87,7 +88,7 @@ def _messages() -> Iterator[Figure]:
         str(_("Messages accepted since the beginning, by the newest number; its rate is the accept rate")),
         "counter",
     )
-    yield accepted.add(newest or 0)
+    yield accepted.add((newest or 0) % MONTH)  # the running number of a key that carries its month
     states = Figure("tarishi_messages_day", str(_("Messages accepted in the last 24 hours, by their present state")))
     totals: dict[tuple[str, str], int] = {}
     rows = MessageTally.objects.unscoped().filter(

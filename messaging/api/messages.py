@@ -29,6 +29,7 @@ from crm.common.channels import Channel
 from crm.common.errors import InvalidInput, NotFound
 from crm.common.money import json_money
 from crm.common.phones import InvalidPhone, read_phone
+from crm.common.spans import newest_first
 from messaging import queries, statistics
 from messaging.models import Message
 from messaging.serializers import (
@@ -371,8 +372,8 @@ class SmsHistoryView(ApiView):
         filters = _read_filters(request.auth.client, asked)
         found = queries.messages_for(request.auth.client, **filters)
         if cursor := params.read_word(asked, "cursor"):
-            older = found.filter(pk__lt=_read_cursor(cursor))
-            rows = replica.read(lambda: list(older[: page.size]))
+            place = _read_cursor(cursor)
+            rows = replica.read(lambda: newest_first(found, page.size, before=place))
             meta: dict[str, Any] = {"per_page": page.size}
         else:
             total, rows = _read_page(request.auth.client, found, filters, page)

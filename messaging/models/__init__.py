@@ -6,7 +6,16 @@ from messaging.models.composing import OwnNumber
 from messaging.models.hours import CountryRules, MessageClass, SendingHours
 from messaging.models.inbound import InboundMessage
 from messaging.models.incidents import Impact, Incident
-from messaging.models.messages import ASKED_FOR, EventKind, Message, MessageEvent, MessageLease, MessageStatus
+from messaging.models.messages import (
+    ASKED_FOR,
+    EventKind,
+    Message,
+    MessageEvent,
+    MessageLease,
+    MessageStatus,
+    MessageSum,
+    WrittenTo,
+)
 from messaging.models.providers import (
     CallbackKind,
     ProviderAccount,
@@ -70,6 +79,7 @@ __all__ = [
     "MessageEvent",
     "MessageLease",
     "MessageStatus",
+    "MessageSum",
     "MessageTally",
     "NetworkState",
     "OwnNumber",
@@ -102,4 +112,5 @@ __all__ = [
     "ThreadEventKind",
     "WhatsAppTemplate",
     "WhatsAppTemplateEvent",
+    "WrittenTo",
 ]

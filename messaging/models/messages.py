@@ -98,14 +98,10 @@ class Message(models.Model):
     failed_at = models.DateTimeField(null=True)
 
     objects = TenantManager()
+    keys_by_month = True  # on PostgreSQL, which has a partition for each: crm/common/spans.py
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["campaign", "recipient"], condition=Q(campaign__isnull=False), name="campaign_recipient_once"
-            ),
-        ]
         indexes = [
             models.Index(fields=["client", "-id"], name="message_by_client"),
             models.Index(fields=["client", "status", "-id"], name="message_by_status"),
@@ -162,6 +158,53 @@ class Message(models.Model):
 def public_id(pk: int) -> str:
     """`MSG-` and the number of the message, at least six digits. Derived, so that it needs no column and no index."""
     return f"MSG-{pk:06d}"
+
+
+class WrittenTo(models.Model):
+    """That a campaign writes to an address once, whatever the month. A trigger of the database adds a row for each
+    message of a campaign, so that whoever inserts one twice is refused (messaging/written_to.py).
+
+    A constraint of the messages would need their key in it, by which they are partitioned. When a message loses its
+    number, so does this: two addresses of one person may then become the same mark.
+    """
+
+    pk = models.CompositePrimaryKey("campaign_id", "recipient")
+    campaign_id = models.BigIntegerField()
+    recipient = models.CharField(max_length=254)
+
+    def __str__(self) -> str:
+        return f"campaign {self.campaign_id}"
+
+
+class MessageSum(models.Model):
+    """What messages add up to that were put away with their month (messaging/putting_away.py), by the UTC hour in which
+    they were accepted. Tallies, charges and campaigns count them on.
+    """
+
+    client = models.ForeignKey(
+        "accounts.Client", on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    campaign_id = models.BigIntegerField(null=True)
+    hour = models.DateTimeField()
+    channel = models.CharField(max_length=10, choices=Channel)
+    status = models.CharField(max_length=10, choices=MessageStatus)
+    messages = models.IntegerField()
+    unconfirmed = models.IntegerField()
+    cost_micros = models.BigIntegerField()
+
+    objects = TenantManager()
+
+    class Meta:
+        ordering = ["pk"]
+        indexes = [
+            models.Index(fields=["client", "hour"], name="message_sum_by_hour"),
+            models.Index(
+                fields=["campaign_id"], condition=Q(campaign_id__isnull=False), name="message_sum_by_campaign"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.messages} {self.status} of client {self.client_id}"
 
 
 class MessageLease(models.Model):

@@ -20,6 +20,7 @@ import orjson
 from django.db import connection, transaction
 
 from crm.common.sql import as_json, in_key_order, later_sql, lock_rows, now_sql, on_postgres, one_of, skip_locked
+from messaging import open_months
 from messaging.models import Message, SendingProcess
 
 CLAIM_SECONDS = 60  # a claimed message that was not written yet
@@ -44,6 +45,7 @@ def anything_due(*, account_id: int) -> bool:
             f"""SELECT EXISTS (SELECT 1 FROM messaging_message m JOIN messaging_provideraccount a
                 ON a.id = m.provider_account_id WHERE m.status = 'queued' AND m.provider_account_id = %s
                 AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()}) AND {UNLEASED}
+                {open_months.queued().sql("m")}
                 AND a.is_active AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()}))""",
             [account_id],
         )
@@ -91,7 +93,7 @@ def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
     """
     columns = "id, client_id, recipient, sender, text, attempts, channel, content"
     found = f"""SELECT m.{columns.replace(", ", ", m.")} FROM messaging_message m
-        WHERE m.status = 'queued' AND m.provider_account_id = %s AND {UNLEASED}
+        WHERE m.status = 'queued' AND m.provider_account_id = %s AND {UNLEASED} {open_months.queued().sql("m")}
           AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {now_sql()})
           AND EXISTS (SELECT 1 FROM messaging_provideraccount a WHERE a.id = %s AND a.is_active
                       AND (a.rest_until IS NULL OR a.rest_until <= {now_sql()})

@@ -18,8 +18,19 @@ from django.db import connection, transaction
 
 from contacts import queries as contacts
 from crm.common import tracing
-from crm.common.sql import as_datetime, database_now, later_sql, now_sql, skip_locked, update_rows
+from crm.common.spans import span_of
+from crm.common.sql import (
+    as_datetime,
+    as_json,
+    database_now,
+    ids_sql,
+    later_sql,
+    now_sql,
+    skip_locked,
+    update_rows,
+)
 from crm.common.transfers import Ended, Transfers, end_span
+from messaging import open_months
 from messaging.models import Message, ProviderAccount
 from messaging.models.messages import public_id
 from messaging.providers.base import (
@@ -79,7 +90,8 @@ def accounts_to_ask() -> list[int]:
         cursor.execute(
             f"""SELECT a.id FROM messaging_provideraccount a WHERE EXISTS (
                     SELECT 1 FROM messaging_message m WHERE m.provider_account_id = a.id AND m.status = 'sent'
-                    AND m.look_up_at IS NOT NULL AND m.look_up_at <= {now_sql()}) ORDER BY a.id""",
+                    AND m.look_up_at IS NOT NULL AND m.look_up_at <= {now_sql()}{open_months.opened().sql("m")})
+                ORDER BY a.id""",
             [],
         )
         return [row[0] for row in cursor.fetchall()]
@@ -108,13 +120,20 @@ def look_up(*, account_id: int, stop: Callable[[], bool] = lambda: False) -> int
 def _take(account_id: int) -> list[Due]:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE messaging_message SET look_up_at = {later_sql(LEASE_SECONDS)} WHERE id IN (
-                    SELECT id FROM messaging_message WHERE provider_account_id = %s AND status = 'sent'
-                    AND look_up_at IS NOT NULL AND look_up_at <= {now_sql()}
-                    ORDER BY look_up_at LIMIT %s {skip_locked()})
+            f"""SELECT id FROM messaging_message WHERE provider_account_id = %s AND status = 'sent'
+                AND look_up_at IS NOT NULL AND look_up_at <= {now_sql()}{open_months.opened().sql()}
+                ORDER BY look_up_at LIMIT %s {skip_locked()}""",
+            [account_id, BATCH],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return []
+        cursor.execute(  # apart from finding them, so that it names their months
+            f"""UPDATE messaging_message SET look_up_at = {later_sql(LEASE_SECONDS)}
+                WHERE id IN {ids_sql()}{span_of(Message, ids).sql()}
                 RETURNING id, client_id, recipient, sender, text, channel, content, provider_message_id, unconfirmed,
                           sent_at""",
-            [account_id, BATCH],
+            [as_json(ids)],
         )
         rows = cursor.fetchall()
     return sorted(

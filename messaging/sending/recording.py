@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from crm.common.spans import span_of
 from crm.common.sql import as_datetime, database_now, later_sql, now_sql, update_rows
 from messaging.models import Campaign, CampaignState, EventKind, Message, MessageStatus
 from messaging.providers.base import Outcome
@@ -231,11 +232,9 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Moved]:
         where="t.status = 'sent' AND t.unconfirmed",
     )
     changed = {row.id: row.status for row in moved}
-    clients = dict(
-        Message.objects.unscoped()
-        .filter(pk__in={receipt.message_id for receipt in receipts})
-        .values_list("pk", "client_id")
-    )
+    ids = {receipt.message_id for receipt in receipts}
+    known = Message.objects.unscoped().filter(span_of(Message, ids).q, pk__in=ids)
+    clients = dict(known.values_list("pk", "client_id"))
     lines = []
     for receipt in receipts:
         if receipt.message_id in clients:
@@ -311,7 +310,8 @@ def _attempts_of(ids: Sequence[int]) -> dict[int, tuple[int, datetime, int | Non
     """By message: how often it was tried, this time included, since when, and its campaign."""
     if not ids:
         return {}
-    rows = Message.objects.unscoped().filter(pk__in=ids).values_list("pk", "attempts", "queued_at", "campaign_id")
+    tried = Message.objects.unscoped().filter(span_of(Message, ids).q, pk__in=ids)
+    rows = tried.values_list("pk", "attempts", "queued_at", "campaign_id")
     return {pk: (attempts + 1, since, campaign_id) for pk, attempts, since, campaign_id in rows if since}
 
 

@@ -5,6 +5,7 @@ import threading
 from django.db.models import F, Q
 
 from crm.common.sql import DatabaseNow
+from messaging import open_months
 from messaging.models import Message, MessageLease, MessageStatus, ProviderAccount
 from messaging.providers.registry import keeps_line
 from messaging.sending.loop import Loop
@@ -66,6 +67,7 @@ def accounts_with_work() -> list[int]:
     return list(
         Message.objects.unscoped()
         .filter(
+            open_months.queued().q,
             Q(next_attempt_at=None) | Q(next_attempt_at__lte=DatabaseNow()),
             Q(provider_account__rest_until=None) | Q(provider_account__rest_until__lte=DatabaseNow()),
             status=MessageStatus.QUEUED,

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from crm.common.sql import database_now, later_sql, now_sql, skip_locked
-from messaging.models import EventKind
+from crm.common.spans import span_of
+from crm.common.sql import as_json, database_now, ids_sql, later_sql, now_sql, skip_locked
+from messaging import open_months
+from messaging.models import EventKind, Message
 from messaging.providers.failures import FAILURES, Failure
 from messaging.services.announcing import announce_messages
 from messaging.services.tallies import count_steps
@@ -69,6 +71,7 @@ def advance_simulated() -> tuple[int, bool]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT EXISTS (SELECT 1 FROM messaging_message WHERE simulated AND status IN ('queued', 'sent')
+                {open_months.opened().sql()}
                 AND ((status = 'sent' AND NOT ({_SILENT})) OR (status = 'queued' AND {due})))""",
             [],
         )
@@ -79,10 +82,17 @@ def advance_simulated() -> tuple[int, bool]:
 def _advance(assign: str, where: str, before: str, kind: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE messaging_message SET {assign} WHERE id IN (
-                    SELECT id FROM messaging_message WHERE simulated AND {where} ORDER BY id LIMIT %s {skip_locked()})
-                RETURNING id, client_id, created_at, channel, cost_micros, error_code""",
+            f"""SELECT id FROM messaging_message WHERE simulated AND {where}{open_months.opened().sql()}
+                ORDER BY id LIMIT %s {skip_locked()}""",
             [BATCH],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return 0
+        cursor.execute(  # apart from finding them, so that it names their months
+            f"""UPDATE messaging_message SET {assign} WHERE id IN {ids_sql()}{span_of(Message, ids).sql()}
+                RETURNING id, client_id, created_at, channel, cost_micros, error_code""",
+            [as_json(ids)],
         )
         moved = cursor.fetchall()
     write_events(

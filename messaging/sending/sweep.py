@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 
 from django.db import connection, transaction
 
-from crm.common.sql import as_json, database_now, ids_sql, in_key_order, later_sql, now_sql, on_postgres, skip_locked
-from messaging import wake
-from messaging.models import EventKind
+from crm.common.spans import span_of
+from crm.common.sql import as_json, database_now, ids_sql, later_sql, lock_rows, now_sql, on_postgres, skip_locked
+from messaging import open_months, wake
+from messaging.models import EventKind, Message
 from messaging.providers.base import Outcome
 from messaging.sending import claims, lookups
 from messaging.sending.recording import FINAL_AFTER, fail_unconfirmed, record_outcomes
@@ -53,7 +54,7 @@ def sweep() -> Swept:
     accounts = accounts_with_work()
     found.accounts = len(accounts)
     wake.senders(accounts)
-    if _exists("messaging_message WHERE simulated AND status IN ('queued', 'sent')"):
+    if _exists(f"messaging_message WHERE simulated AND status IN ('queued', 'sent'){open_months.opened().sql()}"):
         wake.senders([None])
     fire_due_campaigns()
     fire_due_runs()
@@ -108,12 +109,18 @@ def queue_due(limit: int = 5000) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()} WHERE id IN (
-                    SELECT m.id FROM messaging_message m WHERE m.status = 'scheduled' AND m.schedule_at <= {now_sql()}
-                    AND EXISTS (SELECT 1 FROM accounts_client c WHERE c.id = m.client_id AND c.state = 'active')
-                    ORDER BY m.schedule_at LIMIT %s {skip_locked()})
-                RETURNING id, client_id""",
+            f"""SELECT m.id FROM messaging_message m WHERE m.status = 'scheduled' AND m.schedule_at <= {now_sql()}
+                AND EXISTS (SELECT 1 FROM accounts_client c WHERE c.id = m.client_id AND c.state = 'active')
+                {open_months.opened().sql("m")} ORDER BY m.schedule_at LIMIT %s {skip_locked()}""",
             [limit],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return 0
+        cursor.execute(  # apart from finding them, so that it names their months
+            f"""UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()}
+                WHERE id IN {ids_sql()}{span_of(Message, ids).sql()} RETURNING id, client_id""",
+            [as_json(ids)],
         )
         rows = cursor.fetchall()
     write_events([(pk, client_id, EventKind.QUEUED, "", "") for pk, client_id in rows], at=database_now())
@@ -132,19 +139,20 @@ def close_unreported(limit: int = 2000) -> int:
             f"""SELECT m.id, m.unconfirmed AND a.refund_unconfirmed FROM messaging_message m
                 JOIN messaging_provideraccount a ON a.id = m.provider_account_id
                 WHERE m.status = 'sent' AND NOT m.closed AND m.sent_at <= {later_sql(-FINAL_AFTER.total_seconds())}
-                LIMIT %s""",
+                {open_months.opened().sql("m")} LIMIT %s""",
             [limit],
         )
         rows = cursor.fetchall()
         if not rows:
             return 0
         fail_unconfirmed(ids=[pk for pk, refunded in rows if refunded])
+        ids = [pk for pk, _ in rows]
+        lock_rows(Message, ids)
         cursor.execute(
-            f"""UPDATE messaging_message SET closed = {"TRUE" if on_postgres() else "1"} WHERE id IN (
-                    SELECT id FROM messaging_message WHERE id IN {ids_sql()} AND status = 'sent' AND NOT closed
-                    {in_key_order()})
+            f"""UPDATE messaging_message SET closed = {"TRUE" if on_postgres() else "1"}
+                WHERE id IN {ids_sql()} AND status = 'sent' AND NOT closed{span_of(Message, ids).sql()}
                 RETURNING id, client_id""",
-            [as_json([pk for pk, _ in rows])],
+            [as_json(ids)],
         )
         closed = cursor.fetchall()
     write_events([(pk, client_id, EventKind.UNREPORTED, "", "") for pk, client_id in closed], at=database_now())

@@ -20,6 +20,7 @@ from messaging.models import (
     SenderState,
 )
 from messaging.providers.failures import FAILURES
+from messaging.queries import messages_of
 from messaging.services.accept import check_may_send
 from messaging.services.audience import CHUNK
 from messaging.services.campaigns import get_campaign, list_recipients, save_draft
@@ -60,14 +61,13 @@ def retryable(campaign: Campaign) -> QuerySet[Message]:
     """A campaign's failed messages that may arrive on another try, without those whose text was sent again since."""
     mine = Message.objects.for_client(campaign.client_id)
     since = mine.filter(recipient=OuterRef("recipient"), pk__gt=OuterRef("pk"), text=OuterRef("text"))
-    failed = mine.filter(campaign_id=campaign.pk, status=MessageStatus.FAILED, error_code__in=RETRYABLE)
+    failed = messages_of(campaign).filter(status=MessageStatus.FAILED, error_code__in=RETRYABLE)
     return failed.exclude(Exists(since.exclude(status__in=_GONE)))
 
 
 def undelivered(campaign: Campaign) -> QuerySet[Message]:
     """A campaign's messages that surely did not arrive, to people who did not opt out."""
-    mine = Message.objects.for_client(campaign.client_id)
-    return mine.filter(campaign_id=campaign.pk, status=MessageStatus.FAILED).exclude(error_code="opted_out")
+    return messages_of(campaign).filter(status=MessageStatus.FAILED).exclude(error_code="opted_out")
 
 
 def other_channels(campaign: Campaign) -> list[str]:

@@ -11,6 +11,7 @@ from accounts.services.notices import notify
 from crm.common.figures import figure
 from crm.common.money import format_money, from_micros, json_money
 from crm.common.phones import digits
+from crm.common.spans import span_of
 from messaging import batches, queries
 from messaging.models import Campaign, Message, MessageStatus
 
@@ -35,8 +36,8 @@ def announce_messages(moved: Iterable[tuple[int, int, str]]) -> None:
     wanted = [pk for pk, (client_id, _) in told.items() if client_id in listening]
     if not wanted:
         return
-    messages = Message.objects.unscoped().filter(client_id__in=listening, pk__in=wanted).order_by("pk")
-    record_events_bulk([(row.client_id, told[row.pk][1], describe(row)) for row in messages])
+    messages = Message.objects.unscoped().filter(span_of(Message, wanted).q, client_id__in=listening, pk__in=wanted)
+    record_events_bulk([(row.client_id, told[row.pk][1], describe(row)) for row in messages.order_by("pk")])
 
 
 def describe(message: Message) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from crm.common.in_turns import MyTurn, in_turns
 from crm.common.sql import as_json, database_now, later_sql, now_sql, rows_sql
 from messaging.errors import DailyLimit
 from messaging.models import Campaign, CampaignState, Message, MessageStatus, SenderState
+from messaging.queries import messages_of
 from messaging.sending.claims import new_owner
 from messaging.sending.recording import cancel_messages
 from messaging.services.audience import CHUNK, AnyRenderer, Place, renderer_for, walk_audience
@@ -65,7 +66,7 @@ def expand_campaign(*, campaign_id: int) -> int:
     )
     work = _Work(campaign, owner, renderer.guard)
     if campaign.spread_hours:
-        work.places_taken = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk).count()
+        work.places_taken = messages_of(campaign).count()
     done = in_turns(
         partial(_store_chunk, work), _chunks(work, renderer), threads=1 if campaign.spread_hours else WRITERS
     )
@@ -191,7 +192,7 @@ def _store_rows(work: _Work, chunk: _Chunk, rows: list[NewMessage], my_turn: MyT
 
 def _written_to(campaign: Campaign, rows: list[NewMessage]) -> set[str]:
     """The numbers of these that have a message of this campaign, each looked up in the index."""
-    mine = "SELECT 1 FROM messaging_message m WHERE m.campaign_id = %s AND m.recipient = v.recipient LIMIT 1"
+    mine = "SELECT 1 FROM messaging_writtento w WHERE w.campaign_id = %s AND w.recipient = v.recipient"
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT v.recipient FROM {rows_sql(Message, ['recipient'])} WHERE ({mine}) IS NOT NULL",
@@ -270,8 +271,8 @@ def _give_back(campaign: Campaign) -> int:
     total = 0
     while True:
         ids = list(
-            Message.objects.for_client(campaign.client_id)
-            .filter(campaign_id=campaign.pk, status__in=[MessageStatus.HELD, MessageStatus.QUEUED])
+            messages_of(campaign)
+            .filter(status__in=[MessageStatus.HELD, MessageStatus.QUEUED])
             .values_list("pk", flat=True)[:CHUNK]
         )
         cancelled = len(cancel_messages(ids=ids)) if ids else 0

@@ -22,6 +22,7 @@ from contacts.importing.screening import ConsecutiveNumbers
 from crm.common.figures import figure
 from crm.common.phones import region_of
 from crm.common.reading import Part, json_column, read_part, read_together
+from crm.common.spans import span_since
 from crm.common.sql import as_datetime, as_json, database_now, insert_rows, later_sql, rows_sql
 from messaging.errors import CountryClosed, DailyLimit, RecipientLimit, TrialNumber
 from messaging.models import ForeignCount, Message, MessageTally, SendingRules, TallyState
@@ -186,7 +187,7 @@ class Guard:
             return Part(("v.recipient",), source, [given])
         history = (
             f"SELECT m.created_at FROM messaging_message m WHERE m.client_id = {_ANY_CLIENT} "
-            "AND m.recipient = v.recipient ORDER BY m.id DESC LIMIT 1 OFFSET %s"
+            f"AND m.recipient = v.recipient{span_since(Message, DAY).sql('m')} ORDER BY m.id DESC LIMIT 1 OFFSET %s"
         )
         condition = f"({history}) > {later_sql(-DAY)}"
         return Part(("v.recipient",), f"{source} WHERE {condition}", [given, self.client.pk, before])
@@ -197,7 +198,8 @@ class Guard:
         most = max(self.limits.equal_per_hour, self.limits.any_per_hour, self.limits.any_per_day) + more
         newest = (
             f"(SELECT m.text, m.created_at FROM messaging_message m WHERE m.client_id = {_ANY_CLIENT} "
-            "AND m.recipient = v.recipient AND m.status NOT IN ('failed', 'cancelled') AND NOT m.simulated "
+            "AND m.recipient = v.recipient AND m.status NOT IN ('failed', 'cancelled') AND NOT m.simulated"
+            f"{span_since(Message, DAY).sql('m')} "
             "ORDER BY m.id DESC LIMIT %s) AS n"
         )
         statement = (
@@ -328,7 +330,8 @@ def repeated_lately(client: Client, pairs: Sequence[tuple[str, str]], *, seconds
     statement = (
         "SELECT MAX(n.created_at) FROM (SELECT v.recipient, v.text, (SELECT MAX(l.created_at) FROM ("
         f"SELECT m.created_at, m.text FROM messaging_message m WHERE m.client_id = {_ANY_CLIENT} "
-        "AND m.recipient = v.recipient AND m.status NOT IN ('failed', 'cancelled') "
+        "AND m.recipient = v.recipient AND m.status NOT IN ('failed', 'cancelled')"
+        f"{span_since(Message, seconds).sql('m')} "
         "ORDER BY m.id DESC LIMIT 20) AS l WHERE l.text = v.text "
         f"AND l.created_at > {later_sql(-seconds)}) AS created_at "
         f"FROM {rows_sql(Message, ['recipient', 'text'])}) AS n "

@@ -10,6 +10,7 @@ from accounts.models import Client
 from accounts.services.audit import record_audit
 from crm.common.errors import InvalidInput
 from crm.common.opt_out_words import reply_word
+from crm.common.spans import newest_first
 from messaging.conversations import own_number, spellings
 from messaging.models import Channel, InboundNumber, Message, SenderId, SenderState, Thread
 from messaging.providers.base import InboundNotice
@@ -86,7 +87,7 @@ def _last_talker(notice: InboundNotice, names: list[str], clients: set[int]) -> 
     written = Message.objects.unscoped().filter(
         client_id__in=ids, recipient=notice.sender, channel=notice.channel, sender__in=names
     )
-    sent = written.order_by("-pk").values_list("created_at", "client_id").first()
+    sent = next(iter(newest_first(written.order_by("-pk").values_list("created_at", "client_id"), 1)), None)
     threads = Thread.objects.unscoped().filter(
         client_id__in=ids, person=notice.sender, channel=notice.channel, own=own_number(notice.recipient)
     )
@@ -102,7 +103,8 @@ def _last_writer(account_id: int, notice: InboundNotice) -> Owner:
         channel=notice.channel,
         client_id__in=Client.objects.values("pk"),  # lets the index by client serve
     )
-    client_id, sender = written.order_by("-pk").values_list("client_id", "sender").first() or (None, "")
+    newest = newest_first(written.order_by("-pk").values_list("client_id", "sender"), 1)
+    client_id, sender = newest[0] if newest else (None, "")
     return Owner(client_id, sender, notice.text)
 
 

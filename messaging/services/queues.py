@@ -12,10 +12,11 @@ from django.db import connection, transaction
 
 from accounts.models import User
 from crm.common.errors import InvalidInput
+from crm.common.spans import span_of
 from crm.common.sql import as_datetime, as_json, ids_sql, later_sql, skip_locked
-from messaging import reasons, wake
+from messaging import open_months, reasons, wake
 from messaging.errors import NoRoute
-from messaging.models import DecisionKind, ProviderAccount, Route
+from messaging.models import DecisionKind, Message, ProviderAccount, Route
 from messaging.sending.claims import UNLEASED, leased_among
 from messaging.sending.recording import GIVE_UP_AFTER, fail_messages
 from messaging.services.providers import record_decision
@@ -112,7 +113,7 @@ def plan_of(account_id: int, *, without: int | None = None) -> list[Part]:
         cursor.execute(
             f"""SELECT k_channel, k_country, k_network, k_sender, k_prefix, COUNT(*) FROM (
                     SELECT {columns} FROM messaging_message WHERE provider_account_id = %s AND status = 'queued'
-                    LIMIT {LOOKED_AT}) AS waiting
+                    {open_months.queued().sql()} LIMIT {LOOKED_AT}) AS waiting
                 GROUP BY k_channel, k_country, k_network, k_sender, k_prefix""",
             [*params, account_id],
         )
@@ -189,7 +190,7 @@ def _move(account_id: int, kind: Kind, choice: Choice, kinds: _Kinds) -> Counter
             cursor.execute(
                 f"""UPDATE messaging_message SET provider_account_id = CASE {" ".join(whens)} END,
                         next_attempt_at = CASE WHEN attempts > 0 THEN NULL ELSE next_attempt_at END
-                    WHERE id IN {ids_sql()} RETURNING provider_account_id""",
+                    WHERE id IN {ids_sql()}{span_of(Message, ids).sql()} RETURNING provider_account_id""",
                 [as_json(ids)],
             )
             rows = [row[0] for row in cursor.fetchall()]
@@ -204,7 +205,7 @@ def _take_waiting(account_id: int, where: str, params: Sequence[Any]) -> list[in
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT m.id FROM messaging_message m WHERE provider_account_id = %s AND status = 'queued' AND {UNLEASED}
-                AND {where} LIMIT {MOVED_AT_ONCE} {skip_locked()}""",
+                AND {where}{open_months.queued().sql("m")} LIMIT {MOVED_AT_ONCE} {skip_locked()}""",
             [account_id, *params],
         )
         ids = [row[0] for row in cursor.fetchall()]
@@ -218,7 +219,8 @@ def _hold_until(account_id: int, kind: Kind, moment: datetime, kinds: _Kinds) ->
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             ids = _take_waiting(account_id, early, [at, *params])
-            statement = f"UPDATE messaging_message SET next_attempt_at = %s WHERE id IN {ids_sql()}"
+            months = span_of(Message, ids).sql()
+            statement = f"UPDATE messaging_message SET next_attempt_at = %s WHERE id IN {ids_sql()}{months}"
             cursor.execute(statement, [at, as_json(ids)])
         if len(ids) < MOVED_AT_ONCE:
             return
@@ -253,7 +255,7 @@ def age_queues() -> int:
                 JOIN messaging_provideraccount a ON a.id = m.provider_account_id
                 WHERE m.status = 'queued' AND a.out_since <= {later_sql(-limit)} AND m.queued_at <= {later_sql(-limit)}
                 AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= {later_sql(LONGEST_BACK_OFF)})
-                LIMIT {AGED_AT_ONCE}""",
+                {open_months.queued().sql("m")} LIMIT {AGED_AT_ONCE}""",
             [],
         )
         for account_id, pk in cursor.fetchall():
@@ -284,7 +286,8 @@ def wait_of(account_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""SELECT COUNT(*), MIN(queued_at) FROM (SELECT queued_at FROM messaging_message
-                    WHERE provider_account_id = %s AND status = 'queued' LIMIT {LOOKED_AT}) AS waiting""",
+                    WHERE provider_account_id = %s AND status = 'queued'{open_months.queued().sql()}
+                    LIMIT {LOOKED_AT}) AS waiting""",
                 [account_id],
             )
             count, oldest = cursor.fetchone()

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from contacts.queries import address_in
+from crm.common.spans import span_between
 from crm.common.sql import database_now
 from messaging.models import Campaign, CampaignState, Channel, Message, MessageStatus
 from messaging.services.audience import walk_audience
@@ -35,7 +36,7 @@ def same_text_lately(campaign: Campaign) -> Repeated | None:
         earlier = earlier.filter(content__subject=campaign.content.get("subject", ""))
     ids = list(earlier.values_list("pk", flat=True)[:20])
     plain = "{" not in campaign.text and not mail  # a mail ends differently for each person
-    sent = Message.objects.for_client(campaign.client_id)
+    sent = Message.objects.for_client(campaign.client_id).filter(span_between(Message, since).q)
     alike = sent.filter(created_at__gte=since, text=campaign.text) if plain else sent.none()
     if not ids and not (plain and alike.order_by("-pk")[:1].exists()):
         return None

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from crm.common.sql import Insert, as_datetime, as_json, insert_rows, on_postgres, skip_locked
+from crm.common.spans import span_of
+from crm.common.sql import Insert, among_ids, as_datetime, as_json, insert_rows, listed_ids, on_postgres, skip_locked
 from messaging.models import Message, MessageStatus, MessageTally, TallyState
 from messaging.models.tallies import state_of
 
@@ -49,12 +50,13 @@ def step_rows(steps: Iterable[Step]) -> Insert:
 
 def lock_statuses(ids: Sequence[int]) -> dict[int, str]:
     """The status of each message, which cannot change before the caller's commit; rows are locked in key order."""
-    wanted = "= ANY(%s)" if on_postgres() else "IN (SELECT value FROM json_each(%s))"
+    wanted = among_ids() if on_postgres() else "IN (SELECT value FROM json_each(%s))"
     lock = "ORDER BY id FOR UPDATE" if on_postgres() else ""  # SQLite has one writer at a time: us
+    span = span_of(Message, ids).sql()
     with connection.cursor() as cursor:
         cursor.execute(
-            f'SELECT id, status FROM "{Message._meta.db_table}" WHERE id {wanted} {lock}',
-            [sorted(ids) if on_postgres() else as_json(ids)],
+            f'SELECT id, status FROM "{Message._meta.db_table}" WHERE id {wanted}{span} {lock}',
+            [listed_ids(ids) if on_postgres() else as_json(ids)],
         )
         return dict(cursor.fetchall())
 
@@ -95,11 +97,15 @@ _KNOWN = ", ".join(f"'{status}'" for status in sorted(_TOLD_APART))
 
 
 def counted_sql(where: str = "") -> str:
-    """A SELECT over messages giving client, hour, channel, state, number and cost: what the tallies must add up to."""
+    """A SELECT over messages, those that were put away included, giving client, hour, channel, state, number and cost:
+    what the tallies must add up to. where: stands in it twice."""
     state = f"CASE WHEN status IN ({_KNOWN}) THEN status ELSE 'waiting' END"
     return (
+        "SELECT client_id, hour, channel, state, SUM(messages) AS messages, SUM(cost_micros) AS cost_micros FROM ("
         f"SELECT client_id, {_HOUR[connection.vendor]} AS hour, channel, {state} AS state, COUNT(*) AS messages, "
-        f"SUM(cost_micros) AS cost_micros FROM messaging_message {where} GROUP BY 1, 2, 3, 4"
+        f"SUM(cost_micros) AS cost_micros FROM messaging_message {where} GROUP BY 1, 2, 3, 4 UNION ALL "
+        f"SELECT client_id, hour, channel, {state}, messages, cost_micros FROM messaging_messagesum {where}"
+        ") AS together GROUP BY 1, 2, 3, 4"
     )
 
 
@@ -113,7 +119,7 @@ def recount(*, client_id: int) -> None:
     gone = "DELETE FROM messaging_messagetally WHERE client_id = %s"
     with connection.cursor() as cursor:
         if on_postgres():
-            cursor.execute(f"WITH gone AS ({gone}) {fresh}", [client_id, client_id])
+            cursor.execute(f"WITH gone AS ({gone}) {fresh}", [client_id] * 3)
         else:
             cursor.execute(gone, [client_id])
-            cursor.execute(fresh, [client_id])
+            cursor.execute(fresh, [client_id, client_id])

@@ -7,8 +7,10 @@ from django.utils.translation import override
 
 from crm.common.figures import figure
 from crm.common.sql import database_now
-from messaging.models import Campaign, CampaignState, Message, MessageStatus, ProviderAccount
+from messaging import open_months
+from messaging.models import Campaign, CampaignState, MessageStatus, ProviderAccount
 from messaging.providers.failures import failure_of
+from messaging.queries import messages_of
 from messaging.reasons import in_words
 from messaging.services.announcing import tell_paused
 from messaging.services.campaigns import hold_messages
@@ -70,7 +72,7 @@ def _too_many_failures(campaign: Campaign) -> str:
     ended = failed + _count(campaign, [MessageStatus.DELIVERED, MessageStatus.READ])
     if failed <= max(ended, FAILURES_OF) * FAILED_SHARE:
         return ""
-    codes = Message.objects.for_client(campaign.client_id).filter(campaign_id=campaign.pk, status=MessageStatus.FAILED)
+    codes = messages_of(campaign).filter(status=MessageStatus.FAILED)
     reasons: dict[str, int] = {}
     for code in codes.values_list("error_code", flat=True)[:1000]:
         if code in _OWN_REFUSALS:
@@ -86,11 +88,11 @@ def _too_many_failures(campaign: Campaign) -> str:
 
 def _count(campaign: Campaign, statuses: list[str]) -> int:
     """Messages in these states, counted no further than a few thousand: an index answers."""
-    places = ", ".join(["%s"] * len(statuses))
+    places, months = ", ".join(["%s"] * len(statuses)), open_months.of_campaigns([campaign]).sql()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT COUNT(*) FROM (SELECT 1 FROM messaging_message "
-            f"WHERE campaign_id = %s AND status IN ({places}) LIMIT 5000) AS few",
+            f"WHERE campaign_id = %s AND status IN ({places}){months} LIMIT 5000) AS few",
             [campaign.pk, *statuses],
         )
         return cursor.fetchone()[0]
@@ -98,9 +100,7 @@ def _count(campaign: Campaign, statuses: list[str]) -> int:
 
 def _provider_down(campaign: Campaign) -> str:
     """Why, where what waits has no other road than a provider that is out of use."""
-    waiting = Message.objects.for_client(campaign.client_id).filter(
-        campaign_id=campaign.pk, status=MessageStatus.QUEUED
-    )
+    waiting = messages_of(campaign).filter(status=MessageStatus.QUEUED)
     roads = set(waiting.values_list("provider_account_id", flat=True)[:100])
     accounts = list(ProviderAccount.objects.filter(pk__in=[pk for pk in roads if pk]))
     now = database_now()

@@ -5,6 +5,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 from crm.common.api.params import Page
+from crm.common.spans import newest_first
+
+_NEAR = 1000  # rows from the top, which are looked for among the newest
 
 
 def rows_of_page(found: QuerySet, page: Page, total: int) -> list[Any]:
@@ -16,7 +19,9 @@ def rows_of_page(found: QuerySet, page: Page, total: int) -> list[Any]:
     if page.start >= total:
         return []
     keys = found.values_list("pk", flat=True)
-    if page.start <= total // 2:
+    if page.stop <= _NEAR:
+        wanted = newest_first(keys, page.stop)[page.start :]
+    elif page.start <= total // 2:
         wanted = list(keys[page.start : page.stop])
     else:
         wanted = list(keys.order_by("pk")[max(total - page.stop, 0) : total - page.start])[::-1]

@@ -1,4 +1,4 @@
-"""`manage.py months`: timelines and the ledger by month, on PostgreSQL."""
+"""`manage.py months`: messages, timelines and the ledger by month, on PostgreSQL."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from django.db import OperationalError
 from crm.common.months import first_of
 from crm.common.sql import database_now
 from messaging import months
+from messaging.putting_away import MonthOpen
 
 
 def _month(text: str) -> datetime:
@@ -54,8 +55,8 @@ class Command(BaseCommand):
             if detach_before:
                 for name in months.detach_before(detach_before, only=only or ""):
                     self.stdout.write(f"detached {name}")
-        except months.MonthOpen as error:
-            raise CommandError(f"{error} Their month can be put away once they are.") from None
+        except MonthOpen as error:
+            raise CommandError(f"{error} Then it can go; --only takes away the months of one table.") from None
         except OperationalError as error:
             raise CommandError(f"Others held the table for too long ({type(error).__name__}). Try again.") from None
         for table in months.TABLES.values():

@@ -11,8 +11,9 @@ from accounts.services.access import needs
 from accounts.services.audit import record_audit
 from crm.common.errors import WrongState
 from crm.common.sql import database_now, in_key_order, now_sql, one_of, skip_locked
-from messaging import wake
-from messaging.models import Campaign, CampaignState, Message, MessageStatus
+from messaging import open_months, wake
+from messaging.models import Campaign, CampaignState, MessageStatus
+from messaging.queries import messages_of
 from messaging.sending.claims import hold_queued
 from messaging.services.accept import check_may_send
 from messaging.services.announcing import announce_campaigns
@@ -65,12 +66,15 @@ def resume_campaign(*, client: Client, campaign_id: int) -> Campaign:
         pause_kind="",
         waived=[*campaign.waived, campaign.pause_kind] if campaign.pause_kind in WAIVABLE else campaign.waived,
     )
-    held = Message.objects.for_client(client).filter(campaign_id=campaign_id, status=MessageStatus.HELD)
+    held = messages_of(campaign).filter(status=MessageStatus.HELD)
     accounts = set(held.values_list("provider_account_id", flat=True).order_by().distinct())
-    kept_back = f"SELECT id FROM messaging_message WHERE campaign_id = %s AND status = 'held' {in_key_order()}"
+    months = open_months.of_campaigns([campaign]).sql()
+    kept_back = f"""SELECT id FROM messaging_message WHERE campaign_id = %s AND status = 'held'{months}
+                    {in_key_order()}"""
     with connection.cursor() as cursor:
         cursor.execute(  # `queued_at` anew: the time on hold is not time spent trying (D6)
-            f"UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()} WHERE id {one_of(kept_back)}",
+            f"""UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()}
+                WHERE id {one_of(kept_back)}{months}""",
             [campaign_id],
         )
     wake.senders(accounts)
