@@ -82,8 +82,10 @@ def single_sends(seconds: float) -> Figure:
     connect("http://127.0.0.1:9")
     client = make_client("Single")
     key = key_of(client)
+    analyse()
     with web() as (url, pid):
-        asyncio.run(measure(url, client.pk, key, CONNECTIONS, min(1.0, seconds)))  # warm
+        # Warm: each of the threads has its connection, and each connection its plans.
+        asyncio.run(measure(url, client.pk, key, CONNECTIONS, min(2.0, seconds)))
         cpu, theirs = family_cpu(pid), database_cpu()
         tally = asyncio.run(measure(url, client.pk, key, CONNECTIONS, seconds))
         figure = Figure("single send by API, 16 connections", tally.statuses.get(200, 0), seconds)
