@@ -123,8 +123,12 @@ def test_a_name_that_cannot_be_is_refused_beside_its_field_and_kept(browser, acm
 
 
 def test_the_live_check_says_the_same(browser):
-    assert "can be asked for" in browser.get(f"{LIST}/check?name=SunSchool").content.decode()
-    assert "reads like Safaricom" in browser.get(f"{LIST}/check?name=Safaricorn").content.decode()
+    def said(name):
+        return browser.get(f"{LIST}/check?name={name}", headers={"hx-request": "true"}).content.decode()
+
+    assert "can be asked for" in said("SunSchool")
+    assert "reads like Safaricom" in said("Safaricorn")
+    assert browser.get(f"{LIST}/check?name=SunSchool").url == f"{LIST}/new"  # no page of its own
 
 
 def test_who_is_the_brand_may_ask_for_it(acme):
