@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 
 from crm.common.sql import later_sql
 from messaging import provider_board
@@ -68,10 +69,11 @@ def misbehave(carriers: dict[str, Carrier]) -> None:
     carriers["slow"].delay = 0.4
     carriers["failing"].always = "busy"
     carriers["losing"].always = "reset"
-    before = {name: carriers[name].requests for name in ("failing", "losing")}
     until = time.monotonic() + SECONDS / 2
-    while any(carriers[name].requests < count + 12 for name, count in before.items()) and time.monotonic() < until:
+    rested = RouteDecision.objects.filter(kind="rested", account__name__in=["failing", "losing"])
+    while rested.values("account").distinct().count() < 2 and time.monotonic() < until:
         time.sleep(0.02)
+    connection.close()
     carriers["slow"].delay = 0.0
     carriers["failing"].always = carriers["losing"].always = "ok"
 

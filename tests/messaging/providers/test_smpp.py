@@ -285,17 +285,13 @@ class TestLine:
 def test_what_a_person_writes_is_kept_before_it_is_acknowledged(acme, road, sandbox):  # noqa: F811
     sandbox.call("POST", "writes", username="acme", number="+254712000001", to="22225", text="Habari € 😀")
     deadline = time.monotonic() + 5
-    Loop(
-        road,
-        stop=lambda: ProviderCallback.objects.exists() or time.monotonic() > deadline,
-        stays=lambda _: True,
-    ).run()
-    row = ProviderCallback.objects.get()
-    assert row.kind == "inbound"
+    mine = ProviderCallback.objects.filter(kind="inbound")  # beside receipts of earlier tests, which come on this line
+    Loop(road, stop=lambda: mine.exists() or time.monotonic() > deadline, stays=lambda _: True).run()
+    row = mine.get()
     found = pdus.read_deliver(bytes(row.body))
     assert (found.source, found.destination) == ("254712000001", "22225")
     assert texts.decode(found.octets, found.data_coding) == "Habari € 😀"
-    assert process_callbacks() == 1
+    assert process_callbacks() >= 1
     written = InboundMessage.objects.unscoped().get()
     assert (written.sender, written.recipient, written.text) == ("+254712000001", "22225", "Habari € 😀")
 
