@@ -19,7 +19,17 @@ from typing import Any
 import orjson
 from django.db import connection, transaction
 
-from crm.common.sql import as_json, in_key_order, later_sql, lock_rows, now_sql, on_postgres, one_of, skip_locked
+from crm.common.sql import (
+    as_json,
+    in_key_order,
+    later_sql,
+    lock_rows,
+    now_sql,
+    on_postgres,
+    one_of,
+    plan_by_index_order,
+    skip_locked,
+)
 from messaging import open_months
 from messaging.models import Message, SendingProcess
 
@@ -101,27 +111,27 @@ def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
         ORDER BY m.priority, m.id LIMIT %s"""
     lease = "INSERT INTO messaging_messagelease (message_id, owner, submitting, until) SELECT"
     params: list[Any] = [account_id, account_id, owner, limit]
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         if on_postgres():
             # A claim need not be on the disk: submitting is, and the log is written in order. MATERIALIZED: a join that
             # ran the bracket again for each row would take more than `limit`.
+            plan_by_index_order(cursor)
             cursor.execute(
                 f"""WITH next AS MATERIALIZED ({found} FOR NO KEY UPDATE OF m SKIP LOCKED),
                     taken AS ({lease} id, %s, FALSE, {later_sql(CLAIM_SECONDS)} FROM next
                               ON CONFLICT DO NOTHING RETURNING message_id),
                     early AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-                    SELECT {columns} FROM next JOIN taken ON message_id = id, early ORDER BY id""",
+                    SELECT {columns} FROM next JOIN taken ON message_id = id, early""",
                 [*params, owner],
             )
-            rows = cursor.fetchall()
+            rows = sorted(cursor.fetchall())
         else:
-            with transaction.atomic():
-                cursor.execute(found, params)
-                rows = sorted(cursor.fetchall())
-                cursor.execute(
-                    f"{lease} value, %s, 0, {later_sql(CLAIM_SECONDS)} FROM json_each(%s)",
-                    [owner, as_json(row[0] for row in rows)],
-                )
+            cursor.execute(found, params)
+            rows = sorted(cursor.fetchall())
+            cursor.execute(
+                f"{lease} value, %s, 0, {later_sql(CLAIM_SECONDS)} FROM json_each(%s)",
+                [owner, as_json(row[0] for row in rows)],
+            )
     return [Claimed(*(*row[:7], read_content(row[7]))) for row in rows]
 
 

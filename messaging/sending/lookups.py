@@ -26,6 +26,7 @@ from crm.common.sql import (
     ids_sql,
     later_sql,
     now_sql,
+    plan_by_index_order,
     skip_locked,
     update_rows,
 )
@@ -119,6 +120,7 @@ def look_up(*, account_id: int, stop: Callable[[], bool] = lambda: False) -> int
 @transaction.atomic
 def _take(account_id: int) -> list[Due]:
     with connection.cursor() as cursor:
+        plan_by_index_order(cursor)
         cursor.execute(
             f"""SELECT id FROM messaging_message WHERE provider_account_id = %s AND status = 'sent'
                 AND look_up_at IS NOT NULL AND look_up_at <= {now_sql()}{open_months.opened().sql()}

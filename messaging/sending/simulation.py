@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from crm.common.spans import span_of
-from crm.common.sql import as_json, database_now, ids_sql, later_sql, now_sql, skip_locked
+from crm.common.sql import as_json, database_now, ids_sql, later_sql, now_sql, plan_by_index_order, skip_locked
 from messaging import open_months
 from messaging.models import EventKind, Message
 from messaging.providers.failures import FAILURES, Failure
@@ -81,6 +81,7 @@ def advance_simulated() -> tuple[int, bool]:
 
 def _advance(assign: str, where: str, before: str, kind: str) -> int:
     with connection.cursor() as cursor:
+        plan_by_index_order(cursor)
         cursor.execute(
             f"""SELECT id FROM messaging_message WHERE simulated AND {where}{open_months.opened().sql()}
                 ORDER BY id LIMIT %s {skip_locked()}""",

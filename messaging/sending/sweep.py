@@ -6,7 +6,17 @@ from dataclasses import asdict, dataclass
 from django.db import connection, transaction
 
 from crm.common.spans import span_of
-from crm.common.sql import as_json, database_now, ids_sql, later_sql, lock_rows, now_sql, on_postgres, skip_locked
+from crm.common.sql import (
+    as_json,
+    database_now,
+    ids_sql,
+    later_sql,
+    lock_rows,
+    now_sql,
+    on_postgres,
+    plan_by_index_order,
+    skip_locked,
+)
 from messaging import open_months, wake
 from messaging.models import EventKind, Message
 from messaging.providers.base import Outcome
@@ -108,6 +118,7 @@ def queue_due(limit: int = 5000) -> int:
     Those of a suspended client wait until it may act again.
     """
     with connection.cursor() as cursor:
+        plan_by_index_order(cursor)
         cursor.execute(
             f"""SELECT m.id FROM messaging_message m WHERE m.status = 'scheduled' AND m.schedule_at <= {now_sql()}
                 AND EXISTS (SELECT 1 FROM accounts_client c WHERE c.id = m.client_id AND c.state = 'active')
