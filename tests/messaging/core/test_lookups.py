@@ -253,6 +253,6 @@ def test_asking_about_many_costs_as_many_statements_as_about_one(acme, beem, lin
     for pk in ids:
         due(pk, age=600)
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         assert lookups.look_up(account_id=beem.pk) == 60
     assert len(line.asked) == 60
