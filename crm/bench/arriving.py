@@ -233,7 +233,7 @@ def fill_history(client: Client, count: int, account_id: int, seconds: float) ->
     if postgres:
         numbers, at, false = (
             "generate_series(%(first)d, %(last)d) AS n",
-            "NOW() - ((%d - n) * INTERVAL '0.5 seconds')",
+            f"NOW() - (({count} - n) * INTERVAL '0.5 seconds')",
             "FALSE",
         )
     else:
@@ -241,8 +241,7 @@ def fill_history(client: Client, count: int, account_id: int, seconds: float) ->
             "(WITH RECURSIVE s(n) AS (SELECT %(first)d UNION ALL SELECT n + 1 FROM s WHERE n < %(last)d) "
             "SELECT n FROM s)"
         )
-        at, false = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '-' || ((%d - n) / 2) || ' seconds')", "0"
-    at = at.replace("%d", str(count))
+        at, false = f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '-' || (({count} - n) / 2) || ' seconds')", "0"
     with connection.cursor() as cursor:
         kept = []
         if postgres:
