@@ -24,11 +24,11 @@ def main() -> None:
 def _load() -> None:
     gc.disable()  # most of what is loaded stays: looking for what does not takes a third of the time
     import crm.application  # noqa: F401 - loads models and middleware
+    from crm.common.garbage import keep_what_is_loaded
 
     _use_once()
     gc.enable()
-    gc.collect()
-    gc.freeze()  # no worker's collector then touches these pages, which would make them its own
+    keep_what_is_loaded()  # no worker's collector then touches these pages, which would make them its own
 
 
 def _use_once() -> None:

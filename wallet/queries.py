@@ -38,13 +38,12 @@ class Balance:
 
 
 def has_added_credit(client: Client) -> bool:
-    """Whether there was ever other credit than what a new client begins with."""
-    credits = LedgerEntry.objects.for_client(client).filter(kind=EntryKind.CREDIT)
-    return credits.exclude(reference=TRIAL).exists()
+    """Whether money was ever added, beside what a new client begins with."""
+    return Wallet.objects.for_client(client).filter(is_funded()).exists()
 
 
 def is_funded() -> Exists:
-    """Of a Wallet: whether money was ever added to it, beside what a new client begins with."""
+    """`has_added_credit` of a Wallet, for a query."""
     added = LedgerEntry.objects.unscoped().filter(
         wallet=OuterRef("pk"), kind__in=[EntryKind.CREDIT, EntryKind.ADJUSTMENT], amount_micros__gt=0
     )

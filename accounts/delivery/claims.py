@@ -11,7 +11,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from accounts.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from crm.common.sql import DatabaseNow, as_json, later_sql, now_sql, on_postgres, skip_locked
+from crm.common.sql import DatabaseNow, among_ids, later_sql, listed_ids, now_sql, on_postgres, skip_locked
 
 LEASE_SECONDS = 20
 RENEW_EVERY = 3.0
@@ -66,10 +66,10 @@ def take(*, owner: str, ids: Collection[int]) -> list[WebhookEndpoint]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""UPDATE {_ENDPOINT} SET lease_owner = %s, lease_until = {later_sql(LEASE_SECONDS)}
-                WHERE id IN (SELECT id FROM {_ENDPOINT} WHERE id IN {_ids_sql()} AND active
+                WHERE id IN (SELECT id FROM {_ENDPOINT} WHERE id {among_ids()} AND active
                              AND (lease_until IS NULL OR lease_until <= {now_sql()}) ORDER BY id {skip_locked()})
                 RETURNING id""",
-            [owner, as_json(ids)],
+            [owner, listed_ids(ids)],
         )
         taken = [row[0] for row in cursor.fetchall()]
     return _load(owner, taken)
@@ -105,9 +105,3 @@ def due_deliveries(*, endpoint_id: int, limit: int, besides: Collection[int]) ->
 
 def _load(owner: str, ids: list[int]) -> list[WebhookEndpoint]:
     return list(WebhookEndpoint.objects.unscoped().filter(pk__in=ids, lease_owner=owner)) if ids else []
-
-
-def _ids_sql() -> str:
-    if on_postgres():
-        return "(SELECT value::bigint FROM jsonb_array_elements_text(%s::jsonb) AS value)"
-    return "(SELECT value FROM json_each(%s))"

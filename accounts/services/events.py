@@ -16,7 +16,7 @@ from accounts.events import EVENTS
 from accounts.models import WebhookDelivery, WebhookEndpoint, WebhookFormat
 from crm.common.js_json import js_json
 from crm.common.reading import Part, json_column, read_part
-from crm.common.sql import as_json, database_now, ids_sql, insert_rows
+from crm.common.sql import among_ids, database_now, insert_rows, listed_ids
 
 Event = tuple[str, Mapping[str, Any]]  # name, data
 _COLUMNS = (
@@ -37,8 +37,8 @@ def listening_clients(client_ids: Iterable[int], *events: str) -> set[int]:
         return set()
     part = Part(
         ("client_id", json_column("events")),
-        f"accounts_webhookendpoint WHERE active AND client_id IN {ids_sql()}",
-        [as_json(sorted(ids))],
+        f"accounts_webhookendpoint WHERE active AND client_id {among_ids()}",
+        [listed_ids(sorted(ids))],
     )
     return _wanting(read_part(part), events)
 

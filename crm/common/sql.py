@@ -136,16 +136,18 @@ def one_of(found: str) -> str:
 
 
 def among_ids() -> str:
-    """On PostgreSQL, for a column of keys: is among those that are the parameter, `listed_ids` of them.
+    """Ends a condition on a column of keys: is among those that are the parameter, `listed_ids` of them.
 
-    Without statistics too this leaves one way to go, key by key. It travels as text, which is read when the statement
-    runs: PostgreSQL knows how many there are, but does not look which partition each lies in. A Span tells it that.
+    Without statistics too this leaves PostgreSQL one way to go, key by key. The list travels as text, which is read
+    when the statement runs: it knows how many there are, but does not look which partition each lies in. A Span tells.
     """
-    return "= ANY(%s::text::bigint[])"
+    return "= ANY(%s::text::bigint[])" if on_postgres() else "IN (SELECT value FROM json_each(%s))"
 
 
 def listed_ids(ids: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, ids)) + "}"
+    """The parameter of `among_ids`."""
+    listed = ",".join(map(str, ids))
+    return f"{{{listed}}}" if on_postgres() else f"[{listed}]"
 
 
 def lock_rows(model: type[models.Model], ids: Iterable[int]) -> None:
@@ -188,13 +190,6 @@ def as_json(rows: Iterable[Any]) -> str:
     # PostgreSQL reads moments as JSON writes them; SQLite keeps them as text, in Django's form.
     option = None if on_postgres() else orjson.OPT_PASSTHROUGH_DATETIME
     return orjson.dumps(list(rows), default=_plain, option=option).decode()
-
-
-def ids_sql() -> str:
-    """A bracket for `id IN …`, whose one parameter is `as_json` of the ids."""
-    if on_postgres():
-        return "(SELECT value::bigint FROM jsonb_array_elements_text(%s::jsonb) AS value)"
-    return "(SELECT value FROM json_each(%s))"
 
 
 def rows_sql(model: type[models.Model], columns: Sequence[str], alias: str = "v") -> str:

@@ -12,7 +12,7 @@ keeps it from leaving twice, or after it was taken back, are two locks, always t
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,11 @@ import orjson
 from django.db import connection, transaction
 
 from crm.common.sql import (
+    among_ids,
     as_json,
     in_key_order,
     later_sql,
+    listed_ids,
     lock_rows,
     now_sql,
     on_postgres,
@@ -38,8 +40,8 @@ SUBMIT_SECONDS = 120  # longer than any provider call may take (D7)
 UNSEEN_SECONDS = 25  # a process silent for so long is dead, and its leases end at once
 SEEN_EVERY = 4.0
 
-# Of a message `m`: nobody is sending it. Not NOT EXISTS, which PostgreSQL may join as it likes, and then it sorts the
-# whole queue: a bracket is looked up row by row, in the queue's order, and after five hundred it stops.
+# Of a message `m`: nobody is sending it. Not NOT EXISTS, which PostgreSQL may join as it likes: a bracket is looked up
+# row by row, so that whoever goes in the queue's order (`plan_by_index_order`) stops when there are enough.
 UNLEASED = "(SELECT l.message_id FROM messaging_messagelease l WHERE l.message_id = m.id) IS NULL"
 
 
@@ -80,15 +82,6 @@ def _true() -> str:
     return "TRUE" if on_postgres() else "1"
 
 
-def _among() -> str:
-    """`message_id` is among some ids; parameter: `_ids` of them."""
-    return "message_id = ANY(%s)" if on_postgres() else "message_id IN (SELECT value FROM json_each(%s))"
-
-
-def _ids(ids: Iterable[int]) -> Any:
-    return list(ids) if on_postgres() else as_json(ids)
-
-
 def _leases_in_order(where: str, after: str = "ORDER BY message_id FOR UPDATE") -> str:
     """`message_id` is that of one of these leases, locked in the order of their keys, so that no two who lock several
     wait for each other."""
@@ -124,15 +117,15 @@ def claim(*, account_id: int, owner: str, limit: int) -> list[Claimed]:
                     SELECT {columns} FROM next JOIN taken ON message_id = id, early""",
                 [*params, owner],
             )
-            rows = sorted(cursor.fetchall())
+            rows = cursor.fetchall()
         else:
             cursor.execute(found, params)
-            rows = sorted(cursor.fetchall())
+            rows = cursor.fetchall()
             cursor.execute(
                 f"{lease} value, %s, 0, {later_sql(CLAIM_SECONDS)} FROM json_each(%s)",
                 [owner, as_json(row[0] for row in rows)],
             )
-    return [Claimed(*(*row[:7], read_content(row[7]))) for row in rows]
+    return [Claimed(*(*row[:7], read_content(row[7]))) for row in sorted(rows)]
 
 
 def read_content(stored: str | None) -> dict[str, Any] | None:
@@ -147,12 +140,12 @@ def mark_submitting(*, owner: str, ids: Sequence[int]) -> set[int]:
     """
     if not ids:
         return set()
-    ours = _leases_in_order(f"l.{_among()} AND l.owner = %s AND NOT l.submitting")
+    ours = _leases_in_order(f"l.message_id {among_ids()} AND l.owner = %s AND NOT l.submitting")
     with connection.cursor() as cursor:  # one statement, committed by itself
         cursor.execute(
             f"""UPDATE messaging_messagelease SET submitting = {_true()}, until = {later_sql(SUBMIT_SECONDS)}
                 WHERE {ours} RETURNING message_id""",
-            [_ids(ids), owner],
+            [listed_ids(ids), owner],
         )
         return {row[0] for row in cursor.fetchall()}
 
@@ -160,7 +153,10 @@ def mark_submitting(*, owner: str, ids: Sequence[int]) -> set[int]:
 def give_back(*, owner: str, ids: Sequence[int]) -> None:
     """Leave claimed messages that will not be written now to others."""
     if ids:
-        _delete(_leases_in_order(f"l.{_among()} AND l.owner = %s AND NOT l.submitting"), [_ids(ids), owner])
+        _delete(
+            _leases_in_order(f"l.message_id {among_ids()} AND l.owner = %s AND NOT l.submitting"),
+            [listed_ids(ids), owner],
+        )
 
 
 def take_back(ids: Sequence[int]) -> set[int]:
@@ -169,14 +165,16 @@ def take_back(ids: Sequence[int]) -> set[int]:
     The caller has locked their rows, in this transaction and by an earlier statement, and so may do with the others
     what it likes.
     """
-    _delete(_leases_in_order(f"l.{_among()} AND NOT l.submitting"), [_ids(ids)])
+    _delete(_leases_in_order(f"l.message_id {among_ids()} AND NOT l.submitting"), [listed_ids(ids)])
     return leased_among(ids)
 
 
 def leased_among(ids: Sequence[int]) -> set[int]:
     """Which of these messages somebody has claimed or is writing."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT message_id FROM messaging_messagelease WHERE {_among()}", [_ids(ids)])
+        cursor.execute(
+            f"SELECT message_id FROM messaging_messagelease WHERE message_id {among_ids()}", [listed_ids(ids)]
+        )
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -187,7 +185,8 @@ def end_submitting(ids: Sequence[int]) -> set[int]:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM messaging_messagelease WHERE {_among()} AND submitting RETURNING message_id", [_ids(ids)]
+            f"DELETE FROM messaging_messagelease WHERE message_id {among_ids()} AND submitting RETURNING message_id",
+            [listed_ids(ids)],
         )
         return {row[0] for row in cursor.fetchall()}
 
@@ -251,7 +250,7 @@ def free_expired(*, limit: int = 5000) -> tuple[int, list[int]]:
         cursor.execute(f"{lost} LIMIT {int(limit)}", [])
         ids = [row[0] for row in cursor.fetchall()]
         lock_rows(Message, ids)  # before leases, as everybody does; and their answers may have come since
-        cursor.execute(f"{lost} AND l.{_among()}", [_ids(ids)])
+        cursor.execute(f"{lost} AND l.message_id {among_ids()}", [listed_ids(ids)])
         unknown = sorted(row[0] for row in cursor.fetchall())
         cursor.execute(f"DELETE FROM messaging_sendingprocess WHERE seen_at <= {later_sql(-3600)}", [])
     return freed, unknown

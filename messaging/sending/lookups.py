@@ -20,11 +20,11 @@ from contacts import queries as contacts
 from crm.common import tracing
 from crm.common.spans import span_of
 from crm.common.sql import (
+    among_ids,
     as_datetime,
-    as_json,
     database_now,
-    ids_sql,
     later_sql,
+    listed_ids,
     now_sql,
     plan_by_index_order,
     skip_locked,
@@ -132,10 +132,10 @@ def _take(account_id: int) -> list[Due]:
             return []
         cursor.execute(  # apart from finding them, so that it names their months
             f"""UPDATE messaging_message SET look_up_at = {later_sql(LEASE_SECONDS)}
-                WHERE id IN {ids_sql()}{span_of(Message, ids).sql()}
+                WHERE id {among_ids()}{span_of(Message, ids).sql()}
                 RETURNING id, client_id, recipient, sender, text, channel, content, provider_message_id, unconfirmed,
                           sent_at""",
-            [as_json(ids)],
+            [listed_ids(ids)],
         )
         rows = cursor.fetchall()
     return sorted(

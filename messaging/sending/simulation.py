@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from crm.common.spans import span_of
-from crm.common.sql import as_json, database_now, ids_sql, later_sql, now_sql, plan_by_index_order, skip_locked
+from crm.common.sql import among_ids, database_now, later_sql, listed_ids, now_sql, plan_by_index_order, skip_locked
 from messaging import open_months
 from messaging.models import EventKind, Message
 from messaging.providers.failures import FAILURES, Failure
@@ -91,9 +91,9 @@ def _advance(assign: str, where: str, before: str, kind: str) -> int:
         if not ids:
             return 0
         cursor.execute(  # apart from finding them, so that it names their months
-            f"""UPDATE messaging_message SET {assign} WHERE id IN {ids_sql()}{span_of(Message, ids).sql()}
+            f"""UPDATE messaging_message SET {assign} WHERE id {among_ids()}{span_of(Message, ids).sql()}
                 RETURNING id, client_id, created_at, channel, cost_micros, error_code""",
-            [as_json(ids)],
+            [listed_ids(ids)],
         )
         moved = cursor.fetchall()
     write_events(

@@ -7,10 +7,10 @@ from django.db import connection, transaction
 
 from crm.common.spans import span_of
 from crm.common.sql import (
-    as_json,
+    among_ids,
     database_now,
-    ids_sql,
     later_sql,
+    listed_ids,
     lock_rows,
     now_sql,
     on_postgres,
@@ -130,8 +130,8 @@ def queue_due(limit: int = 5000) -> int:
             return 0
         cursor.execute(  # apart from finding them, so that it names their months
             f"""UPDATE messaging_message SET status = 'queued', queued_at = {now_sql()}
-                WHERE id IN {ids_sql()}{span_of(Message, ids).sql()} RETURNING id, client_id""",
-            [as_json(ids)],
+                WHERE id {among_ids()}{span_of(Message, ids).sql()} RETURNING id, client_id""",
+            [listed_ids(ids)],
         )
         rows = cursor.fetchall()
     write_events([(pk, client_id, EventKind.QUEUED, "", "") for pk, client_id in rows], at=database_now())
@@ -161,9 +161,9 @@ def close_unreported(limit: int = 2000) -> int:
         lock_rows(Message, ids)
         cursor.execute(
             f"""UPDATE messaging_message SET closed = {"TRUE" if on_postgres() else "1"}
-                WHERE id IN {ids_sql()} AND status = 'sent' AND NOT closed{span_of(Message, ids).sql()}
+                WHERE id {among_ids()} AND status = 'sent' AND NOT closed{span_of(Message, ids).sql()}
                 RETURNING id, client_id""",
-            [as_json(ids)],
+            [listed_ids(ids)],
         )
         closed = cursor.fetchall()
     write_events([(pk, client_id, EventKind.UNREPORTED, "", "") for pk, client_id in closed], at=database_now())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from contacts import queries as contacts
 from messaging.models import Campaign, Channel, TemplateLanguage
 from messaging.services.mail_rendering import MailRenderer
-from messaging.services.preview import LOOKED_AT, OneOfMany, people_to_show, titles_of
+from messaging.services.preview import LOOKED_AT, OneOfMany, titles_of
 from wallet import pricing
 from wallet.errors import NoPrice
 
@@ -35,15 +35,11 @@ class MailPreview(OneOfMany):
 def preview_mail(
     *,
     campaign: Campaign,
-    group_ids: Sequence[int] = (),
-    excluded_ids: Sequence[int] = (),
-    addresses: Sequence[str] = (),
-    people: Sequence[contacts.Recipient] | None = None,
+    people: Sequence[contacts.Recipient],
     place: int = 0,
     problem: str = "",
 ) -> MailPreview:
-    """Fill in the mail of `campaign`, which need not be saved, for one of `people`, or of its groups and addresses
-    where no people are given. Never reads the whole audience.
+    """Fill in the mail of `campaign`, which need not be saved, for one of `people`.
 
     place: of the person among the first LOOKED_AT, counted on in circles.
     """
@@ -56,15 +52,6 @@ def preview_mail(
         sender=campaign.sender,
         simulated=True,  # reads no roads: nothing is sent
     )
-    if people is None:
-        people = people_to_show(
-            client,
-            sender=campaign.sender_name,
-            group_ids=group_ids,
-            excluded_ids=excluded_ids,
-            addresses=addresses,
-            channel=Channel.EMAIL,
-        )
     price, of = None, min(len(people), LOOKED_AT)
     try:
         price = pricing.load_prices(client.pk).unit_price_micros(Channel.EMAIL, client.country)

@@ -130,17 +130,13 @@ def preview_text(
     *,
     client: Client,
     text: str,
-    group_ids: Sequence[int] = (),
-    excluded_ids: Sequence[int] = (),
-    numbers: Sequence[str] = (),
-    sender: str = "",
-    people: Sequence[contacts.Recipient] | None = None,
+    people: Sequence[contacts.Recipient] = (),
     place: int = 0,
     variants: Mapping[str, str] | None = None,
     ending: str = "",
 ) -> Preview:
-    """Fill in and measure `text` for one of `people`, or of the groups and numbers where no people are given. Reads
-    small tables, never the whole audience; a text that no phone can show is measured as empty and named in `problem`.
+    """Fill in and measure `text` for one of `people`, unfilled where there are none. Reads small tables only; a text
+    that no phone can show is measured as empty and named in `problem`.
 
     place: of the person among the first LOOKED_AT, counted on in circles. variants: by language code, read by who
     prefers them. ending: what follows the text (SendingRules.ending).
@@ -152,10 +148,6 @@ def preview_text(
     except DomainError as error:
         texts, problem = {"": ""}, str(error)
     prices = pricing.load_prices(client.pk)
-    if people is None:
-        people = people_to_show(
-            client, sender=sender, group_ids=group_ids, excluded_ids=excluded_ids, addresses=numbers
-        )
     language = ""
     name, phone, values = "", "", None
     missing: tuple[str, ...] = ()

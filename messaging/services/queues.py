@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from crm.common.errors import InvalidInput
 from crm.common.spans import span_of
-from crm.common.sql import as_datetime, as_json, ids_sql, later_sql, skip_locked
+from crm.common.sql import among_ids, as_datetime, later_sql, listed_ids, skip_locked
 from messaging import open_months, reasons, wake
 from messaging.errors import NoRoute
 from messaging.models import DecisionKind, Message, ProviderAccount, Route
@@ -190,8 +190,8 @@ def _move(account_id: int, kind: Kind, choice: Choice, kinds: _Kinds) -> Counter
             cursor.execute(
                 f"""UPDATE messaging_message SET provider_account_id = CASE {" ".join(whens)} END,
                         next_attempt_at = CASE WHEN attempts > 0 THEN NULL ELSE next_attempt_at END
-                    WHERE id IN {ids_sql()}{span_of(Message, ids).sql()} RETURNING provider_account_id""",
-                [as_json(ids)],
+                    WHERE id {among_ids()}{span_of(Message, ids).sql()} RETURNING provider_account_id""",
+                [listed_ids(ids)],
             )
             rows = [row[0] for row in cursor.fetchall()]
             moved.update(rows)
@@ -220,8 +220,8 @@ def _hold_until(account_id: int, kind: Kind, moment: datetime, kinds: _Kinds) ->
         with transaction.atomic(), connection.cursor() as cursor:
             ids = _take_waiting(account_id, early, [at, *params])
             months = span_of(Message, ids).sql()
-            statement = f"UPDATE messaging_message SET next_attempt_at = %s WHERE id IN {ids_sql()}{months}"
-            cursor.execute(statement, [at, as_json(ids)])
+            statement = f"UPDATE messaging_message SET next_attempt_at = %s WHERE id {among_ids()}{months}"
+            cursor.execute(statement, [at, listed_ids(ids)])
         if len(ids) < MOVED_AT_ONCE:
             return
 

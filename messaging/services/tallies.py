@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from crm.common.spans import span_of
-from crm.common.sql import Insert, among_ids, as_datetime, as_json, insert_rows, listed_ids, on_postgres, skip_locked
+from crm.common.sql import Insert, among_ids, as_datetime, insert_rows, listed_ids, on_postgres, skip_locked
 from messaging.models import Message, MessageStatus, MessageTally, TallyState
 from messaging.models.tallies import state_of
 
@@ -50,13 +50,12 @@ def step_rows(steps: Iterable[Step]) -> Insert:
 
 def lock_statuses(ids: Sequence[int]) -> dict[int, str]:
     """The status of each message, which cannot change before the caller's commit; rows are locked in key order."""
-    wanted = among_ids() if on_postgres() else "IN (SELECT value FROM json_each(%s))"
     lock = "ORDER BY id FOR UPDATE" if on_postgres() else ""  # SQLite has one writer at a time: us
     span = span_of(Message, ids).sql()
     with connection.cursor() as cursor:
         cursor.execute(
-            f'SELECT id, status FROM "{Message._meta.db_table}" WHERE id {wanted}{span} {lock}',
-            [listed_ids(ids) if on_postgres() else as_json(ids)],
+            f'SELECT id, status FROM "{Message._meta.db_table}" WHERE id {among_ids()}{span} {lock}',
+            [listed_ids(ids)],
         )
         return dict(cursor.fetchall())
 

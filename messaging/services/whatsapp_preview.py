@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from contacts import queries as contacts
 from messaging.models import Campaign, Channel, TemplateLanguage, WhatsAppTemplate
-from messaging.services.preview import LOOKED_AT, OneOfMany, people_to_show, titles_of
+from messaging.services.preview import LOOKED_AT, OneOfMany, titles_of
 from messaging.services.whatsapp_rendering import WhatsAppRenderer, template_of
 from wallet import pricing
 from wallet.errors import NoPrice
@@ -37,24 +38,15 @@ class TemplatePreview(OneOfMany):
 def preview_template(
     *,
     campaign: Campaign,
-    group_ids: Sequence[int] = (),
-    excluded_ids: Sequence[int] = (),
-    numbers: Sequence[str] = (),
+    people: Sequence[contacts.Recipient],
     place: int = 0,
     problem: str = "",
 ) -> TemplatePreview:
-    """Fill in the template of `campaign`, which need not be saved, for one of its people. Never reads the whole
-    audience. place: of the person among the first LOOKED_AT, counted on in circles.
+    """Fill in the template of `campaign`, which need not be saved, for one of `people`.
+
+    place: of the person among the first LOOKED_AT, counted on in circles.
     """
     client = campaign.client
-    people = people_to_show(
-        client,
-        sender=campaign.sender_name,
-        group_ids=group_ids,
-        excluded_ids=excluded_ids,
-        addresses=numbers,
-        channel=Channel.WHATSAPP,
-    )
     of = min(len(people), LOOKED_AT)
     template: WhatsAppTemplate | None = template_of(campaign)
     if template is None:

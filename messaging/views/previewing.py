@@ -15,10 +15,10 @@ from crm.common.money import format_money, from_micros
 from messaging import queries
 from messaging.campaign_forms import MESSAGE
 from messaging.forms import read_id
-from messaging.models import Channel, TemplateLanguage
+from messaging.models import Channel, SenderId, TemplateLanguage
 from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
 from messaging.services.mail_preview import MailPreview, preview_mail
-from messaging.services.preview import Preview, preview_text
+from messaging.services.preview import Preview, people_to_show, preview_text
 from messaging.services.reach import measure_reach
 from messaging.services.whatsapp_preview import TemplatePreview, preview_template
 from messaging.views.fragments import render_part
@@ -106,60 +106,70 @@ def audience_of(sketch: Sketch) -> dict[str, Any]:
 
 def preview_of(sketch: Sketch) -> dict[str, Any]:
     """What the preview of a text or a mail prints."""
-    typed = sketch.addresses_in(sketch.numbers[:4000])[:50]
-    if sketch.is_mail:
-        return _mail_preview_of(sketch, typed)
-    if sketch.is_whatsapp:
-        return _template_preview_of(sketch, typed)
+    if sketch.is_mail or sketch.is_whatsapp:
+        return _written_preview_of(sketch)
     form = sketch.message
+    sender = form.typed("sender", 20)
     return preview_context(
         sketch.request,
         form.typed("text", 10_000),
-        form.typed("sender", 20),
-        group_ids=sketch.group_ids,
-        excluded_ids=sketch.excluded_ids,
-        numbers=typed,
+        sender,
+        people=_people(sketch, sender),
         variants={code: form.typed(f"text_{code}", 10_000) for code in TemplateLanguage.values},
         ending=sketch.ending,
     )
 
 
-def _mail_preview_of(sketch: Sketch, addresses: list[str]) -> dict[str, Any]:
-    """What _mail_preview.html and mail_frame.html print."""
+def _written_preview_of(sketch: Sketch) -> dict[str, Any]:
+    """What _mail_preview.html and mail_frame.html, or _template_preview.html print."""
     written, problem = sketch.written()
-    shown = preview_mail(campaign=written, addresses=addresses, problem=problem, **_whose(sketch))
-    return _printed(sketch, shown, sender=written.sender, fields=mail_fields(shown)) | {"is_mail": True}
-
-
-def _template_preview_of(sketch: Sketch, numbers: list[str]) -> dict[str, Any]:
-    """What _template_preview.html prints."""
-    written, problem = sketch.written()
-    shown = preview_template(campaign=written, numbers=numbers, problem=problem, **_whose(sketch))
-    fields = [*BUILT_IN[:3], "phone", "department", *shown.titles]
-    return _printed(sketch, shown, sender=written.sender_name, fields=fields) | {"is_whatsapp": True}
-
-
-def _whose(sketch: Sketch) -> dict[str, Any]:
-    """Of the people who can be looked at, the one whose place the form names."""
-    return {
-        "group_ids": sketch.group_ids,
-        "excluded_ids": sketch.excluded_ids,
-        "place": read_id(sketch.request.POST.get("person", "")) or 0,
+    people = _people(sketch, written.sender_name)
+    place = place_asked(sketch.request)
+    common = {"is_fragment": False, "people_url": reverse("campaign_preview")}
+    if sketch.is_mail:
+        mail = preview_mail(campaign=written, people=people, place=place, problem=problem)
+        return common | mail_printed(sketch.request, mail, written.sender)
+    shown = preview_template(campaign=written, people=people, place=place, problem=problem)
+    return common | {
+        "preview": shown,
+        "sender": written.sender_name,
+        "cost": _cost(sketch.request, shown),
+        "merge_fields": [*BUILT_IN[:3], "phone", "department", *shown.titles],
+        "is_whatsapp": True,
     }
 
 
-def _printed(
-    sketch: Sketch, shown: MailPreview | TemplatePreview, *, sender: str, fields: Sequence[str]
-) -> dict[str, Any]:
-    price = shown.price_micros
+def _people(sketch: Sketch, sender: str) -> list[Recipient]:
+    """Who may be looked at."""
+    return people_to_show(
+        sketch.client,
+        sender=sender,
+        group_ids=sketch.group_ids,
+        excluded_ids=sketch.excluded_ids,
+        addresses=sketch.addresses_in(sketch.numbers[:4000])[:50],
+        channel=sketch.channel,
+    )
+
+
+def place_asked(request: HttpRequest) -> int:
+    """Which of the people who can be looked at the form names."""
+    return read_id(request.POST.get("person", "")) or 0
+
+
+def mail_printed(request: HttpRequest, shown: MailPreview, sender: SenderId | None) -> dict[str, Any]:
+    """What _mail_preview.html and _merge_fields.html print of a mail."""
     return {
         "preview": shown,
         "sender": sender,
-        "cost": format_money(from_micros(price), sketch.client.currency) if price is not None else "",
-        "merge_fields": fields,
-        "is_fragment": False,
-        "people_url": reverse("campaign_preview"),
+        "cost": _cost(request, shown),
+        "merge_fields": [*BUILT_IN[:3], "email", "department", OPT_OUT_LINK, *shown.titles],
+        "is_mail": True,
     }
+
+
+def _cost(request: HttpRequest, shown: MailPreview | TemplatePreview) -> str:
+    price = shown.price_micros
+    return format_money(from_micros(price), request.client.currency) if price is not None else ""
 
 
 def preview_context(
@@ -167,24 +177,17 @@ def preview_context(
     text: str,
     sender: str,
     *,
-    group_ids: Sequence[int] = (),
-    excluded_ids: Sequence[int] = (),
-    numbers: Sequence[str] = (),
-    people: Sequence[Recipient] | None = None,
+    people: Sequence[Recipient],
     variants: dict[str, str] | None = None,
     ending: str = "",
 ) -> dict[str, Any]:
-    """What _preview.html, _meter.html and _merge_fields.html print: `text` for one of these people or groups, the one
+    """What _preview.html, _meter.html and _merge_fields.html print: `text` for one of these people, the one
     whose place the form names in `person`."""
     shown = preview_text(
         client=request.client,
         text=text,
-        group_ids=group_ids,
-        excluded_ids=excluded_ids,
-        numbers=numbers,
-        sender=sender,
         people=people,
-        place=read_id(request.POST.get("person", "")) or 0,
+        place=place_asked(request),
         variants=variants,
         ending=ending,
     )
@@ -217,11 +220,6 @@ def measured(request: HttpRequest, shown: Preview) -> dict[str, Any]:
 def text_fields(shown: Preview) -> list[str]:
     """The merge fields that are offered for a text."""
     return [*BUILT_IN[:3], "phone", "department", OPT_OUT_LINK, *shown.titles]
-
-
-def mail_fields(shown: MailPreview) -> list[str]:
-    """The merge fields that are offered for a mail."""
-    return [*BUILT_IN[:3], "email", "department", OPT_OUT_LINK, *shown.titles]
 
 
 def _insertable(request: HttpRequest) -> list[tuple[str, str, str]]:

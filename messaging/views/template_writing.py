@@ -13,7 +13,6 @@ from django.views.decorators.http import require_http_methods
 from contacts import queries as contacts
 from crm.common.access import page
 from crm.common.errors import InvalidInput
-from crm.common.money import format_money, from_micros
 from messaging import queries
 from messaging.forms import TemplateForm, read_id
 from messaging.models import Campaign, Channel, MessageClass, Template, TemplateLanguage
@@ -22,7 +21,7 @@ from messaging.services.mail_rendering import read_draft_mail
 from messaging.services.preview import LOOKED_AT, preview_text
 from messaging.services.rules import rules_of
 from messaging.views.fragments import render_part
-from messaging.views.previewing import framed, mail_fields, measured, text_fields
+from messaging.views.previewing import framed, mail_printed, measured, place_asked, text_fields
 
 
 @page("campaigns.write")
@@ -75,7 +74,7 @@ def writing_context(request: HttpRequest, form: TemplateForm) -> dict[str, Any]:
         "has_no_audience": True,
     }
     written = _mail_written if form.channel == Channel.EMAIL else _text_written
-    return context | written(request, form, shown, read_id(request.POST.get("person", "")) or 0)
+    return context | written(request, form, shown, place_asked(request))
 
 
 def _shown(request: HttpRequest, form: TemplateForm) -> str:
@@ -95,8 +94,7 @@ def _text_written(request: HttpRequest, form: TemplateForm, shown: str, place: i
     ending = rules_of(client).ending(MessageClass.INFORMATION)
     previews = {
         code: preview_text(
-            client=client, text=form.typed(f"text_{code}"), people=people, place=place, ending=ending,
-            sender=sender.name if sender else "",
+            client=client, text=form.typed(f"text_{code}"), people=people, place=place, ending=ending
         )
         for code in TemplateLanguage.values
     }  # fmt: skip
@@ -124,13 +122,7 @@ def _mail_written(request: HttpRequest, form: TemplateForm, shown: str, place: i
         problem = next(sentences[0] for sentences in error.errors.values())
     people = contacts.first_people(client.pk, limit=LOOKED_AT, channel=Channel.EMAIL)
     found = preview_mail(campaign=campaign, people=people, place=place, problem=problem)
-    price = found.price_micros
-    return {
-        "preview": found,
-        "sender": sender,
-        "cost": format_money(from_micros(price), client.currency) if price is not None else "",
-        "merge_fields": mail_fields(found),
-        "is_mail": True,
+    return mail_printed(request, found, sender) | {
         "languages": [
             (code, [form[f"{part}_{code}"] for part in ("subject", "text", "html")]) for code in TemplateLanguage.values
         ],

@@ -9,10 +9,14 @@ from contacts.models import OptOut, OptOutLink
 from messaging.models import Message
 from messaging.services.audience import quote_campaign
 from messaging.services.expansion import expand_campaign
-from messaging.services.preview import preview_text
+from messaging.services.preview import people_to_show, preview_text
 from tests.messaging.core.world import check_books, confirm, make_contacts, make_draft, make_group
 
 pytestmark = pytest.mark.django_db
+
+
+def people_of(client, group):
+    return people_to_show(client, sender="", group_ids=[group.pk], excluded_ids=[], addresses=[])
 
 
 @pytest.mark.parametrize("field", ["{opt_out_link}", "{Opt_Out_Link}"])
@@ -24,7 +28,7 @@ def test_everybody_gets_a_page_of_their_own_and_pays_what_was_quoted(acme, road,
     for filler in (" " + "x" * 112, " " + "x" * 116):
         campaign = make_draft(acme, group, text=f"No more? {field}{filler}")
         quote = quote_campaign(campaign)
-        shown = preview_text(client=acme, text=campaign.text, group_ids=[group.pk])
+        shown = preview_text(client=acme, text=campaign.text, people=people_of(acme, group))
         assert not OptOutLink.objects.for_client(acme).filter(sender="").exists()
         confirm(campaign)
         expand_campaign(campaign_id=campaign.pk)
@@ -46,5 +50,5 @@ def test_everybody_gets_a_page_of_their_own_and_pays_what_was_quoted(acme, road,
 def test_a_quote_or_a_preview_makes_no_link(acme, road):
     group = make_group(acme, make_contacts(acme, 3))
     quote_campaign(make_draft(acme, group, text="Stop: {opt_out_link}"))
-    preview_text(client=acme, text="Stop: {opt_out_link}", group_ids=[group.pk])
+    preview_text(client=acme, text="Stop: {opt_out_link}", people=people_of(acme, group))
     assert not OptOutLink.objects.for_client(acme).exists()
