@@ -1,6 +1,6 @@
 """What people type on the pages of messaging. Forms check shape; services check meaning."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,16 +21,25 @@ from wallet.queries import start_of_day
 MAIL_PARTS = ("subject", "text", "html")
 
 
-def language_fields(language: str, word: str, parts: Iterable[str]) -> dict[str, forms.CharField]:
-    """The fields of one language: its text, and of a mail its subject and HTML."""
+def meter_id(language: str) -> str:
+    """The id of what measures the text of a language; "" is the one that everybody else reads."""
+    return f"meter_{language}" if language else "meter"
+
+
+def language_fields(language: str, word: str, parts: Sequence[str]) -> dict[str, forms.CharField]:
+    """The fields of one language: its text, measured by a meter of its own, or of a mail its subject, text and HTML."""
     labels: dict[str, Any] = {
         "subject": _("%(language)s: subject"),
         "text": "%(language)s",
         "html": _("%(language)s: HTML"),
     }
     found = {}
+    attrs: dict[str, Any] = {"rows": 4, "lang": language}
+    if tuple(parts) == ("text",):
+        meter = meter_id(language)
+        attrs |= {"data-composer": True, "data-meter": meter, "aria-describedby": meter}
     for part in parts:
-        widget: forms.Widget = forms.Textarea(attrs={"rows": 4, "lang": language})
+        widget: forms.Widget = forms.Textarea(attrs=dict(attrs))
         if part == "subject":
             widget = forms.TextInput(attrs={"lang": language, "maxlength": 200})
         label = labels[part] % {"language": word}
@@ -72,10 +81,6 @@ class TemplateForm(forms.Form):
             if channel == Channel.EMAIL:
                 for part in self._parts:
                     self.fields[f"{part}_{language}"].widget.attrs["data-field"] = True
-            else:
-                meter = f"meter_{language}"
-                attrs = {"data-composer": True, "data-meter": meter, "aria-describedby": meter}
-                self.fields[f"text_{language}"].widget.attrs |= attrs
 
     def typed(self, name: str) -> str:
         """What stands in a field now, whether or not the form is right."""

@@ -1,6 +1,6 @@
 """What one real person of the chosen groups would read, while the text is still being written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accounts.models import Client
@@ -60,6 +60,14 @@ def people_to_show(
             client.pk, addresses, sender=sender, outside=group_ids, without=excluded_ids, channel=channel
         )
     return people
+
+
+def readers_of(
+    people: Sequence[contacts.Recipient], language: str, written: Collection[str]
+) -> list[contacts.Recipient]:
+    """Those who read a language of a text that is also `written` in these; "" is what everybody else reads."""
+    prefer = [(person, language_of(person)) for person in people]
+    return [person for person, found in prefer if (found if found in written else "") == language]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +142,13 @@ def preview_text(
     place: int = 0,
     variants: Mapping[str, str] | None = None,
     ending: str = "",
+    prices: pricing.PriceList | None = None,
 ) -> Preview:
     """Fill in and measure `text` for one of `people`, unfilled where there are none. Reads small tables only; a text
     that no phone can show is measured as empty and named in `problem`.
 
     place: of the person among the first LOOKED_AT, counted on in circles. variants: by language code, read by who
-    prefers them. ending: what follows the text (SendingRules.ending).
+    prefers them. ending: what follows the text (SendingRules.ending). prices: the client's, where somebody read them.
     """
     problem = ""
     texts = {"": text} | {code: words for code, words in (variants or {}).items() if words.strip()}
@@ -147,7 +156,7 @@ def preview_text(
         texts = {code: clean_text(words) for code, words in texts.items()}
     except DomainError as error:
         texts, problem = {"": ""}, str(error)
-    prices = pricing.load_prices(client.pk)
+    prices = pricing.load_prices(client.pk) if prices is None else prices
     language = ""
     name, phone, values = "", "", None
     missing: tuple[str, ...] = ()

@@ -1,9 +1,11 @@
 """While a campaign is written: how many people it comes to, and how one of them reads it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
+from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,15 +16,16 @@ from crm.common.access import page
 from crm.common.money import format_money, from_micros
 from messaging import queries
 from messaging.campaign_forms import MESSAGE
-from messaging.forms import read_id
+from messaging.forms import meter_id, read_id
 from messaging.models import Channel, SenderId, TemplateLanguage
 from messaging.services.filling import BUILT_IN, OPT_OUT_LINK
 from messaging.services.mail_preview import MailPreview, preview_mail
-from messaging.services.preview import Preview, people_to_show, preview_text
+from messaging.services.preview import Preview, people_to_show, preview_text, readers_of
 from messaging.services.reach import measure_reach
 from messaging.services.whatsapp_preview import TemplatePreview, preview_template
 from messaging.views.fragments import render_part
 from messaging.views.sketching import Sketch, campaign_or_404, posted_sketch
+from wallet.pricing import load_prices
 from wallet.queries import balance_of
 
 MOST_UNITS = 15  # of 480 characters: emoji only
@@ -108,16 +111,40 @@ def preview_of(sketch: Sketch) -> dict[str, Any]:
     """What the preview of a text or a mail prints."""
     if sketch.is_mail or sketch.is_whatsapp:
         return _written_preview_of(sketch)
-    form = sketch.message
+    return _text_preview_of(sketch)
+
+
+def _text_preview_of(sketch: Sketch) -> dict[str, Any]:
+    """What _preview.html, _composed.html, _preview_answer.html and _merge_fields.html print: the language that is asked
+    for, else what each person reads; and every language measured as one reads it who prefers it.
+    """
+    request, form = sketch.request, sketch.message
     sender = form.typed("sender", 20)
-    return preview_context(
-        sketch.request,
-        form.typed("text", 10_000),
-        sender,
-        people=_people(sketch, sender),
-        variants={code: form.typed(f"text_{code}", 10_000) for code in TemplateLanguage.values},
-        ending=sketch.ending,
-    )
+    people = _people(sketch, sender)
+    texts = {code: form.typed(text_field(code), 10_000) for code in ("", *TemplateLanguage.values)}
+    variants = {code: text for code, text in texts.items() if code and text.strip()}
+    look = partial(preview_text, client=sketch.client, ending=sketch.ending, prices=load_prices(sketch.client.pk))
+    readers = {code: readers_of(people, code, {*variants, code}) for code in texts}
+    place = place_asked(request)
+    previews = {code: look(text=text, people=readers[code] or people, place=place) for code, text in texts.items()}
+    shown = language_asked(request)
+    by_preference = look(text=texts[""], people=people, place=place, variants=variants)
+    first = by_preference if place == 0 else look(text=texts[""], people=people, variants=variants)
+    composed = [one_language(request, form[text_field(code)], code, previews[code]) for code in texts]
+    return {
+        **printed(request, previews[shown] if shown else by_preference, sender),
+        "shown": shown,
+        "shown_word": dict(TemplateLanguage.choices).get(shown, ""),
+        "is_read_by_nobody": bool(shown and people and not readers[shown]),
+        "main": composed[0],
+        "written": composed[1:],
+        "test_cost": measured(request, first)["cost"],
+    }
+
+
+def text_field(language: str) -> str:
+    """The name of the field of a language's text; "" is the one that everybody else reads."""
+    return f"text_{language}" if language else "text"
 
 
 def _written_preview_of(sketch: Sketch) -> dict[str, Any]:
@@ -156,6 +183,12 @@ def place_asked(request: HttpRequest) -> int:
     return read_id(request.POST.get("person", "")) or 0
 
 
+def language_asked(request: HttpRequest) -> str:
+    """The language of the text whose preview a form asks for, or goes on showing; "" where it names none."""
+    asked = request.POST.get("show", request.POST.get("shown", ""))
+    return asked if asked in TemplateLanguage.values else ""
+
+
 def mail_printed(request: HttpRequest, shown: MailPreview, sender: SenderId | None) -> dict[str, Any]:
     """What _mail_preview.html and _merge_fields.html print of a mail."""
     return {
@@ -178,27 +211,29 @@ def preview_context(
     sender: str,
     *,
     people: Sequence[Recipient],
-    variants: dict[str, str] | None = None,
     ending: str = "",
 ) -> dict[str, Any]:
-    """What _preview.html, _meter.html and _merge_fields.html print: `text` for one of these people, the one
-    whose place the form names in `person`."""
-    shown = preview_text(
-        client=request.client,
-        text=text,
-        people=people,
-        place=place_asked(request),
-        variants=variants,
-        ending=ending,
-    )
+    """What _preview.html, _meter.html, _merge_fields.html and _insert_template.html print: `text` for one of these
+    people, the one whose place the form names in `person`."""
+    place = place_asked(request)
+    shown = preview_text(client=request.client, text=text, people=people, place=place, ending=ending)
+    return printed(request, shown, sender) | {"insertable": _insertable(request)}
+
+
+def printed(request: HttpRequest, shown: Preview, sender: str) -> dict[str, Any]:
+    """What _preview.html, _meter.html and _merge_fields.html print of a text."""
     return {
         **measured(request, shown),
         "sender": sender,
         "merge_fields": text_fields(shown),
         "is_fragment": False,
-        "insertable": _insertable(request),
         "people_url": reverse("campaign_preview"),
     }
+
+
+def one_language(request: HttpRequest, field: BoundField, language: str, shown: Preview) -> dict[str, Any]:
+    """What _composed.html prints: the box of a language with its meter."""
+    return {"code": language, "field": field, "meter_id": meter_id(language), **measured(request, shown)}
 
 
 def measured(request: HttpRequest, shown: Preview) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 A template has no audience and no sender yet: the people are the first of the book, the sender is the first approved.
 """
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +22,17 @@ from messaging.services.mail_rendering import read_draft_mail
 from messaging.services.preview import LOOKED_AT, preview_text
 from messaging.services.rules import rules_of
 from messaging.views.fragments import render_part
-from messaging.views.previewing import framed, mail_printed, measured, place_asked, text_fields
+from messaging.views.previewing import (
+    framed,
+    language_asked,
+    mail_printed,
+    measured,
+    one_language,
+    place_asked,
+    text_field,
+    text_fields,
+)
+from wallet.pricing import load_prices
 
 
 @page("campaigns.write")
@@ -79,8 +90,7 @@ def writing_context(request: HttpRequest, form: TemplateForm) -> dict[str, Any]:
 
 def _shown(request: HttpRequest, form: TemplateForm) -> str:
     """The language whose preview is asked for; of a page that opens the reader's own or the first that is written."""
-    asked = request.POST.get("show") or request.POST.get("shown", "")
-    if asked in TemplateLanguage.values:
+    if asked := language_asked(request):
         return asked
     own = request.LANGUAGE_CODE[:2]
     order = [own, *TemplateLanguage.values] if own in TemplateLanguage.values else TemplateLanguage.values
@@ -92,20 +102,15 @@ def _text_written(request: HttpRequest, form: TemplateForm, shown: str, place: i
     sender = queries.approved_senders(client).first()
     people = contacts.first_people(client.pk, limit=LOOKED_AT)
     ending = rules_of(client).ending(MessageClass.INFORMATION)
-    previews = {
-        code: preview_text(
-            client=client, text=form.typed(f"text_{code}"), people=people, place=place, ending=ending
-        )
-        for code in TemplateLanguage.values
-    }  # fmt: skip
+    look = partial(
+        preview_text, client=client, people=people, place=place, ending=ending, prices=load_prices(client.pk)
+    )
+    previews = {code: look(text=form.typed(text_field(code))) for code in TemplateLanguage.values}
     return {
         **measured(request, previews[shown]),
         "sender": sender.name if sender else "",
         "merge_fields": text_fields(previews[shown]),
-        "written": [
-            {"code": code, "field": form[f"text_{code}"], **measured(request, previews[code])}
-            for code in TemplateLanguage.values
-        ],
+        "written": [one_language(request, form[text_field(code)], code, previews[code]) for code in previews],
     }
 
 

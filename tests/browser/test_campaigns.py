@@ -114,6 +114,27 @@ def test_6_so_is_each_language_of_a_template_beside_its_own_box(windows):
     page.locator("#preview .bubble", has_text="a" * 153).wait_for()
 
 
+def test_6_and_each_language_of_a_campaign(signed_in):
+    page = signed_in
+    page.goto("/app/campaigns/new?step=message")
+    page.fill("#id_text", "a" * 10)
+    page.click("#id_variants summary")
+    page.context.set_offline(True)
+    page.fill("#id_text_fr", "ç" + "a" * 70)
+    french = page.locator("[data-composed]", has=page.locator("#id_text_fr"))
+    assert [page.inner_text(f"{meter} [data-units]") for meter in ("#meter", "#meter_fr")] == ["1", "2"]
+    french.locator("[data-plain]").click()
+    assert (page.input_value("#id_text_fr")[0], page.inner_text("#meter_fr [data-units]")) == ("c", "1")
+    french.locator("[data-undo]").click()
+    assert (page.input_value("#id_text_fr"), page.input_value("#id_text")) == ("ç" + "a" * 70, "a" * 10)
+    page.context.set_offline(False)
+    page.focus("#id_text")
+    page.locator("#preview .bubble", has_text="a" * 10).wait_for()
+    french.locator("button[name=show]").click()
+    page.locator("#preview .tag", has_text="French").wait_for()
+    assert units(page) == "1"
+
+
 def test_7_the_meter_shows_for_two_hundred_texts_what_is_billed(signed_in):
     """The rest of the check, preview, stored units and ledger: tests/messaging/pages/test_unit_cases.py."""
     page, texts = signed_in, [text for text in many_texts() if "\r" not in text]
