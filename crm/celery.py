@@ -5,6 +5,7 @@ import os
 from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+os.environ.setdefault("NOSETPS", "1")  # a process keeps the name by which the supervisor and `ps` know it
 
 import crm.common.fsbroker  # noqa: F401 - registers the safefs:// transport
 

@@ -1,33 +1,39 @@
 """Runs the parts of an installation as child processes of one terminal: starts, watches, restarts and stops them.
 
 One thread and one loop: it reads what the children print, sees them end, and answers signals. Nothing here knows what
-the children do. Without threads a child can safely be prepared between fork and exec (see `_end_with_parent`).
+the children do. Without threads a child can safely be forked, to go on with what is loaded or to become a program.
 """
 
-import ctypes
 import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from crm.forking import Forked, end_with_parent
+
 STOP_SECONDS = 4.0  # between SIGTERM and SIGKILL
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # before a child that died is started again, doubling
+READY_SECONDS = 10.0
 STEADY_SECONDS = 20.0  # a child that lived this long starts again without a wait the next time
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
 class Program:
-    """One child: `name` begins its lines, `argv` starts it. The rest is the supervisor's own note of its state."""
+    """One child: `name` begins its lines, `argv` starts it. The rest is the supervisor's own note of its state.
+
+    With `main` it is forked and goes on with what the supervisor has loaded; `argv` then only says what it does. Those
+    after it are first started once it `is_ready`, or after READY_SECONDS.
+    """
 
     name: str
     argv: Sequence[str]
-    process: subprocess.Popen[bytes] | None = None
+    main: Callable[[], object] | None = None
+    is_ready: Callable[[], bool] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     started: float = 0.0
     start_at: float | None = 0.0  # monotonic time of the next start; None while it runs
     wait: float = FIRST_WAIT
@@ -37,9 +43,10 @@ class Program:
 class Supervisor:
     """Keeps `programs` running until `stop()` or SIGTERM, SIGINT or SIGHUP, then ends all of them.
 
-    `folder` and `environment` are what every child gets. `tick` is called about five times a second while all goes on;
-    it must not block for long. `run` returns when every child has ended. A child that dies is started again, at once
-    after a steady life, else after doubling waits.
+    `folder` and `environment` are what every child by `argv` gets; one by `main` has those of the supervisor. `tick` is
+    called about five times a second while all goes on; it must not block for long, nor leave a connection open.
+    `run` returns when every child has ended. A child that dies is started again, at once after a steady life, else
+    after doubling waits.
     """
 
     def __init__(
@@ -85,20 +92,32 @@ class Supervisor:
         for program in self.programs:
             if program.process is None and program.start_at is not None and time.monotonic() >= program.start_at:
                 self._start(program)
+            if not self._lets_others_start(program):
+                return
+
+    @staticmethod
+    def _lets_others_start(program: Program) -> bool:
+        if program.is_ready and time.monotonic() - program.started < READY_SECONDS and not program.is_ready():
+            return False
+        program.is_ready = None
+        return True
 
     def _start(self, program: Program) -> None:
         # A group of its own: Ctrl-C in the terminal reaches the supervisor alone, and what a child leaves behind
         # when it is killed can be found.
-        program.process = subprocess.Popen(  # noqa: S603 - our own command lines
-            program.argv,
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-            preexec_fn=_end_with_parent(os.getpid()),
-        )
+        if program.main:
+            program.process = Forked(program.main, title=" ".join(program.argv))
+        else:
+            program.process = subprocess.Popen(  # noqa: S603 - our own command lines
+                program.argv,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                preexec_fn=end_with_parent(os.getpid()),
+            )
         program.started, program.start_at, program.unfinished = time.monotonic(), None, b""
         assert program.process.stdout is not None
         os.set_blocking(program.process.stdout.fileno(), False)
@@ -146,7 +165,7 @@ class Supervisor:
         self._read(0)
 
     @staticmethod
-    def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    def _signal_group(process: subprocess.Popen[bytes] | Forked, number: int) -> None:
         try:
             os.killpg(process.pid, number)
         except (ProcessLookupError, PermissionError):  # nobody left; macOS says so by PermissionError
@@ -155,18 +174,3 @@ class Supervisor:
 
 def _words(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-
-
-def _end_with_parent(parent: int) -> Callable[[], None] | None:
-    """Something for the child to run before exec: on Linux the kernel then sends it SIGTERM when the supervisor dies,
-    even by kill -9. Elsewhere there is no such promise to be had."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl  # loaded before the fork
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it died in between
-            os._exit(1)
-
-    return prepare

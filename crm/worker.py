@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 
 from celery import signals as celery_signals
@@ -44,13 +45,20 @@ QUEUE_NAMES = {
 GRACE_SECONDS = 4.0  # for what is running when the worker is asked to end; the rows of the rest are taken up later
 
 
+def load() -> None:
+    """All that tasks and Celery's worker need; before the first of them, or before workers are forked."""
+    app.loader.import_default_modules()
+    for name in ("apps.worker", "concurrency.thread", "worker.autoscale", "worker.components", "worker.consumer"):
+        import_module(f"celery.{name}")
+
+
 def run_worker(queue: str, *, schedule: bool) -> int:
     """Work on `queue` ("main" or "heavy") until SIGTERM or SIGINT. Returns the exit code."""
     # Celery warns root because its messages could once be pickles; these are JSON.
     warnings.simplefilter("ignore", SecurityWarning)
     threading.Thread(target=_beat_until_stopped, args=(queue,), name="heartbeat", daemon=True).start()
     keep_network_ranges()
-    app.loader.import_default_modules()
+    load()
     keep_what_is_loaded()
     if schedule:
         service = _schedule_service()
@@ -92,7 +100,7 @@ def run_beat() -> int:
 
 
 def _schedule_service() -> Service:
-    app.loader.import_default_modules()  # before the first round, which may have to run tasks here
+    load()  # before the first round, which may have to run tasks here
     wake.when_broker_is_away = StandIn().run
     return Service(app, max_interval=1, scheduler_cls=LeasedSchedule)
 

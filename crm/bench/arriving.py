@@ -61,16 +61,21 @@ def web(application: str = "crm.wsgi:application", **more: str) -> Iterator[tupl
         argv[argv.index("crm.webserver")], argv[-1] = "granian", application
     child = start(*argv, env=environment(**more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 90
-        while time.monotonic() < until:
-            try:
-                requests.get(f"http://127.0.0.1:{port}/", timeout=30)
-                break
-            except requests.ConnectionError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}", child.pid
+        yield answering(port), child.pid
     finally:
         end([child])
+
+
+def answering(port: int) -> str:
+    """The address of a web server there, once it answers."""
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        try:
+            requests.get(f"http://127.0.0.1:{port}/", timeout=30)
+            break
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    return f"http://127.0.0.1:{port}"
 
 
 def key_of(client: Client) -> str:

@@ -7,18 +7,22 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import orjson
 from django.db import connection
 
-from crm.bench.arriving import CONNECTIONS, key_of, web
+from crm.bench.arriving import CONNECTIONS, answering, free_port, key_of
 from crm.bench.load import measure
-from crm.bench.machine import SHARED_ONCE, Figure, end, environment, family_mib, held_mib, start, timed
+from crm.bench.machine import SHARED_ONCE, Figure, end, environment, family, held_mib, start, timed
 from crm.bench.world import Carrier, analyse, connect, fresh_account, make_client, queued_campaign
 from messaging.models import Message, ProviderAccount
 from messaging.services.accept import Accepted, Draft, Refused, accept_messages
 from messaging.services.mails import MailDraft, accept_mails
 from messaging.services.reports import process_callbacks, store_callback
+
+LONGEST_CAMPAIGN = 90  # seconds that the measure of memory waits for
 
 
 def run_senders(account: ProviderAccount, processes: int, what: str, seconds: float | None = None) -> Figure:
@@ -83,30 +87,34 @@ def from_a_long_queue(seconds: float) -> Figure:
 
 
 def memory(people: int) -> Figure:
-    """What web and sender hold while a campaign runs, shared pages counted once; the most of several looks."""
+    """What a whole installation holds while it sends a campaign: web server, both workers and what forks them, as
+    `manage.py serve` runs them; the most of several looks."""
     fresh_account()
     client = make_client("Memory")
-    most = {"web": 0.0, "sender": 0.0}
-    with Carrier() as carrier, web() as (url, pid):
+    with Carrier() as carrier, NamedTemporaryFile("w+") as said:
         account = connect(carrier.url)
         queued_campaign(client, people)
-        asyncio.run(measure(url, client.pk, key_of(client), CONNECTIONS, 2))
-        child = start(
-            "-m", "crm.bench.sender", str(account.pk),
-            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert child.stdin is not None
-        began = time.perf_counter()
-        child.stdin.write("go\n")
-        child.stdin.flush()
-        while child.poll() is None:
-            most["web"] = max(most["web"], family_mib(pid))
-            most["sender"] = max(most["sender"], held_mib(child.pid))
-            time.sleep(0.5)
-        figure = Figure(f"memory, web and sender, campaign of {people:,} running", people, time.perf_counter() - began)
-    figure.peak_mib = sum(most.values())
-    figure.extra = {"web MiB": most["web"], "sender MiB": most["sender"]}
-    figure.remark = f"{SHARED_ONCE}; the web server is two workers and the process that forks them"
+        analyse()
+        waiting = Message.objects.unscoped().filter(provider_account=account, status__in=("queued", "sending"))
+        port = free_port()
+        began, held, most = time.perf_counter(), 0.0, {}
+        words = ("-m", "crm", "serve", "--prepared", "--no-sandbox")
+        child = start(*words, env=environment(PORT=str(port)), stdout=said, stderr=subprocess.STDOUT)
+        try:
+            asyncio.run(measure(answering(port), client.pk, key_of(client), CONNECTIONS, 2))
+            while waiting.exists() and time.perf_counter() - began < LONGEST_CAMPAIGN and child.poll() is None:
+                now = {pid: held_mib(pid) for pid in family(child.pid)}
+                if sum(now.values()) > held:
+                    held, most = sum(now.values()), now
+                time.sleep(0.5)
+            if child.poll() is not None or waiting.exists():
+                raise RuntimeError(f"the campaign was not sent:\n{Path(said.name).read_text()}")
+        finally:
+            end([child])
+        figure = Figure(f"memory, all of `serve`, campaign of {people:,} running", people, time.perf_counter() - began)
+    figure.peak_mib = held
+    each = ", ".join(f"{mib:.0f}" for mib in sorted(most.values(), reverse=True))
+    figure.remark = f"{SHARED_ONCE}; {len(most)} processes: {each}"
     return figure
 
 

@@ -84,7 +84,7 @@ def test_a_provider_that_fails_shows_on_the_board_and_the_doctor_says_why(runnin
     ports = {name: running.environment[name] for name in ("PORT", "SANDBOX_PORT")}
     made = manage(
         running.folder, "createclient", "--name", "Acme", "--email", "amina@acme.test", "--password",
-        secrets.token_urlsafe(12), "--credit", "1000", "--price-per-unit", "1", "--sender-id", "ACME",
+        secrets.token_hex(12), "--credit", "1000", "--price-per-unit", "1", "--sender-id", "ACME",
         "--json", **ports,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr

@@ -46,7 +46,7 @@ class Chained(Installation):
     def open_client(self, credit: int, price: str) -> dict[str, Any]:
         email = f"amina{self.port}@acme.test"
         made = self.run(
-            "createclient", "--name", f"Acme {self.port}", "--email", email, "--password", secrets.token_urlsafe(12),
+            "createclient", "--name", f"Acme {self.port}", "--email", email, "--password", secrets.token_hex(12),
             "--credit", str(credit), "--sender-id", "ACME", "--price-per-unit", price, "--json",
         )  # fmt: skip
         return dict(json.loads(made.splitlines()[-1]))

@@ -71,7 +71,7 @@ class Site:
         self.tell_carrier("callbacks", username="*", delivery=reports, optout="")
         self.tell_carrier("faults", username="*", report_delay=0.5, intermediate_reports=0)
         made = self.run(
-            "createclient", "--name", "Acme", "--email", "amina@acme.test", "--password", secrets.token_urlsafe(12),
+            "createclient", "--name", "Acme", "--email", "amina@acme.test", "--password", secrets.token_hex(12),
             "--credit", str(RECIPIENTS * 2), "--price-per-unit", "1", "--sender-id", "ACME", "--rate-limit", "6000",
             "--json",
         )  # fmt: skip

@@ -27,7 +27,7 @@ from tests.ops.installation import Installation, manage, wait_for
 ROUNDS = int(os.environ.get("SURVIVAL_ROUNDS", "20"))
 SERVER = os.environ.get("SURVIVAL_DATABASE", "")
 CREDIT, PRICE = 1_000_000, "1"
-VICTIMS = ("worker --queue main", "worker --queue heavy", "crm.webserver")
+VICTIMS = ("worker --queue main", "worker --queue heavy", "crm.wsgi:application")
 STEADY = (7.0, 10.0)  # seconds between two kills: a part that dies often is started again after doubling waits
 
 

@@ -12,7 +12,7 @@ from django.urls import get_resolver, resolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm.management.commands.serve import programs
+from crm.serving import programs
 from messaging.dialects.paydunya.views import LogoutView
 from messaging.models import Message
 from tests.messaging.dialects.cast import FORM, Program
@@ -291,7 +291,7 @@ def test_S2_no_key_text_or_number_reaches_the_log_or_an_answer(acme, caplog):
 
 def test_S2_the_server_writes_no_log_of_addresses():
     """Granian's access log prints the query, in which SMSPresto's keys stand; it is off unless it is asked for."""
-    web = next(program for program in programs(sandbox=False) if program.name == "web")
+    web = next(program for program in programs(sandbox=False, shared=False) if program.name == "web")
     assert not [word for word in web.argv if "access-log" in word]
 
 
