@@ -45,6 +45,8 @@ def dress(page: Any, colours: str, size: dict[str, int]) -> None:
     """Changes an open page, without loading it again."""
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
     page.set_viewport_size(size)
+    # The page hears of it later than we do: what is looked at meanwhile has colours of both.
+    page.wait_for_function("dark => matchMedia('(prefers-color-scheme: dark)').matches === dark", arg=colours == "dark")
     page.evaluate("looking.settle()")
 
 

@@ -125,6 +125,9 @@ def _ask(method: str, url: str, body: Any = None, headers: dict[str, str] | None
         with opener.open(request, timeout=60) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
+        if error.code == 409 and (seconds := error.headers.get("Retry-After")):  # its recipients are being counted
+            time.sleep(int(seconds))
+            return _ask(method, url, body, headers)
         raise AssertionError(f"{method} {url}: {error.code} {error.read().decode()[:500]}") from None
     except OSError:
         return None
