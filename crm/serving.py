@@ -13,11 +13,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import connections
 
 from crm import demo, loading
 from crm.management.commands.web import default_threads, web_argv
@@ -28,32 +26,22 @@ RECIPIENT = "254712345678"  # of the printed curl line; the demo client has it a
 REPORT_EVERY = 15.0  # seconds between two lines about what is still awaited
 
 
-class Readiness:
-    """Asks the installation for its health until it answers 200, then prints how to use it, once."""
+class Greeting:
+    """Asks the installation for its health until it answers 200, then prints how to use it."""
 
-    def __init__(self, say: Any, *, sandbox: bool) -> None:
+    def __init__(self, say: Callable[[str], None], *, sandbox: bool) -> None:
         self.say = say
         self.sandbox = sandbox
         self.told_sandbox = not sandbox
-        self.done = False
-        self.next_look = 0.0
-        self.next_report = time.monotonic() + REPORT_EVERY
 
-    def look(self) -> None:
-        now = time.monotonic()
-        if self.done or now < self.next_look:
-            return
-        self.next_look = now + 0.5
-        try:
-            missing = self.find_missing()
-        finally:
-            connections.close_all()  # who is forked next must not inherit one
-        if not missing:
-            self.done = True
-            self.say(announcement(sandbox=self.sandbox))
-        elif now > self.next_report:
-            self.next_report = now + REPORT_EVERY
-            self.say(f"Not ready yet: {missing}.")
+    def run(self) -> None:
+        next_report = time.monotonic() + REPORT_EVERY
+        while missing := self.find_missing():
+            if time.monotonic() > next_report:
+                next_report = time.monotonic() + REPORT_EVERY
+                self.say(f"Not ready yet: {missing}.")
+            time.sleep(0.5)
+        self.say(announcement(sandbox=self.sandbox))
 
     def find_missing(self) -> str:
         """What is not there yet, in words; empty when all is."""
@@ -74,17 +62,16 @@ class Readiness:
 
 
 def run(*, sandbox: bool, say: Callable[[str], None]) -> None:
-    """Keep all parts running until SIGTERM, SIGINT or SIGHUP."""
+    """Keep all parts running until SIGTERM, SIGINT or SIGHUP.
+
+    This process itself never speaks to the database: SQLite's locks do not survive that a process forks which has, or
+    had in another thread, a connection.
+    """
     shared = loading.is_shared()
     if shared:
         loading.load(workers=True)
-    Supervisor(
-        programs(sandbox=sandbox, shared=shared),
-        folder=str(settings.BASE_DIR),
-        environment=os.environ,
-        say=say,
-        tick=Readiness(say, sandbox=sandbox).look,
-    ).run()
+    found = programs(sandbox=sandbox, shared=shared)
+    Supervisor(found, folder=str(settings.BASE_DIR), environment=os.environ, say=say).run()
     say("Stopped.")
 
 
@@ -97,6 +84,7 @@ def programs(*, sandbox: bool, shared: bool) -> list[Program]:
         Program("web", web, main=partial(serve, web[3:]) if shared else None),
         _worker("worker", "main", shared=shared),
         _worker("heavy", "heavy", shared=shared),
+        _greeting(sandbox=sandbox, shared=shared),
     ]
     if sandbox:
         data = str(settings.VAR_DIR / "sandbox.sqlite3")
@@ -104,6 +92,16 @@ def programs(*, sandbox: bool, shared: bool) -> list[Program]:
         argv += ["--smpp-port", str(settings.SANDBOX_SMPP_PORT), "--smtp-port", str(settings.SANDBOX_SMTP_PORT)]
         found.insert(0, Program("sandbox", argv, is_ready=_sandbox_answers))  # asked by the first round of the schedule
     return found
+
+
+def _greeting(*, sandbox: bool, shared: bool) -> Program:
+    argv = [sys.executable, "-m", "crm", "serve", "--greet", *([] if sandbox else ["--no-sandbox"])]
+    return Program("greeting", argv, main=partial(greet, sandbox=sandbox) if shared else None, once=True)
+
+
+def greet(*, sandbox: bool) -> None:
+    """Say how to use the installation once it is ready."""
+    Greeting(partial(print, flush=True), sandbox=sandbox).run()
 
 
 def _sandbox_answers() -> bool:

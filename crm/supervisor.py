@@ -26,13 +26,15 @@ class Program:
     """One child: `name` begins its lines, `argv` starts it. The rest is the supervisor's own note of its state.
 
     With `main` it is forked and goes on with what the supervisor has loaded; `argv` then only says what it does. Those
-    after it are first started once it `is_ready`, or after READY_SECONDS.
+    after it are first started once it `is_ready`, or after READY_SECONDS. One of which there is `once` speaks for the
+    whole, without its name, and is not started again when it ended well.
     """
 
     name: str
     argv: Sequence[str]
     main: Callable[[], object] | None = None
     is_ready: Callable[[], bool] | None = None
+    once: bool = False
     process: subprocess.Popen[bytes] | Forked | None = None
     started: float = 0.0
     start_at: float | None = 0.0  # monotonic time of the next start; None while it runs
@@ -44,7 +46,7 @@ class Supervisor:
     """Keeps `programs` running until `stop()` or SIGTERM, SIGINT or SIGHUP, then ends all of them.
 
     `folder` and `environment` are what every child by `argv` gets; one by `main` has those of the supervisor. `tick` is
-    called about five times a second while all goes on; it must not block for long, nor leave a connection open.
+    called about five times a second while all goes on; it must not block for long.
     `run` returns when every child has ended. A child that dies is started again, at once after a steady life, else
     after doubling waits.
     """
@@ -65,7 +67,7 @@ class Supervisor:
         self.tick = tick
         self.stopping = False
         self._selector = selectors.DefaultSelector()
-        self._width = max(len(program.name) for program in self.programs)
+        self._width = max((len(program.name) for program in self.programs if not program.once), default=0)
 
     def run(self) -> None:
         self._take_signals()
@@ -136,7 +138,10 @@ class Supervisor:
         if not data and program.unfinished:
             lines, program.unfinished = [program.unfinished], b""
         for line in lines:
-            if text := line.decode("utf-8", "replace").rstrip():
+            text = line.decode("utf-8", "replace").rstrip()
+            if program.once:
+                self.say(text)
+            elif text:
                 self.say(f"{program.name:<{self._width}} | {text}")
 
     def _reap(self) -> None:
@@ -144,6 +149,9 @@ class Supervisor:
             if program.process is None or (code := program.process.poll()) is None:
                 continue
             self._signal_group(program.process, signal.SIGKILL)  # helpers of its own that outlived it
+            if code == 0 and program.once:
+                program.process = None
+                continue
             now = time.monotonic()
             if now - program.started > STEADY_SECONDS:
                 program.wait = FIRST_WAIT

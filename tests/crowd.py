@@ -1,11 +1,14 @@
 """Many threads that start together, each with a connection of its own."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, OperationalError, connection
+
+log = logging.getLogger(__name__)
 
 
 def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
@@ -19,7 +22,7 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
             results.append(act(index))
         except Exception as error:
             if isinstance(error, DatabaseError):
-                print(f"thread {index}: {error!r}")  # its text is what a failure on another machine is known by
+                log.warning("thread %d: %r", index, error)  # by its text a failure on another machine is known
             results.append(error)
         finally:
             connection.close()

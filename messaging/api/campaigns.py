@@ -19,6 +19,7 @@ from crm.common.api.views import ApiView
 from crm.common.errors import InvalidInput, WrongState
 from crm.common.money import to_micros
 from messaging import queries
+from messaging.api import waiting
 from messaging.api.campaign_shapes import (
     MAIL_FIELDS,
     STATUSES,
@@ -176,8 +177,9 @@ class EstimateView(ApiView):
     @describe(
         "Estimate a draft",
         "Fills in, counts and prices the text for every recipient. Nothing is reserved. Of more than 3,000 recipients "
-        "this is done in the background: until then the answer is 409, to be asked again after the seconds of "
-        "`Retry-After`. What was estimated within the last ten minutes, `send` starts at once.",
+        "this is done in the background, and the call waits for it, for up to ten seconds and one such call at a time; "
+        "else the answer is 409, to be asked again after the seconds of `Retry-After`. What was estimated within the "
+        "last ten minutes, `send` starts at once.",
         answers=EstimateShape,
         waits=True,
         refuses=_NOT_FOUND | {409: "It was started before, or its recipients are still being counted."},
@@ -187,7 +189,7 @@ class EstimateView(ApiView):
         campaign = services.get_campaign(client=client, campaign_id=campaign_id)
         if campaign.state != CampaignState.DRAFT:
             raise WrongState("This campaign was started already: read it for what it costs.")
-        figures = quoting.figures_of(campaign)
+        figures = _once_counted(lambda figures: isinstance(figures, quoting.Figures), quoting.figures_of, campaign)
         if isinstance(figures, quoting.Counting):
             raise StillCounting(retry_after=1)
         quote = figures.quote
@@ -210,9 +212,10 @@ class LaunchView(ApiView):
     @describe(
         "Send a campaign",
         "Reserves the whole cost in one step, or refuses; then the messages leave, at `schedule_at` where it has one. "
-        "Each is charged as it is made.\n\nNobody waits while more than 3,000 recipients are counted: the answer is "
-        "409 with `Retry-After` until that is done in the background, and nothing is reserved; send it again, with "
-        "the same Idempotency-Key. What was estimated within the last ten minutes starts at once.",
+        "Each is charged as it is made.\n\nMore than 3,000 recipients are counted in the background, which the call "
+        "waits for, for up to ten seconds and one such call at a time. Else the answer is 409 with `Retry-After`, and "
+        "nothing is reserved; send it again, with the same Idempotency-Key. What was estimated within the last ten "
+        "minutes starts at once.",
         takes=LaunchRequest,
         answers=CampaignShape,
         waits=True,
@@ -227,7 +230,7 @@ class LaunchView(ApiView):
         campaign = services.get_campaign(client=request.auth.client, campaign_id=campaign_id)
         asked = self.read(LaunchRequest)
         check_may_send(campaign.client, campaign.channel)
-        if campaign.state == CampaignState.DRAFT and not quoting.is_counted(campaign):
+        if campaign.state == CampaignState.DRAFT and not _once_counted(bool, quoting.is_counted, campaign):
             raise StillCounting(retry_after=1)
         return self.answer_once(partial(self._launch, asked=asked), request, campaign_id)
 
@@ -242,6 +245,12 @@ class LaunchView(ApiView):
             expected_cost_micros=None if cost is None else to_micros(cost),
         )
         return _one(client, campaign_id)
+
+
+def _once_counted(enough: Callable[[Any], bool], ask: Callable[[Campaign], Any], campaign: Campaign) -> Any:
+    """What `ask` says of the draft when a worker has counted it, or at the end of our patience."""
+    with waiting.seat() as seated:
+        return waiting.ask_until(enough, partial(ask, campaign), waiting.LONGEST_WAIT if seated else 0)
 
 
 class _StepView(ApiView):

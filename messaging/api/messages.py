@@ -1,8 +1,6 @@
 """Native API of messaging: send, ask for a state, read the history (contracts/dialects/native.md)."""
 
 import re
-import threading
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -31,6 +29,7 @@ from crm.common.money import json_money
 from crm.common.phones import InvalidPhone, read_phone
 from crm.common.spans import newest_first
 from messaging import queries, statistics
+from messaging.api import waiting
 from messaging.models import Message
 from messaging.serializers import (
     AcceptedShape,
@@ -49,14 +48,7 @@ from messaging.services.beside import accept_beside_others
 from messaging.services.mails import MailDraft, accept_mails
 from messaging.services.whatsapp import WhatsAppDraft, accept_whatsapp
 
-_LONGEST_WAIT = 10  # seconds
-_WAIT_STEP = 0.2
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
-# A waiting request holds a thread, and a web process has few: one may wait, others are answered at once (RFC 7240
-# leaves a preference to the server).
-_waiting = threading.BoundedSemaphore(1)
-
-
 _STATUSES = {"all": 1, "queued": 1, "sent": 1, "delivered": 1, "failed": 1, "scheduled": 1, "cancelled": 1, "read": 1}
 
 
@@ -193,15 +185,13 @@ class SendMessageView(ApiView):
         preferred = _WAIT.search(request.headers.get("Prefer", ""))
         if preferred and isinstance(response, Response) and response.status_code == 200:
             data = response.data["data"]
-            if data["status"] == "queued" and _waiting.acquire(blocking=False):
-                seconds = min(int(preferred[1]), _LONGEST_WAIT)
-                try:
+            seconds = min(int(preferred[1]), waiting.LONGEST_WAIT)
+            with waiting.seat() as seated:
+                if seated and data["status"] == "queued":  # RFC 7240 leaves a preference to the server
                     fresh = _wait_for(request.auth.client, data["id"], seconds)
-                finally:
-                    _waiting.release()
-                data |= {"status": fresh["status"], "provider_message_id": fresh["provider_message_id"]}
-                response.data["provider_message_id"] = fresh["provider_message_id"]
-                response["Preference-Applied"] = f"wait={seconds}"
+                    data |= {"status": fresh["status"], "provider_message_id": fresh["provider_message_id"]}
+                    response.data["provider_message_id"] = fresh["provider_message_id"]
+                    response["Preference-Applied"] = f"wait={seconds}"
         return super().finalize_response(request, response, *args, **kwargs)
 
 
@@ -239,12 +229,11 @@ def _whatsapp_of(asked: dict[str, Any], reference: str) -> WhatsAppDraft:
 
 def _wait_for(client: Client, pk: int, seconds: int) -> dict[str, Any]:
     """The message once it has left `queued`, or as it stands when `seconds` are over."""
-    deadline = time.monotonic() + seconds
-    while True:
-        shown = show_message(Message.objects.for_client(client).get(pk=pk))
-        if shown["status"] != "queued" or time.monotonic() >= deadline:
-            return shown
-        time.sleep(_WAIT_STEP)
+    return waiting.ask_until(
+        lambda shown: shown["status"] != "queued",
+        lambda: show_message(Message.objects.for_client(client).get(pk=pk)),
+        seconds,
+    )
 
 
 class SendSmsView(ApiView):

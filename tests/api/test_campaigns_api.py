@@ -8,6 +8,7 @@ import pytest
 
 from contacts import services as contacts
 from contacts.models import Contact
+from messaging.api import waiting
 from messaging.models import Campaign, CampaignRecipient, Message, ProviderAccount, WhatsAppTemplate
 from messaging.queries import Reach, reach_of
 from messaging.services import audience, quoting
@@ -361,6 +362,7 @@ def test_T1_the_groups_of_another_client_exclude_nobody(acme, stranger):
 
 def test_many_recipients_are_estimated_in_the_background_and_then_sent_at_once(monkeypatch, acme):
     monkeypatch.setattr("messaging.services.quoting.WHILE_ONE_WAITS", 1)
+    monkeypatch.setattr("messaging.api.waiting.LONGEST_WAIT", 0)
     body = acme.post("campaigns", DRAFT).json()["data"]
     waiting = acme.get(f"campaigns/{body['id']}/estimate")
     assert waiting["Retry-After"] == "1"
@@ -374,8 +376,9 @@ def test_many_recipients_are_estimated_in_the_background_and_then_sent_at_once(m
 
 
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}])
-def test_nobody_waits_while_many_are_counted_and_the_same_call_sends_them_then(monkeypatch, acme, key):
+def test_what_takes_longer_to_count_is_called_again_which_sends_it_then(monkeypatch, acme, key):
     monkeypatch.setattr("messaging.services.quoting.WHILE_ONE_WAITS", 1)
+    monkeypatch.setattr("messaging.api.waiting.LONGEST_WAIT", 0)
     made = acme.post("campaigns", DRAFT).json()["data"]["id"]
     with monkeypatch.context() as patched:  # nobody is counted within the calls
         patched.setattr("messaging.services.quoting.quote_campaign", None)
@@ -389,3 +392,31 @@ def test_nobody_waits_while_many_are_counted_and_the_same_call_sends_them_then(m
     assert acme.post(f"campaigns/{made}/send", {}, **key).json()["data"]["status"] == "sending"
     again = acme.post(f"campaigns/{made}/send", {}, **key)
     assert (again.status_code, "Retry-After" in again) == (200 if key else 409, False)
+
+
+def counts_when_woken(monkeypatch) -> None:
+    """A worker that is at once at hand, in the middle of a call that waits for it."""
+    monkeypatch.setattr("messaging.services.quoting.WHILE_ONE_WAITS", 1)
+    monkeypatch.setattr("messaging.api.waiting.time.sleep", lambda _: count_all())
+
+
+def count_all() -> None:
+    for campaign in Campaign.objects.unscoped().filter(state="draft"):
+        quoting.work_out(campaign_id=campaign.pk)
+
+
+def test_a_call_waits_while_many_are_counted_and_sends_them(monkeypatch, acme):
+    counts_when_woken(monkeypatch)
+    made = acme.post("campaigns", DRAFT).json()["data"]["id"]
+    assert acme.get(f"campaigns/{made}/estimate").json()["data"]["recipients"] == 2
+    other = acme.post("campaigns", DRAFT).json()["data"]["id"]
+    assert acme.post(f"campaigns/{other}/send", {}).json()["data"]["status"] == "sending"
+
+
+def test_one_call_waits_at_a_time(monkeypatch, acme):
+    counts_when_woken(monkeypatch)
+    made = acme.post("campaigns", DRAFT).json()["data"]["id"]
+    with waiting.seat() as seated:
+        assert seated
+        assert acme.post(f"campaigns/{made}/send", {})["Retry-After"] == "1"
+    assert acme.post(f"campaigns/{made}/send", {}).json()["data"]["status"] == "sending"

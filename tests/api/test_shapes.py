@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from crm.opening import open_ready_client
-from messaging.api import messages as api
+from messaging.api import waiting
 from messaging.models import Message, MessageEvent, MessageStatus
 from messaging.services.tallies import recount
 from tests.api.caller import Caller
@@ -274,7 +274,7 @@ def test_money_has_at_most_two_decimals_and_is_a_number(road):
 
 
 def test_prefer_wait_holds_the_answer_until_the_message_has_left(acme, monkeypatch):
-    monkeypatch.setattr(api.time, "sleep", lambda _: set_message(status="sent", provider_message_id="ATXid_7"))
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: set_message(status="sent", provider_message_id="ATXid_7"))
     response = acme.post(
         "messages/send", {"channel": "sms", "recipient": "254712345678", "body": "Karibu"}, Prefer="wait=60"
     )

@@ -46,8 +46,17 @@ def test_first_start_serves_a_newcomer_and_later_starts_keep_the_data(installati
     assert callbacks["*"]["delivery"].startswith(f"http://127.0.0.1:{installation.port}/callbacks/africastalking/")
     assert callbacks["*"]["optout"].endswith("/optout")
 
+    # Who forks the others never opens the database: locks of SQLite do not survive that.
+    if sys.platform.startswith("linux"):
+        supervisor = Path(f"/proc/{installation.process.pid}")
+        opened = [os.path.basename(os.readlink(each)) for each in (supervisor / "fd").iterdir()]
+        assert "serve.lock" in opened
+        assert not [name for name in opened if "sqlite3" in name]
+        assert len(list((supervisor / "task").iterdir())) == 1
+
     # A worker that dies is replaced, and only it.
-    before = installation.family()
+    wait_for(lambda: not any("--greet" in words for words in installation.family().values()), 5, "the greeting to end")
+    before = alive(installation.family())
     worker = next(pid for pid, words in before.items() if words.endswith("worker --queue main"))
     os.kill(worker, signal.SIGKILL)
     wait_for(

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.5)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
 
-    def run_children(until, ready: Callable[[], bool] | None = None, **children: str | Callable) -> list[str]:
+    def run_children(
+        until, ready: Callable[[], bool] | None = None, once: Set[str] = frozenset(), **children: str | Callable
+    ) -> list[str]:
         said: list[str] = []
         end = time.monotonic() + 10
 
@@ -38,6 +40,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             for name, child in children.items()
         ]
         programs[0].is_ready = ready
+        for program in programs:
+            program.once = program.name in once
         watched = Supervisor(programs, folder=str(tmp_path), environment={}, say=said.append, tick=tick)
         watched.run()
         assert all(program.process is None or program.process.poll() is not None for program in programs)
@@ -164,3 +168,23 @@ def test_one_that_is_never_ready_holds_the_others_up_for_so_long_only(run, monke
     monkeypatch.setattr(supervisor, "READY_SECONDS", 0.5)
     said = run(lambda said: said, ready=lambda: False, first="import time; time.sleep(9)", later="print('up')")
     assert said[0] == "later | up"
+
+
+def test_one_of_which_there_is_once_speaks_for_the_whole_and_is_not_started_again(run, monkeypatch) -> None:
+    begun = time.monotonic()
+
+    def greet() -> None:
+        say("\nready\n  use it so\n")
+
+    said = run(
+        lambda said: time.monotonic() > begun + 1.5, once={"greeting"}, web="import time; time.sleep(9)", greeting=greet
+    )
+    assert said == ["", "ready", "  use it so", ""]
+
+
+def test_one_of_which_there_is_once_is_started_again_where_it_fails(run, tmp_path: Path) -> None:
+    tried = f"f = pathlib.Path({str(tmp_path / 'tried')!r}); again = f.exists(); f.touch()"
+    code = f"import pathlib; {tried}; print(again); assert again"
+    said = run(lambda said: "True" in said, once={"greeting"}, greeting=code)
+    assert said[0] == "False"
+    assert "greeting ended (exit code 1); starting it again in 0.05 s" in said

@@ -32,11 +32,14 @@ class Command(BaseCommand):
         parser.add_argument("--no-demo", action="store_true", help="make no demo client on the first start")
         parser.add_argument("--no-sandbox", action="store_true", help="start no sandbox (implies --no-demo)")
         parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)  # what it becomes
+        parser.add_argument("--greet", action="store_true", help=argparse.SUPPRESS)  # a part of that
 
     def handle(self, *args: Any, **options: Any) -> None:
         sandbox = not options["no_sandbox"]
         if options["prepared"]:
             return serving.run(sandbox=sandbox, say=self.say)
+        if options["greet"]:
+            return serving.greet(sandbox=sandbox)
         self.check(tags=[PRODUCTION])
         lock = take_lock(settings.VAR_DIR / "serve.lock")
         check_port(settings.HOST, settings.PORT, "PORT")
