@@ -1,4 +1,8 @@
-"""Many threads that start together, each with a connection of its own."""
+"""Many threads that start together, each with a connection of its own.
+
+PostgreSQL has a hundred seats as it comes. Tests with twenty threads or more are of pytest-xdist's group "crowd", so
+that one process runs them, one after the other.
+"""
 
 import logging
 import threading

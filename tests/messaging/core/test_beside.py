@@ -190,6 +190,7 @@ def closing(act):
 
 
 @pytest.mark.parametrize("round_", range(2))
+@pytest.mark.xdist_group("crowd")
 def test_M5_of_many_at_once_with_money_for_some_exactly_those_are_taken(round_):
     acme = make_sender(credit=20)
     api_key = make_key(acme).api_key

@@ -125,6 +125,7 @@ def test_the_guards_cost_two_queries_however_many_recipients(acme, road):
     assert sum("OFFSET" in sql for sql in many if "m.recipient" in sql) <= 2
 
 
+@pytest.mark.xdist_group("crowd")
 @pytest.mark.django_db(transaction=True)
 def test_calls_at_the_same_time_do_not_pass_the_limit_together(transactional_db):
     make_road()
