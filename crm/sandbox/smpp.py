@@ -79,6 +79,7 @@ class Smsc:
         self._waiting: dict[str, deque[bytes]] = defaultdict(deque)  # deliver_sm bodies by system_id
         self._parts: dict[tuple[str, str, str, int], dict[int, str]] = defaultdict(dict)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reports: set[asyncio.Task[None]] = set()  # those of them that are planned receipts
 
     async def start(self, host: str, port: int) -> int:
         self._server = await asyncio.start_server(self._converse, host, port)
@@ -97,6 +98,16 @@ class Smsc:
             for bind in binds:
                 bind.writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def forget(self) -> None:
+        """Let go of the receipts and replies that wait or are planned, and of texts whose other parts have not come."""
+        for task in self._reports:
+            task.cancel()
+        self._waiting.clear()
+        self._parts.clear()
+        for binds in self._binds.values():
+            for bind in binds:
+                bind.unanswered.clear()
 
     def reply(self, system_id: str, number: str, to: str, text: str) -> bool:
         """The person at `number` writes to `to`. Returns whether a bind is there to take it now."""
@@ -303,7 +314,9 @@ class Smsc:
         self, delay: float, system_id: str, row: Any, status: str, reason: str, *, closes: bool = False,
         silent: bool = False,
     ) -> None:  # fmt: skip
-        self._start(self._report(delay, system_id, row, status, reason, closes, silent))
+        report = self._start(self._report(delay, system_id, row, status, reason, closes, silent))
+        self._reports.add(report)
+        report.add_done_callback(self._reports.discard)
 
     async def _report(
         self, delay: float, system_id: str, row: Any, status: str, reason: str, closes: bool, silent: bool
@@ -336,10 +349,11 @@ class Smsc:
             bind.unanswered[bind.sequence] = body
             _write(bind.writer, 0x05, 0, bind.sequence, body)
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _fate(number: str, faults: Faults) -> tuple[str, str, bool]:

@@ -178,6 +178,8 @@ class World:
     async def forget_messages(self) -> None:
         """Messages, opt-outs, payments, counts and the reports still owed; accounts and dials stay."""
         self.engine.forget()
+        if self.smsc:
+            self.smsc.forget()
         await self.payments.forget()
         await self.store.ask(stored.forget_messages)
         self.optouts.clear()

@@ -13,7 +13,7 @@ from schemathesis.core.failures import FailureGroup
 from accounts.models import Client
 from contacts import services as contacts
 from crm.docs.document import schema
-from messaging.api import messages
+from messaging.api import waiting
 
 # At most so many cases for each operation and mode, and at most so many seconds for all of them.
 CASES = int(os.environ.get("SCHEMATHESIS_CASES", "12"))
@@ -70,7 +70,7 @@ def known(acme):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(300)
 def test_schemathesis_finds_nothing(acme, known, live_server, monkeypatch):
-    monkeypatch.setattr(messages, "_LONGEST_WAIT", 0)  # no worker runs here: nothing to wait for
+    monkeypatch.setattr(waiting, "LONGEST_WAIT", 0)  # no worker runs here: nothing to wait for
     load_all_checks()
     checks = [CHECKS.get_one(name) for name in CHECKS.get_all_names() if name not in NOT_ASKED]
     loaded = openapi.from_dict(schema())

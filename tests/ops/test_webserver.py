@@ -1,15 +1,16 @@
-"""What the web server loads before it forks: the whole application, and nothing that would not survive the fork. What
-is large and rarely used is loaded by those processes alone that come to need it."""
+"""What is loaded before web server and workers are forked: the whole application, and nothing that would not survive
+the fork. What is large and rarely used is loaded by those processes alone that come to need it."""
 
 import subprocess
 import sys
 
+import pytest
 from django.conf import settings
 
 LOOK = """
 import sys, threading
-from crm import webserver
-webserver._load()
+from crm import loading
+loading.load(workers=WORKERS)
 from django.db import connections
 print("views", "messaging.api.messages" in sys.modules and "crm.docs.views" in sys.modules)
 print("threads", threading.active_count())
@@ -17,6 +18,7 @@ print("connections", len([one for one in connections.all(initialized_only=True) 
 print("wsgi", "crm.wsgi" in sys.modules)
 print("large", [name for name in ("reportlab", "xlsxwriter", "PIL", "drf_spectacular.generators", "django.test")
     if name in sys.modules])
+print("tasks", "messaging.tasks" in sys.modules)
 """
 OF_A_WORKER = """
 import sys
@@ -36,8 +38,10 @@ def run(program):
     return found.stdout.splitlines()
 
 
-def test_views_are_loaded_before_the_fork_and_no_thread_or_connection_is_begun():
-    assert run(LOOK) == ["views True", "threads 1", "connections 0", "wsgi False", "large []"]
+@pytest.mark.parametrize("workers", [False, True])
+def test_views_are_loaded_before_the_fork_and_no_thread_or_connection_is_begun(workers):
+    found = run(LOOK.replace("WORKERS", str(workers)))
+    assert found == ["views True", "threads 1", "connections 0", "wsgi False", "large []", f"tasks {workers}"]
 
 
 def test_a_worker_loads_nothing_of_pages_and_papers():

@@ -166,6 +166,19 @@ def test_D8_a_line_stays_up_while_its_account_rests(acme, sandbox):  # noqa: F81
     assert world.statuses() == {"delivered": 3, "queued": 30}
 
 
+def test_the_sandbox_owes_no_receipt_of_messages_that_it_was_told_to_forget(acme, sandbox):  # noqa: F811
+    """They would settle the next test's messages to the same numbers."""
+    road = connect("smpp", f"smpp://127.0.0.1:{port_of(sandbox, 'smpp')}")
+    sandbox.set_faults(report_delay=0.6)
+    world.accept(acme, 2)
+    world.run_loop(road)
+    sandbox.reset()
+    until = time.monotonic() + 1.5
+    Loop(road, stop=lambda: time.monotonic() > until, slots=4, stays=lambda _: True).run()
+    process_callbacks()
+    assert world.statuses() == {"sent": 2}
+
+
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
