@@ -20,6 +20,7 @@ _ARRIVED = (MessageStatus.DELIVERED, MessageStatus.READ)
 _LEFT = (MessageStatus.SENT, *_ARRIVED, MessageStatus.FAILED)
 _TIMED = 5_000  # of the latest deliveries: their median stands for all
 BARS = 24
+MINUTES = (1, 2, 5, 10, 15)  # that a bar may stand for
 WITHIN = timedelta(days=7)  # what people do later had another cause
 
 
@@ -78,19 +79,23 @@ def _name(prefix: str) -> str:
 
 
 def over_time(campaign: Campaign) -> list[Column]:
-    """Arrivals and failures by minute, or by hour where they took longer than BARS minutes; at most BARS bars, the
-    first ones. Empty before there are any."""
+    """Arrivals and failures in steps of as few MINUTES as BARS bars hold, or by hour where none do; then the first BARS
+    hours. Empty before there are any."""
     mine = messages_of(campaign).order_by()
     first = campaign.starts_at or campaign.confirmed_at
     if first is None:
         return []
-    span = timedelta(minutes=1)
     counts = _buckets(mine, TruncMinute)
-    if counts and max(counts) - min(counts) >= BARS * span:
-        span = timedelta(hours=1)
-        counts = _buckets(mine, TruncHour)
     if not counts:
         return []
+    start, end = min(counts), max(counts)
+    fitting = (step for step in MINUTES if end - _begun(start, step) < BARS * timedelta(minutes=step))
+    if step := next(fitting, 0):
+        span = timedelta(minutes=step)
+        counts = _gathered(counts, step)
+    else:
+        span = timedelta(hours=1)
+        counts = _buckets(mine, TruncHour)
     start = min(counts)
     last = min(max(counts), start + (BARS - 1) * span)
     moments = [start + n * span for n in range(int((last - start) / span) + 1)]
@@ -103,6 +108,18 @@ def over_time(campaign: Campaign) -> list[Column]:
             for moment in moments
         ]
     )
+
+
+def _begun(moment: datetime, step: int) -> datetime:
+    """The beginning of the step that a minute is in. step: minutes, of which an hour has a whole number."""
+    return moment - timedelta(minutes=moment.minute % step)
+
+
+def _gathered(counts: dict[datetime, Counter[str]], step: int) -> dict[datetime, Counter[str]]:
+    found: dict[datetime, Counter[str]] = defaultdict(Counter)
+    for moment, counted in counts.items():
+        found[_begun(moment, step)].update(counted)
+    return found
 
 
 def _buckets(mine, truncate) -> dict[datetime, Counter[str]]:  # type: ignore[no-untyped-def]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -246,10 +246,22 @@ def stacked_chart(context: Context, columns: list[Column], title_id: str) -> dic
         "title_id": title_id,
         "words": words,
         "first": rows[0][0],
-        "last": rows[-1][0] if len(rows) > 1 else "",
+        "last": _end_of_axis(columns, rows, zone),
         "most": gettext("highest: {number}").format(number=count(max(column.total for column in columns))),
         "when_word": gettext("From") if isinstance(columns[0].at, datetime) else gettext("Day"),
     }
+
+
+def _end_of_axis(columns: list[Column], rows: list[tuple[str, Column, str]], zone: ZoneInfo | timezone) -> str:
+    """The last label under a chart; without the day where it is the first one's."""
+    first, last = columns[0].at, columns[-1].at
+    if len(columns) < 2:
+        return ""
+    if isinstance(first, datetime) and isinstance(last, datetime):
+        first, last = first.astimezone(zone), last.astimezone(zone)
+        if first.date() == last.date():
+            return format_date(last, "H:i")
+    return rows[-1][0]
 
 
 def _percent(part: int, total: int) -> str:

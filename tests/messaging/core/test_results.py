@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -102,10 +103,19 @@ def test_arrivals_and_failures_by_minute_with_the_empty_minutes_between(over):
     ]
 
 
-def test_what_takes_longer_goes_by_hours_and_the_last_bar_holds_what_came_later(over):
-    ends(over, SAFARICOM.format(4), "delivered", after=5 * 3600)
+@pytest.mark.parametrize(("minutes", "step"), [(23, 1), (24, 2), (40, 2), (60, 5), (200, 10), (300, 15)])
+def test_what_takes_longer_goes_by_larger_steps(over, minutes, step):
+    ends(over, SAFARICOM.format(4), "delivered", after=minutes * 60)
+    bars = columns(over)
+    assert len(bars) <= results.BARS
+    assert {later[0] - earlier[0] for earlier, later in pairwise(bars)} == {timedelta(minutes=step)}
+    assert (sum(bar[1] for bar in bars), sum(bar[2] for bar in bars), bars[-1][1]) == (5, 3, 1)
+
+
+def test_what_takes_a_day_goes_by_hours_and_the_last_bar_holds_what_came_later(over):
+    ends(over, SAFARICOM.format(4), "delivered", after=8 * 3600)
     assert columns(over) == [(START + timedelta(hours=n), *counts) for n, counts in
-                             enumerate([(4, 3), (0, 0), (0, 0), (0, 0), (0, 0), (1, 0)])]  # fmt: skip
+                             enumerate([(4, 3), *[(0, 0)] * 7, (1, 0)])]  # fmt: skip
     ends(over, SAFARICOM.format(4), "delivered", after=40 * 3600)
     bars = columns(over)
     assert (len(bars), bars[0], bars[-1]) == (24, (START, 4, 3), (START + timedelta(hours=23), 1, 0))
