@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.urls import reverse
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts import queries as accounts
 from accounts.models import Client, Membership
@@ -90,7 +90,7 @@ def _of_payments(client: Client, now: datetime) -> Iterator[Concern]:
         state=TopUpState.PROCESSING, created_at__lt=now - PAYMENT_LATE, created_at__gte=now - LOOKED_BACK
     )
     for top_up in open_ones[:3]:
-        amount = format_money(from_micros(top_up.amount_micros), top_up.currency)
+        amount = format_money(from_micros(top_up.amount_micros), top_up.currency, get_language() or "en")
         yield Concern(
             _("A payment of {amount} is not confirmed yet").format(amount=amount),
             _("M-Pesa has not told us its receipt. Nothing is lost: it is asked again by itself."),

@@ -13,6 +13,7 @@ from typing import Literal
 from django.utils.translation import gettext as _
 
 from crm.common.errors import DomainError
+from crm.common.letter_names import name_to_read
 
 Encoding = Literal["gsm7", "ucs2"]
 UnitRule = Literal["per_160", "segments"]
@@ -83,6 +84,11 @@ class ForcingCharacter:
     character: str
     name: str
     count: int
+
+    @property
+    def name_to_read(self) -> str:
+        """The name in the language of the page."""
+        return name_to_read(self.character, self.name)
 
 
 def count_segments(text: str) -> SegmentCount:

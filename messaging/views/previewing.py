@@ -9,6 +9,7 @@ from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.views.decorators.http import require_http_methods
 
 from contacts.queries import Recipient
@@ -202,7 +203,11 @@ def mail_printed(request: HttpRequest, shown: MailPreview, sender: SenderId | No
 
 def _cost(request: HttpRequest, shown: MailPreview | TemplatePreview) -> str:
     price = shown.price_micros
-    return format_money(from_micros(price), request.client.currency) if price is not None else ""
+    return _amount(request, price) if price is not None else ""
+
+
+def _amount(request: HttpRequest, micros: int) -> str:
+    return format_money(from_micros(micros), request.client.currency, get_language() or "en")
 
 
 def preview_context(
@@ -240,10 +245,7 @@ def measured(request: HttpRequest, shown: Preview) -> dict[str, Any]:
     """What _meter.html prints: the text of a preview, its size and its price."""
     costs = []
     if shown.price_micros is not None:
-        costs = [
-            format_money(from_micros(shown.price_micros * units), request.client.currency)
-            for units in range(MOST_UNITS + 1)
-        ]
+        costs = [_amount(request, shown.price_micros * units) for units in range(MOST_UNITS + 1)]
     return {
         "preview": shown,
         "cost": costs[min(shown.units, MOST_UNITS)] if costs else "",

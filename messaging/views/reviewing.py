@@ -4,8 +4,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from crm.common.access import page, wants_fragment
@@ -136,15 +136,15 @@ def _already_started(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _changed(request: HttpRequest, error: QuoteChanged, people: int, cost: int) -> str:
-    currency, quote = request.client.currency, error.facts["quote"]
+    currency, quote, lang = request.client.currency, error.facts["quote"], get_language() or "en"
     return _(
         "Nothing was sent: the recipients or the price changed since you looked. Then %(people)s people for %(cost)s, "
         "now %(new_people)s for %(new_cost)s. Check the new figures and confirm again."
     ) % {
         "people": f"{people:,}",
-        "cost": format_money(from_micros(cost), currency),
+        "cost": format_money(from_micros(cost), currency, lang),
         "new_people": f"{quote.recipients:,}",
-        "new_cost": format_money(from_micros(quote.cost_micros), currency),
+        "new_cost": format_money(from_micros(quote.cost_micros), currency, lang),
     }
 
 

@@ -105,11 +105,19 @@ const NAMES = {
   "È": "latin capital letter e with grave", "Ê": "latin capital letter e with circumflex",
 };
 
+// The names above are English. Elsewhere the server's are kept: they came with the page, or with its last answer.
+const inEnglish = typeof document === "undefined" || document.documentElement.lang.startsWith("en");
+const heard = new Map();
+function hear(meter) {
+  for (const told of meter.querySelectorAll("[data-letter]")) heard.set(told.dataset.letter, told.textContent);
+}
+
 export function nameOf(character) {
-  return NAMES[character] ?? `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+  return heard.get(character) ?? (inEnglish ? NAMES[character] : undefined) ?? `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 function show(meter, typed) {
+  hear(meter);
   const values = JSON.parse(meter.dataset.values);
   const costs = JSON.parse(meter.dataset.costs);
   const filled = values ? fillIn(typed.normalize("NFC"), values) : typed.normalize("NFC");

@@ -100,3 +100,13 @@ def test_what_is_measured_costs_no_query_for_each_language(acme, browser, reader
     browser.post(PREVIEW, typed, headers=FRAGMENT)
     with django_assert_max_num_queries(11):
         browser.post(PREVIEW, typed, headers=FRAGMENT)
+
+
+def test_who_reads_french_is_told_letters_and_prices_in_french(acme, browser, readers):
+    browser.cookies["django_language"] = "fr"
+    answer = browser.post(PREVIEW, fields(readers, text="ç 😀"), headers=FRAGMENT).content.decode()
+    shown = words(answer)
+    assert "c cédille" in shown
+    assert "U+1F600" in shown  # no name in French
+    assert "1,00 KES" in shown
+    assert "KES 1.00" not in shown

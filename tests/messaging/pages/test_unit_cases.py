@@ -11,6 +11,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm.common.letter_names import NAMED
 from crm.common.merge_fields import parse_template
 from crm.common.plain_letters import plain_letter
 from crm.common.text_units import MAX_CHARACTERS, count_units, forcing_unicode, lay_out
@@ -139,6 +140,7 @@ def test_plain_letters_are_the_same_here_and_there():
 def test_the_composer_names_characters_as_the_server_does():
     names = run_js([], [])[-1]
     assert len(names) > 30
+    assert set(names.values()) == set(NAMED)  # which the catalogues have in other languages
     assert names == {found.character: found.name for found in forcing_unicode("".join(names))}
 
 
