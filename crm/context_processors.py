@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import Promise, SimpleLazyObject
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from accounts.models import Membership
 from contacts.models import ContactImport
@@ -22,7 +22,7 @@ _SECURITY = ("/security/", "/password/change")  # pages of Settings → Security
 class Page:
     """A place in the navigation. bar: its place, from 1, in the bottom bar of a phone, which has four and the menu.
 
-    key: the letter that leads there after "g".
+    key: the letter that leads there after "g". short: the word in that bar, where `label` is too long for it.
     """
 
     path: str
@@ -32,6 +32,7 @@ class Page:
     bar: int = 0
     below: tuple["Page", ...] = ()
     key: str = ""
+    short: str | Promise = ""
 
 
 NAVIGATION = (
@@ -44,6 +45,7 @@ NAVIGATION = (
         "inbox",
         bar=4,
         key="i",
+        short=pgettext_lazy("in the bar of a phone", "Inbox"),
         below=(Page("/app/inbox/replies", gettext_lazy("Saved replies"), "campaigns.write"),),
     ),
     Page(
@@ -137,6 +139,7 @@ def _item(page: Page, current: str, membership: Membership) -> dict:
     return {
         "path": page.path,
         "label": page.label,
+        "short": page.short or page.label,
         "icon": page.icon,
         "bar": page.bar,
         "key": page.key,

@@ -79,7 +79,7 @@ def _line(membership: Membership, entry: LedgerEntry, causes: dict[str, Cause], 
         part=part,
         part_url=part_url,
         code=(top_up.receipt or "") if top_up else "",
-        note=note if title else entry.reference if entry.description else "",
+        note=note if title else entry.reference if entry.description and ":" in entry.reference else "",
     )
 
 

@@ -129,9 +129,15 @@ def _results_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
             "opt_outs": results.opt_outs_after(campaign),
             "replies": results.replies_to(campaign),
             "undelivered": again.undelivered(campaign).count() if progress.failed else 0,
-            "other_channels": [(channel, Channel(channel).label) for channel in others],
+            "other_channels": [(channel, _in_a_sentence(channel)) for channel in others],
         }
     return found
+
+
+def _in_a_sentence(channel: str) -> str:
+    """The word of a channel between others: names keep their capitals, "email" is none."""
+    word = str(Channel(channel).label)
+    return word.lower() if channel == Channel.EMAIL else word
 
 
 def _parts(progress: Progress) -> list[tuple[str, str, int]]:

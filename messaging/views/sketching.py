@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from crm.common.channels import CAMPAIGN_CHANNELS
 from crm.common.errors import InvalidInput, NotFound
@@ -238,7 +239,12 @@ def missing_in(campaign: Campaign) -> dict[str, str]:
 
 
 def step_words() -> dict[str, str]:
-    return {AUDIENCE: _("Audience"), MESSAGE: _("Message"), WHEN: _("When"), REVIEW: _("Review")}
+    return {
+        AUDIENCE: pgettext("step of a campaign", "Audience"),
+        MESSAGE: _("Message"),
+        WHEN: _("When"),
+        REVIEW: _("Review"),
+    }
 
 
 def steps_bar(current: str, missing: dict[str, str], campaign: Campaign | None = None) -> list[dict[str, Any]]:
@@ -251,7 +257,7 @@ def steps_bar(current: str, missing: dict[str, str], campaign: Campaign | None =
     return [
         {
             "step": step,
-            "word": f"{number}. {words[step]}",
+            "word": f"{number}.\u00a0{words[step]}",
             "is_current": step == current,
             "is_done": number <= first_missing and number < len(STEPS),
             "missing": missing.get(step),

@@ -13,7 +13,7 @@ from crm.common.access import page
 from crm.common.errors import InvalidInput, NotFound
 from messaging import queries
 from messaging.forms import TemplateForm
-from messaging.models import Channel, Template, WhatsAppTemplate
+from messaging.models import Channel, Template, TemplateLanguage, WhatsAppTemplate
 from messaging.services import templates as service
 from messaging.services.whatsapp_templates import account_of
 from messaging.template_states import Shown, show
@@ -43,7 +43,7 @@ def template_list(request: HttpRequest) -> HttpResponse:
     words = queries.template_words(request.client, [template.pk for template in found])
     context |= {
         "page": found,
-        "rows": [(template, sorted(words.get(template.pk, {}).items())) for template in found],
+        "rows": [(template, _by_language(words.get(template.pk, {}))) for template in found],
     }
     return render(request, "messaging/template_list.html", context)
 
@@ -89,6 +89,12 @@ def template_delete(request: HttpRequest, pk: int) -> HttpResponse:
     service.delete_template(client=request.client, template_id=pk)
     messages.success(request, _("The template “%(name)s” was deleted.") % {"name": template.name})
     return redirect("template_list")
+
+
+def _by_language(words: dict[str, dict[str, str]]) -> list[tuple[str, str, dict[str, str]]]:
+    """(code, word, words) of each language that a template has, in the order of their codes."""
+    names = dict(TemplateLanguage.choices)
+    return [(code, str(names.get(code, code)), parts) for code, parts in sorted(words.items())]
 
 
 def _template_or_404(request: HttpRequest, pk: int) -> Template:

@@ -227,7 +227,7 @@ class TestThread:
         assert "The 24 hours are over" in words(closed)
         assert 'name="text"' not in closed.content.decode()
         polled = browser.get(f"{INBOX}/{row.pk}?window=open", headers=FRAGMENT).content.decode()
-        assert 'id="reply" class="card" aria-labelledby="reply-title" hx-swap-oob="outerHTML"' in polled
+        assert 'id="reply" class="card stack" aria-labelledby="reply-title" hx-swap-oob="outerHTML"' in polled
         still = browser.get(f"{INBOX}/{row.pk}?window=closed", headers=FRAGMENT).content.decode()
         assert 'id="reply"' not in still
 
