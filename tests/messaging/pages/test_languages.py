@@ -1,5 +1,6 @@
 """A campaign in several languages: each is measured and shown as one reads it who prefers it."""
 
+import html
 import re
 
 import pytest
@@ -110,3 +111,16 @@ def test_who_reads_french_is_told_letters_and_prices_in_french(acme, browser, re
     assert "U+1F600" in shown  # no name in French
     assert "1,00 KES" in shown
     assert "KES 1.00" not in shown
+
+
+def test_without_javascript_the_page_of_a_preview_leads_to_the_next_person(browser, readers):
+    typed = fields(readers, text='Hello {name}, "fees" & <b>', text_sw="Habari {name}", show="sw")
+    page = browser.post(PREVIEW, typed).content.decode()
+    assert "Habari Baraka Otieno" in words(page)
+    kept = re.search(r'<form id="compose".*?</form>', page, re.DOTALL)[0]
+    written = re.findall(r'name="(\w+)" value="([^"]*)"', kept)
+    form = {name: [html.unescape(value) for of, value in written if of == name] for name, _ in written}
+    assert form["text"] == [typed["text"]]
+    following = browser.post(PREVIEW, form | {"person": "1"}).content.decode()
+    assert "Habari Aïssatou" in words(following)
+    assert "2 / 2" in words(following)
