@@ -58,6 +58,7 @@ QUICK = Size(
 )  # fmt: skip
 PARTS = (
     "strawman",
+    "memory",
     "single",
     "bulk",
     "campaign",
@@ -68,7 +69,6 @@ PARTS = (
     "search",
     "growth",
     "fairness",
-    "memory",
     "history",
 )
 
@@ -139,6 +139,8 @@ class Command(BaseCommand):
         if straw.is_there():
             usable = broker if broker.startswith(("redis", "amqp")) else ""
             add("strawman", lambda: straw.measure_strawman(size.straw, size.seconds, usable))
+        # Before anything is left in the queue: the workers of a whole installation would take that up too.
+        add("memory", lambda: sending.memory(2 * size.campaign))
         add("single", lambda: arriving.single_sends(size.seconds), runs=size.runs)
         add("bulk", lambda: arriving.bulk_sends(size.bulk), runs=size.runs)
         for latency in (0.0, 0.05):
@@ -156,7 +158,6 @@ class Command(BaseCommand):
             add("growth", partial(sending.campaign, size.growth[0], 0.05, processes=processes))
         for clients in (1, 100):
             add("fairness", partial(sending.fairness, size.crowd, clients))
-        add("memory", lambda: sending.memory(2 * size.campaign))
         # At least so long also where the rest took more: the history is laid in as far as that goes.
         add("history", lambda: arriving.history(size.history, max(until - time.monotonic(), 60)), always=True)
         return figures
