@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.urls import reverse
-from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts import queries as accounts
 from accounts.models import Client, Membership
 from contacts.models import ContactImport, ImportState
-from crm.common.money import format_money, from_micros
+from crm.common.figures import show_money
+from crm.common.money import from_micros
 from messaging.models import Campaign, CampaignState, SenderId, SenderState, TemplateState, WhatsAppTemplate
 from messaging.template_states import reason_in_words
 from wallet.models import TopUpState
@@ -90,7 +91,7 @@ def _of_payments(client: Client, now: datetime) -> Iterator[Concern]:
         state=TopUpState.PROCESSING, created_at__lt=now - PAYMENT_LATE, created_at__gte=now - LOOKED_BACK
     )
     for top_up in open_ones[:3]:
-        amount = format_money(from_micros(top_up.amount_micros), top_up.currency, get_language() or "en")
+        amount = show_money(from_micros(top_up.amount_micros), top_up.currency)
         yield Concern(
             _("A payment of {amount} is not confirmed yet").format(amount=amount),
             _("M-Pesa has not told us its receipt. Nothing is lost: it is asked again by itself."),

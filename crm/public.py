@@ -7,13 +7,13 @@ from decimal import Decimal
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from crm.common.access import public_page
 from crm.common.countries import country_name
-from crm.common.money import format_money, from_micros
+from crm.common.figures import show_money
+from crm.common.money import from_micros
 from crm.common.text_units import MAX_CHARACTERS
 from messaging.public_status import public_status
 from messaging.services.preview import measure_text
@@ -111,7 +111,7 @@ def _counter(typed: str, prices: list[PublicPrice]) -> dict:
 
 
 def _amount(micros: int, price: PublicPrice) -> str:
-    return format_money(from_micros(micros), price.currency, get_language() or "en", unit_price=True)
+    return show_money(from_micros(micros), price.currency, unit_price=True)
 
 
 def _calculator(request: HttpRequest, prices: list[PublicPrice]) -> dict:

@@ -17,7 +17,7 @@ from crm.forking import Forked, end_with_parent
 
 STOP_SECONDS = 4.0  # between SIGTERM and SIGKILL
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # before a child that died is started again, doubling
-READY_SECONDS = 10.0
+READY_SECONDS = 10.0  # that others wait for the one before them
 STEADY_SECONDS = 20.0  # a child that lived this long starts again without a wait the next time
 
 

@@ -2,11 +2,11 @@
 
 from decimal import Decimal
 
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from crm.common.errors import DomainError
-from crm.common.money import format_money
+from crm.common.figures import show_money
 
 
 class InsufficientBalance(DomainError):
@@ -18,10 +18,9 @@ class InsufficientBalance(DomainError):
         sentence = _("Your account balance is too low. Current balance: {balance}")
         if available < balance:
             sentence = _("Your account balance is too low. Current balance: {balance}, of which {reserved} is reserved")
-        lang = get_language() or "en"
         sentence = sentence.format(
-            balance=format_money(balance, currency, lang, plain=True),
-            reserved=format_money(balance - available, currency, lang, plain=True),
+            balance=show_money(balance, currency, plain=True),
+            reserved=show_money(balance - available, currency, plain=True),
         )
         super().__init__(sentence, needed=needed, available=available, balance=balance, currency=currency)
 

@@ -17,8 +17,8 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 
 from accounts.models import Membership
 from crm.common.charts import Column
-from crm.common.figures import figure
-from crm.common.money import format_money, from_micros
+from crm.common.figures import figure, show_money
+from crm.common.money import from_micros
 from crm.common.networks import likely_network
 from crm.common.phones import display_phone
 from crm.common.text_units import forcing_unicode
@@ -84,14 +84,14 @@ def money(amount: Decimal | int, currency: str) -> SafeString:
     A Decimal is the amount itself; an int is millionths, as columns hold it.
     """
     exact = amount if isinstance(amount, Decimal) else from_micros(amount)
-    return format_html('<span class="money">{}</span>', format_money(exact, currency, _language()))
+    return format_html('<span class="money">{}</span>', show_money(exact, currency))
 
 
 @register.simple_tag
 def unit_price(amount: Decimal | int, currency: str) -> SafeString:
     """Like `money`, with up to four decimals: `KES 0.305`."""
     exact = amount if isinstance(amount, Decimal) else from_micros(amount)
-    return format_html('<span class="money">{}</span>', format_money(exact, currency, _language(), unit_price=True))
+    return format_html('<span class="money">{}</span>', show_money(exact, currency, unit_price=True))
 
 
 @register.filter

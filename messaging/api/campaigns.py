@@ -249,8 +249,7 @@ class LaunchView(ApiView):
 
 def _once_counted(enough: Callable[[Any], bool], ask: Callable[[Campaign], Any], campaign: Campaign) -> Any:
     """What `ask` says of the draft when a worker has counted it, or at the end of our patience."""
-    with waiting.seat() as seated:
-        return waiting.ask_until(enough, partial(ask, campaign), waiting.LONGEST_WAIT if seated else 0)
+    return waiting.ask_until(enough, partial(ask, campaign))[0]
 
 
 class _StepView(ApiView):

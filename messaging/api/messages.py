@@ -186,11 +186,11 @@ class SendMessageView(ApiView):
         if preferred and isinstance(response, Response) and response.status_code == 200:
             data = response.data["data"]
             seconds = min(int(preferred[1]), waiting.LONGEST_WAIT)
-            with waiting.seat() as seated:
-                if seated and data["status"] == "queued":  # RFC 7240 leaves a preference to the server
-                    fresh = _wait_for(request.auth.client, data["id"], seconds)
-                    data |= {"status": fresh["status"], "provider_message_id": fresh["provider_message_id"]}
-                    response.data["provider_message_id"] = fresh["provider_message_id"]
+            if data["status"] == "queued":
+                fresh, applied = _wait_for(request.auth.client, data["id"], seconds)
+                data |= {"status": fresh["status"], "provider_message_id": fresh["provider_message_id"]}
+                response.data["provider_message_id"] = fresh["provider_message_id"]
+                if applied:  # RFC 7240 leaves a preference to the server
                     response["Preference-Applied"] = f"wait={seconds}"
         return super().finalize_response(request, response, *args, **kwargs)
 
@@ -227,8 +227,8 @@ def _whatsapp_of(asked: dict[str, Any], reference: str) -> WhatsAppDraft:
     )
 
 
-def _wait_for(client: Client, pk: int, seconds: int) -> dict[str, Any]:
-    """The message once it has left `queued`, or as it stands when `seconds` are over."""
+def _wait_for(client: Client, pk: int, seconds: int) -> tuple[dict[str, Any], bool]:
+    """The message once it has left `queued`, or as it stands when `seconds` are over; and whether the call waited."""
     return waiting.ask_until(
         lambda shown: shown["status"] != "queued",
         lambda: show_message(Message.objects.for_client(client).get(pk=pk)),

@@ -27,11 +27,16 @@ def seat() -> Iterator[bool]:
             _seat.release()
 
 
-def ask_until(enough: Callable[[Answer], bool], ask: Callable[[], Answer], seconds: float) -> Answer:
-    """What `ask` gives once that is `enough`, or when `seconds` are over."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = ask()
-        if enough(answer) or time.monotonic() >= deadline:
-            return answer
-        time.sleep(_STEP)
+def ask_until(
+    enough: Callable[[Answer], bool], ask: Callable[[], Answer], seconds: float = float("inf")
+) -> tuple[Answer, bool]:
+    """What `ask` gives once that is `enough`, or when `seconds` are over; and whether it could wait where it had to."""
+    deadline = time.monotonic() + min(seconds, LONGEST_WAIT)
+    answer = ask()
+    if enough(answer):
+        return answer, True
+    with seat() as seated:
+        while seated and time.monotonic() < deadline and not enough(answer):
+            time.sleep(_STEP)
+            answer = ask()
+    return answer, seated

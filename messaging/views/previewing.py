@@ -9,12 +9,12 @@ from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import get_language
 from django.views.decorators.http import require_http_methods
 
 from contacts.queries import Recipient
 from crm.common.access import page
-from crm.common.money import format_money, from_micros
+from crm.common.figures import show_money
+from crm.common.money import from_micros
 from messaging import queries
 from messaging.campaign_forms import MESSAGE
 from messaging.forms import meter_id, read_id
@@ -207,7 +207,7 @@ def _cost(request: HttpRequest, shown: MailPreview | TemplatePreview) -> str:
 
 
 def _amount(request: HttpRequest, micros: int) -> str:
-    return format_money(from_micros(micros), request.client.currency, get_language() or "en")
+    return show_money(from_micros(micros), request.client.currency)
 
 
 def preview_context(

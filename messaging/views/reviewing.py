@@ -4,15 +4,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from crm.common.access import page, wants_fragment
 from crm.common.errors import DomainError, InvalidInput, WrongState
-from crm.common.figures import figure
+from crm.common.figures import figure, show_money
 from crm.common.merge_fields import parse_template
-from crm.common.money import format_money, from_micros
+from crm.common.money import from_micros
 from crm.common.sql import database_now
 from crm.common.text_units import lay_out
 from messaging.campaign_forms import AUDIENCE, REVIEW, WHEN
@@ -136,15 +136,15 @@ def _already_started(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _changed(request: HttpRequest, error: QuoteChanged, people: int, cost: int) -> str:
-    currency, quote, lang = request.client.currency, error.facts["quote"], get_language() or "en"
+    currency, quote = request.client.currency, error.facts["quote"]
     return _(
         "Nothing was sent: the recipients or the price changed since you looked. Then %(people)s people for %(cost)s, "
         "now %(new_people)s for %(new_cost)s. Check the new figures and confirm again."
     ) % {
         "people": f"{people:,}",
-        "cost": format_money(from_micros(cost), currency, lang),
+        "cost": show_money(from_micros(cost), currency),
         "new_people": f"{quote.recipients:,}",
-        "new_cost": format_money(from_micros(quote.cost_micros), currency, lang),
+        "new_cost": show_money(from_micros(quote.cost_micros), currency),
     }
 
 

@@ -1,24 +1,18 @@
 """The papers of the wallet: a month's statement, and of each top-up the order, the bill and the receipt."""
 
-from decimal import Decimal
 from typing import Any
 
 from django.utils.dateformat import format as format_date
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.models import Client
-from crm.common.money import format_money
+from crm.common.figures import show_money
 from crm.common.phones import mask_phone
 from wallet.models import TopUp, TopUpState
 from wallet.payments.registry import get_method
 from wallet.printing.paper import facts, gap, listing, make_pdf, moment, paragraph
 from wallet.statements import Statement
 from wallet.topups.queries import Paybill
-
-
-def _money(amount: Decimal | int, currency: str) -> str:
-    return format_money(amount, currency, get_language() or "en")
 
 
 def _client_facts(client: Client) -> list[tuple[str, str]]:
@@ -29,17 +23,17 @@ def _client_facts(client: Client) -> list[tuple[str, str]]:
 def statement_pdf(statement: Statement) -> bytes:
     """A month on paper: opening balance, movements, closing balance, totals by kind."""
     client, currency = statement.client, statement.client.currency
-    begin = (_("Opening balance"), "", "", "", _money(statement.opening, currency))
+    begin = (_("Opening balance"), "", "", "", show_money(statement.opening, currency))
     closing = _("Balance so far") if statement.until else _("Closing balance")
-    end = (closing, "", "", "", _money(statement.closing, currency))
+    end = (closing, "", "", "", show_money(statement.closing, currency))
     rows: list[tuple[str, ...]] = [begin]
     for line in statement.lines:
         what = f"{line.title}\n{line.code}" if line.code else line.title
         at = format_date(line.at, "j M Y") if line.at else ""
-        rows.append((what, line.kind_label, at, f"{line.entries:,}", _money(line.amount, currency)))
+        rows.append((what, line.kind_label, at, f"{line.entries:,}", show_money(line.amount, currency)))
     rows.append(end)
     head = (_("What"), _("Kind"), _("Day"), _("Entries"), _("Amount"))
-    totals = [(total.label, f"{total.entries:,}", _money(total.amount, currency)) for total in statement.totals]
+    totals = [(total.label, f"{total.entries:,}", show_money(total.amount, currency)) for total in statement.totals]
     span = f"{format_date(statement.month, 'j M Y')} – {format_date(statement.last, 'j M Y')}"
     story: list[Any] = [
         facts([*_client_facts(client), (_("Period"), f"{span} ({client.time_zone})")]),
@@ -62,7 +56,7 @@ def order_pdf(top_up: TopUp, paybill: Paybill | None) -> bytes:
     is_paid = top_up.state == TopUpState.COMPLETED
     due = 0 if is_paid else top_up.amount
     story = [*_particulars(top_up), gap(), _sale(top_up), gap()]
-    story.append(paragraph(_("Due: %(amount)s") % {"amount": _money(due, top_up.currency)}, 11, bold=True))
+    story.append(paragraph(_("Due: %(amount)s") % {"amount": show_money(due, top_up.currency)}, 11, bold=True))
     if not is_paid and paybill:
         words = _("By paybill: business number %(number)s, account number %(account)s, amount %(amount)s.")
         given = {"number": paybill.number, "account": paybill.account_number, "amount": top_up.amount}
@@ -72,9 +66,9 @@ def order_pdf(top_up: TopUp, paybill: Paybill | None) -> bytes:
 
 def bill_pdf(top_up: TopUp) -> bytes:
     """The invoice of a top-up that was paid."""
-    paid = _money(top_up.amount, top_up.currency)
+    paid = show_money(top_up.amount, top_up.currency)
     story = [*_particulars(top_up), gap(), _sale(top_up), gap(), facts(_payment_facts(top_up)), gap()]
-    words = _("Paid: %(amount)s. Due: %(due)s.") % {"amount": paid, "due": _money(0, top_up.currency)}
+    words = _("Paid: %(amount)s. Due: %(due)s.") % {"amount": paid, "due": show_money(0, top_up.currency)}
     story.append(paragraph(words, 11, bold=True))
     return make_pdf(title=_("Bill %(reference)s") % {"reference": top_up.transaction_id}, story=story)
 
@@ -82,7 +76,7 @@ def bill_pdf(top_up: TopUp) -> bytes:
 def receipt_pdf(top_up: TopUp) -> bytes:
     """The proof of a payment, with the operator's code."""
     story = [
-        paragraph(_("Received: %(amount)s") % {"amount": _money(top_up.amount, top_up.currency)}, 13, bold=True),
+        paragraph(_("Received: %(amount)s") % {"amount": show_money(top_up.amount, top_up.currency)}, 13, bold=True),
         gap(),
         facts([*_client_facts(top_up.client), *_payment_facts(top_up), (_("Top-up"), top_up.transaction_id)]),
         gap(),
@@ -110,6 +104,6 @@ def _payment_facts(top_up: TopUp) -> list[tuple[str, str]]:
 
 
 def _sale(top_up: TopUp) -> Any:
-    amount = _money(top_up.amount, top_up.currency)
+    amount = show_money(top_up.amount, top_up.currency)
     rows = [(_("Credit for messages"), amount), (_("Total"), amount)]
     return listing((_("What"), _("Amount")), rows, (0.7, 0.3), right=(1,), strong=(1,))
